@@ -1,0 +1,221 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/base/id.hpp"
+
+/// The vocabulary of the search: values only. The search is a pure state machine; its inputs are
+/// events, its outputs commands. Time, randomness and measured results come in as values.
+namespace cambrian::search {
+
+using VariantNumber = Id<struct VariantTag>;        ///< In its campaign; 0 is the seed.
+using ProposalNumber = Id<struct ProposalTag>;      ///< In its campaign, from 1.
+using EvaluationNumber = Id<struct EvaluationTag>;  ///< In its campaign, from 1.
+
+enum class Goal { maximize, minimize };
+enum class PolicyKind { random, hill_climb, islands };
+enum class Operator { diff, rewrite, crossover };
+enum class Split { validation, sealed };
+enum class VariantState { pending, evaluated, failed, duplicate };
+enum class Outcome {
+  success, compile_error, crash, timeout, out_of_memory, bad_output, not_finite, resource_exceeded,
+  infrastructure,  ///< Retries are used up; counted as a failure of the evaluation.
+};
+enum class Phase { running, paused, draining, finalizing, ended };
+enum class EndReason {
+  none, evaluations, tokens, cost, gpu_time, wall_time, target, user, failure,
+};
+
+struct Objective {
+  std::string metric;
+  Goal goal = Goal::maximize;
+  std::optional<double> target;
+  friend bool operator==(const Objective&, const Objective&) = default;
+};
+
+/// One axis of the MAP-Elites grid. `source_tokens` is the length of the program; every other name
+/// is a metric.
+struct Feature {
+  std::string metric;
+  int bins = 8;          ///< 2 to 64.
+  double minimum = 0;    ///< Values below fall into the first bin.
+  double maximum = 1;    ///< Values above fall into the last bin.
+  bool is_logarithmic = false;
+  friend bool operator==(const Feature&, const Feature&) = default;
+};
+
+struct OperatorShare {
+  Operator kind = Operator::diff;
+  double weight = 1;
+  friend bool operator==(const OperatorShare&, const OperatorShare&) = default;
+};
+
+struct ModelShare {
+  std::string model;  ///< Empty: the client's default.
+  double weight = 1;
+  std::optional<double> temperature;
+  friend bool operator==(const ModelShare&, const ModelShare&) = default;
+};
+
+/// Zero: no such limit.
+struct Budget {
+  std::int64_t evaluations = 0;
+  std::int64_t tokens = 0;
+  std::int64_t cost_micro_usd = 0;
+  std::int64_t gpu_time_ms = 0;
+  std::int64_t wall_time_ms = 0;
+  friend bool operator==(const Budget&, const Budget&) = default;
+};
+
+/// A resolved campaign: every default filled in, every value checked.
+struct Settings {
+  std::uint64_t seed = 1;
+  std::vector<Objective> objectives;  ///< At least one; the first ranks.
+  PolicyKind policy = PolicyKind::islands;
+  int islands = 4;
+  int island_size = 60;
+  int migration_interval = 40;       ///< Evaluations.
+  double migration_fraction = 0.1;
+  std::vector<Feature> features;
+  int children = 8;
+  std::vector<OperatorShare> operators;
+  double exploitation = 0.7;
+  int inspirations = 2;
+  int failures = 2;
+  int repeats = 1;
+  int final_repeats = 3;
+  int evaluations_parallel = 64;
+  int proposals_parallel = 8;
+  int variants_per_proposal = 1;
+  std::vector<ModelShare> models;
+  std::int64_t tokens_reserved = 0;          ///< For one proposal.
+  std::int64_t cost_reserved_micro_usd = 0;  ///< For one proposal.
+  Budget budget;
+};
+
+// ---- Events: what happened. Stored in order; replaying them gives the same state. ----
+
+/// Always the first event.
+struct Started {
+  std::string seed_token_digest;
+  std::int64_t seed_source_tokens = 0;
+};
+
+/// One variant out of a proposal.
+struct NewVariant {
+  std::string token_digest;  ///< Equal digests mean equal programs.
+  std::int64_t source_tokens = 0;
+};
+
+/// A proposal ended, well or not; with no variants it failed.
+struct ProposalFinished {
+  ProposalNumber proposal;
+  std::vector<NewVariant> variants;
+  std::int64_t tokens = 0;
+  std::int64_t cost_micro_usd = 0;
+  bool is_quota_exhausted = false;  ///< The provider's account is empty: no use in going on.
+};
+
+/// An evaluation ended, well or not.
+struct EvaluationFinished {
+  EvaluationNumber evaluation;
+  Outcome outcome = Outcome::success;
+  std::map<std::string, double> metrics;
+  std::int64_t gpu_time_ms = 0;
+};
+
+struct PauseRequested {};
+struct ResumeRequested {};
+struct StopRequested {};
+
+/// The driver measured the running time (pauses left out). Sent when the budget of wall time is
+/// reached, at the latest.
+struct TimePassed {
+  std::int64_t running_ms = 0;
+};
+
+using Event = std::variant<Started, ProposalFinished, EvaluationFinished, PauseRequested,
+                           ResumeRequested, StopRequested, TimePassed>;
+
+// ---- Commands: what is to be done. Carried out in order, in the same transaction as the event. ----
+
+struct RequestProposal {
+  ProposalNumber proposal;
+  Operator operation = Operator::diff;
+  std::vector<VariantNumber> parents;       ///< One, or two for a crossover.
+  std::vector<VariantNumber> inspirations;
+  std::vector<VariantNumber> failures;
+  std::uint64_t seed = 0;
+  int variants = 1;
+  std::string model;
+  std::optional<double> temperature;
+  friend bool operator==(const RequestProposal&, const RequestProposal&) = default;
+};
+
+struct RequestEvaluation {
+  EvaluationNumber evaluation;
+  VariantNumber variant;
+  Split split = Split::validation;
+  std::uint64_t seed = 0;
+  bool is_final = false;
+  friend bool operator==(const RequestEvaluation&, const RequestEvaluation&) = default;
+};
+
+/// A variant of a proposal enters the campaign. `index` is its place in ProposalFinished.variants;
+/// for the seed there is no proposal.
+struct AddVariant {
+  VariantNumber variant;
+  std::optional<ProposalNumber> proposal;
+  std::size_t index = 0;
+  std::vector<VariantNumber> parents;
+  Operator operation = Operator::diff;
+  std::optional<int> island;
+  int generation = 0;
+  std::optional<VariantNumber> duplicate_of;  ///< Set: it is not evaluated.
+  friend bool operator==(const AddVariant&, const AddVariant&) = default;
+};
+
+/// A variant's evaluations are complete, or one failed.
+struct SettleVariant {
+  VariantNumber variant;
+  VariantState state = VariantState::evaluated;
+  Outcome outcome = Outcome::success;
+  std::map<std::string, double> metrics;  ///< Means.
+  std::optional<double> score;            ///< Mean of the first objective.
+  friend bool operator==(const SettleVariant&, const SettleVariant&) = default;
+};
+
+/// The best variant changed.
+struct SetBest {
+  VariantNumber variant;
+  double score = 0;
+  friend bool operator==(const SetBest&, const SetBest&) = default;
+};
+
+/// Work of this kind that no agent has begun is withdrawn: its numbers are never finished.
+struct CancelProposals {
+  std::vector<ProposalNumber> proposals;
+  friend bool operator==(const CancelProposals&, const CancelProposals&) = default;
+};
+
+struct CancelEvaluations {
+  std::vector<EvaluationNumber> evaluations;
+  friend bool operator==(const CancelEvaluations&, const CancelEvaluations&) = default;
+};
+
+struct SetPhase {
+  Phase phase = Phase::running;
+  EndReason reason = EndReason::none;
+  std::string explanation;
+  friend bool operator==(const SetPhase&, const SetPhase&) = default;
+};
+
+using Command = std::variant<RequestProposal, RequestEvaluation, AddVariant, SettleVariant, SetBest,
+                             CancelProposals, CancelEvaluations, SetPhase>;
+
+}  // namespace cambrian::search
