@@ -23,12 +23,27 @@ enum class Operator { diff, rewrite, crossover };
 enum class Split { validation, sealed };
 enum class VariantState { pending, evaluated, failed, duplicate };
 enum class Outcome {
-  success, compile_error, crash, timeout, out_of_memory, bad_output, not_finite, resource_exceeded,
+  success,
+  compile_error,
+  crash,
+  timeout,
+  out_of_memory,
+  bad_output,
+  not_finite,
+  resource_exceeded,
   infrastructure,  ///< Retries are used up; counted as a failure of the evaluation.
 };
 enum class Phase { running, paused, draining, finalizing, ended };
 enum class EndReason {
-  none, evaluations, tokens, cost, gpu_time, wall_time, target, user, failure,
+  none,
+  evaluations,
+  tokens,
+  cost,
+  gpu_time,
+  wall_time,
+  target,
+  user,
+  failure,
 };
 
 struct Objective {
@@ -42,9 +57,9 @@ struct Objective {
 /// is a metric.
 struct Feature {
   std::string metric;
-  int bins = 8;          ///< 2 to 64.
-  double minimum = 0;    ///< Values below fall into the first bin.
-  double maximum = 1;    ///< Values above fall into the last bin.
+  int bins = 8;        ///< 2 to 64.
+  double minimum = 0;  ///< Values below fall into the first bin.
+  double maximum = 1;  ///< Values above fall into the last bin.
   bool is_logarithmic = false;
   friend bool operator==(const Feature&, const Feature&) = default;
 };
@@ -79,7 +94,7 @@ struct Settings {
   PolicyKind policy = PolicyKind::islands;
   int islands = 4;
   int island_size = 60;
-  int migration_interval = 40;       ///< Evaluations.
+  int migration_interval = 40;  ///< Evaluations.
   double migration_fraction = 0.1;
   std::vector<Feature> features;
   int children = 8;
@@ -142,12 +157,12 @@ struct TimePassed {
 using Event = std::variant<Started, ProposalFinished, EvaluationFinished, PauseRequested,
                            ResumeRequested, StopRequested, TimePassed>;
 
-// ---- Commands: what is to be done. Carried out in order, in the same transaction as the event. ----
+// ---- Commands: what is to be done, in order, in the same transaction as the event. ----
 
 struct RequestProposal {
   ProposalNumber proposal;
   Operator operation = Operator::diff;
-  std::vector<VariantNumber> parents;       ///< One, or two for a crossover.
+  std::vector<VariantNumber> parents;  ///< One, or two for a crossover.
   std::vector<VariantNumber> inspirations;
   std::vector<VariantNumber> failures;
   std::uint64_t seed = 0;
