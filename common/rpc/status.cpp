@@ -1,0 +1,126 @@
+#include "common/rpc/status.hpp"
+
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+
+namespace cambrian::rpc {
+namespace {
+
+Errc to_errc(grpc::StatusCode code) {
+  switch (code) {
+    case grpc::StatusCode::INVALID_ARGUMENT:
+    case grpc::StatusCode::OUT_OF_RANGE: return Errc::invalid_argument;
+    case grpc::StatusCode::NOT_FOUND: return Errc::not_found;
+    case grpc::StatusCode::ALREADY_EXISTS: return Errc::already_exists;
+    case grpc::StatusCode::FAILED_PRECONDITION: return Errc::conflict;
+    case grpc::StatusCode::RESOURCE_EXHAUSTED: return Errc::exhausted;
+    case grpc::StatusCode::UNAVAILABLE: return Errc::unavailable;
+    case grpc::StatusCode::DEADLINE_EXCEEDED: return Errc::deadline_exceeded;
+    case grpc::StatusCode::CANCELLED: return Errc::cancelled;
+    case grpc::StatusCode::ABORTED: return Errc::outcome_unknown;
+    default: return Errc::internal;
+  }
+}
+
+void add_details(google::rpc::Status& status, const Details& details) {
+  if (!details.reason.empty()) {
+    google::rpc::ErrorInfo info;
+    info.set_reason(details.reason);
+    info.set_domain("cambrian");
+    for (const auto& [key, value] : details.metadata) (*info.mutable_metadata())[key] = value;
+    status.add_details()->PackFrom(info);
+  }
+  if (!details.field_violations.empty()) {
+    google::rpc::BadRequest bad_request;
+    for (const auto& violation : details.field_violations) {
+      auto* added = bad_request.add_field_violations();
+      added->set_field(violation.field);
+      added->set_description(violation.description);
+    }
+    status.add_details()->PackFrom(bad_request);
+  }
+  if (!details.missing_blobs.empty()) {
+    google::rpc::PreconditionFailure failure;
+    for (const auto& digest : details.missing_blobs) {
+      auto* added = failure.add_violations();
+      added->set_type("MISSING_BLOB");
+      added->set_subject(digest);
+      added->set_description("upload this content first");
+    }
+    status.add_details()->PackFrom(failure);
+  }
+  if (details.retry_delay) {
+    google::rpc::RetryInfo retry;
+    const auto milliseconds = details.retry_delay->count();
+    retry.mutable_retry_delay()->set_seconds(milliseconds / 1000);
+    retry.mutable_retry_delay()->set_nanos(static_cast<int>(milliseconds % 1000) * 1'000'000);
+    status.add_details()->PackFrom(retry);
+  }
+}
+
+void read_detail(const google::protobuf::Any& any, Details& details) {
+  if (google::rpc::ErrorInfo info; any.UnpackTo(&info)) {
+    details.reason = info.reason();
+    details.metadata = {info.metadata().begin(), info.metadata().end()};
+  } else if (google::rpc::BadRequest bad_request; any.UnpackTo(&bad_request)) {
+    for (const auto& violation : bad_request.field_violations()) {
+      details.field_violations.push_back({violation.field(), violation.description()});
+    }
+  } else if (google::rpc::PreconditionFailure failure; any.UnpackTo(&failure)) {
+    for (const auto& violation : failure.violations()) {
+      if (violation.type() == "MISSING_BLOB") details.missing_blobs.push_back(violation.subject());
+    }
+  } else if (google::rpc::RetryInfo retry; any.UnpackTo(&retry)) {
+    details.retry_delay =
+        std::chrono::duration_cast<std::chrono::milliseconds>(
+            std::chrono::seconds(retry.retry_delay().seconds()) +
+            std::chrono::nanoseconds(retry.retry_delay().nanos()));
+  }
+}
+
+}  // namespace
+
+grpc::StatusCode to_code(Errc code) {
+  switch (code) {
+    case Errc::invalid_argument: return grpc::StatusCode::INVALID_ARGUMENT;
+    case Errc::not_found: return grpc::StatusCode::NOT_FOUND;
+    case Errc::already_exists: return grpc::StatusCode::ALREADY_EXISTS;
+    case Errc::conflict: return grpc::StatusCode::FAILED_PRECONDITION;
+    case Errc::exhausted: return grpc::StatusCode::RESOURCE_EXHAUSTED;
+    case Errc::unavailable: return grpc::StatusCode::UNAVAILABLE;
+    case Errc::deadline_exceeded: return grpc::StatusCode::DEADLINE_EXCEEDED;
+    case Errc::cancelled: return grpc::StatusCode::CANCELLED;
+    case Errc::outcome_unknown: return grpc::StatusCode::ABORTED;
+    case Errc::internal: return grpc::StatusCode::INTERNAL;
+  }
+  return grpc::StatusCode::INTERNAL;
+}
+
+grpc::Status to_status(const Error& error, const Details& details) {
+  const auto code = to_code(error.code);
+  google::rpc::Status status;
+  status.set_code(code);
+  status.set_message(error.message);
+  add_details(status, details);
+  if (status.details().empty()) return {code, error.message};
+  return {code, error.message, status.SerializeAsString()};
+}
+
+Error from_status(const grpc::Status& status) {
+  return {to_errc(status.error_code()), status.error_message()};
+}
+
+Details details_of(const grpc::Status& status) {
+  Details details;
+  google::rpc::Status message;
+  if (!message.ParseFromString(status.error_details())) return details;
+  for (const auto& any : message.details()) read_detail(any, details);
+  return details;
+}
+
+bool is_retryable(grpc::StatusCode code) {
+  return code == grpc::StatusCode::UNAVAILABLE || code == grpc::StatusCode::RESOURCE_EXHAUSTED ||
+         code == grpc::StatusCode::ABORTED || code == grpc::StatusCode::DEADLINE_EXCEEDED;
+}
+
+}  // namespace cambrian::rpc

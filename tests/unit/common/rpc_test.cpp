@@ -1,0 +1,45 @@
+#include <catch2/catch_test_macros.hpp>
+
+#include "common/rpc/channel.hpp"
+#include "common/rpc/status.hpp"
+
+namespace cambrian::rpc {
+namespace {
+
+TEST_CASE("to_status: every code and every detail survives the wire", "[unit][rpc]") {
+  for (const auto code :
+       {Errc::invalid_argument, Errc::not_found, Errc::already_exists, Errc::conflict,
+        Errc::exhausted, Errc::unavailable, Errc::deadline_exceeded, Errc::cancelled,
+        Errc::outcome_unknown, Errc::internal}) {
+    CHECK(from_status(to_status({code, "text"})) == Error{code, "text"});
+  }
+  const auto status = to_status({Errc::conflict, "lease lost"},
+                                {.reason = kLeaseLost,
+                                 .metadata = {{"item", "42"}},
+                                 .field_violations = {{"spec.name", "is empty"}},
+                                 .missing_blobs = {"abc"},
+                                 .retry_delay = std::chrono::milliseconds(1500)});
+  const auto details = details_of(status);
+  CHECK(details.reason == kLeaseLost);
+  CHECK(details.metadata.at("item") == "42");
+  REQUIRE(details.field_violations.size() == 1);
+  CHECK(details.field_violations[0].field == "spec.name");
+  CHECK(details.missing_blobs == std::vector<std::string>{"abc"});
+  CHECK(details.retry_delay == std::chrono::milliseconds(1500));
+}
+
+TEST_CASE("details_of: garbage gives no details", "[unit][rpc]") {
+  CHECK(details_of({grpc::StatusCode::INTERNAL, "x", "\xff\xff\xff"}).reason.empty());
+}
+
+TEST_CASE("is_local_address: knows what only this host can reach", "[unit][rpc]") {
+  for (const char* address : {"unix:/tmp/x", "127.0.0.1:70", "localhost:70", "[::1]:70"}) {
+    CHECK(is_local_address(address));
+  }
+  for (const char* address : {"0.0.0.0:70", "[::]:70", "10.0.0.1:70", "example.org:70", "127.org:70"}) {
+    CHECK_FALSE(is_local_address(address));
+  }
+}
+
+}  // namespace
+}  // namespace cambrian::rpc
