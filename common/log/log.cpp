@@ -23,10 +23,20 @@ spdlog::level::level_enum to_spdlog(Level level) {
   return spdlog::level::info;
 }
 
+const char* name_of(Level level) {
+  switch (level) {
+    case Level::debug: return "debug";
+    case Level::info: return "info";
+    case Level::warn: return "warn";
+    case Level::error: return "error";
+  }
+  return "info";
+}
+
 spdlog::logger& logger() {
   static const auto instance = [] {
     auto made = spdlog::stderr_logger_mt("cambrian");
-    made->set_pattern("ts=%Y-%m-%dT%H:%M:%S.%eZ level=%l %v", spdlog::pattern_time_type::utc);
+    made->set_pattern("ts=%Y-%m-%dT%H:%M:%S.%eZ %v", spdlog::pattern_time_type::utc);
     made->flush_on(spdlog::level::debug);
     const char* wanted = std::getenv("CAMBRIAN_LOG");
     made->set_level(wanted == nullptr ? spdlog::level::info : spdlog::level::from_str(wanted));
@@ -83,7 +93,8 @@ std::string format_line(std::string_view event, std::initializer_list<Field> fie
 
 void write(Level level, std::string_view event, std::initializer_list<Field> fields) {
   const auto spd_level = to_spdlog(level);
-  if (logger().should_log(spd_level)) logger().log(spd_level, "{}", format_line(event, fields));
+  if (!logger().should_log(spd_level)) return;
+  logger().log(spd_level, "level={} {}", name_of(level), format_line(event, fields));
 }
 
 }  // namespace cambrian::log

@@ -1,0 +1,357 @@
+#include "common/agent/agent.hpp"
+
+#include <grpcpp/client_context.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <condition_variable>
+#include <csignal>
+#include <cstdlib>
+#include <format>
+#include <list>
+#include <random>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "cambrian/agent/v1/agent_service.grpc.pb.h"
+#include "common/agent/report.hpp"
+#include "common/log/log.hpp"
+#include "common/rpc/backoff.hpp"
+#include "common/rpc/channel.hpp"
+#include "common/rpc/status.hpp"
+
+namespace cambrian::agent {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kSyncTimeout = 15s;  // On top of the time that the call may wait for work.
+constexpr auto kWaitMax = 10s;
+constexpr auto kPollPause = 200ms;
+constexpr auto kSyncIntervalDefault = 20s;
+constexpr auto kStopGrace = 10s;  // For handlers, after they were asked to stop.
+constexpr auto kOutageLogInterval = 30s;
+
+std::chrono::milliseconds to_milliseconds(const google::protobuf::Duration& duration) {
+  return std::chrono::seconds(duration.seconds()) +
+         std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::nanoseconds(duration.nanos()));
+}
+
+std::string make_agent_id() {
+  std::random_device entropy;  // Must be unique, not repeatable.
+  std::string id;
+  for (int i = 0; i < 4; ++i) id += std::format("{:08x}", entropy());
+  return id;
+}
+
+}  // namespace
+
+void Attempt::set_progress(std::string phase, std::optional<double> fraction) {
+  const std::lock_guard lock(mutex_);
+  phase_ = std::move(phase);
+  fraction_ = fraction;
+}
+
+v1::Progress Attempt::progress() const {
+  v1::Progress progress;
+  *progress.mutable_lease() = assignment_.lease();
+  const std::lock_guard lock(mutex_);
+  progress.set_phase(phase_);
+  if (fraction_) progress.set_fraction(*fraction_);
+  return progress;
+}
+
+/// The state of a running agent. The Sync loop runs on the caller's thread, each attempt on one of
+/// its own. There is never more than one Sync at a time, and a lease stays in `running` until its
+/// report was acknowledged: so the coordinator may take a lease that the agent does not name for
+/// one whose grant never arrived.
+class Agent::Loop {
+ public:
+  Loop(std::shared_ptr<grpc::Channel> channel, AgentOptions options, Handler handler)
+      : stub_(v1::AgentService::NewStub(std::move(channel))),
+        options_(std::move(options)),
+        handler_(std::move(handler)) {
+    options_.description.set_agent_id(make_agent_id());
+    if (options_.description.protocol_version() == 0) {
+      options_.description.set_protocol_version(1);
+    }
+  }
+
+  int run();
+  void request_stop();
+
+ private:
+  struct Running {
+    std::shared_ptr<Attempt> attempt;  // Shared by its thread and the Sync loop.
+    std::jthread thread;
+    bool is_done = false;
+  };
+
+  bool has_ended();
+  void wait_for_next_sync();
+  v1::SyncRequest make_request();
+  grpc::Status sync(const v1::SyncRequest& request, v1::SyncResponse& response);
+  bool handle_failure(const grpc::Status& status);
+  void apply(const v1::SyncRequest& request, const v1::SyncResponse& response);
+  void start(const v1::Assignment& assignment);
+  void work(Running& running);
+  void begin_drain(const char* reason);
+  void finish_draining();
+  void join_done();
+
+  std::unique_ptr<v1::AgentService::Stub> stub_;
+  AgentOptions options_;
+  Handler handler_;
+  rpc::Backoff backoff_{static_cast<std::uint64_t>(::getpid())};
+  const Clock::time_point start_time_ = Clock::now();
+  Clock::time_point last_outage_log_{};
+  bool is_in_outage_ = false;
+  std::stop_source reports_stop_;  // Ends the retries of reports at shutdown.
+
+  std::mutex mutex_;  // Guards everything below.
+  std::condition_variable wake_;
+  std::list<Running> running_;
+  std::vector<v1::Release> released_;
+  grpc::ClientContext* call_ = nullptr;  // The Sync in flight.
+  bool is_stopping_ = false;             // Asked to end by a signal.
+  bool is_draining_ = false;             // Takes nothing new.
+  bool has_news_ = false;                // Something to tell before the next interval.
+  Clock::time_point next_sync_ = Clock::now();  // At the latest.
+  Clock::time_point next_poll_ = Clock::now();  // For more work, at the earliest.
+  Clock::time_point idle_since_ = Clock::now();
+};
+
+Agent::Agent(std::shared_ptr<grpc::Channel> channel, AgentOptions options, Handler handler)
+    : loop_(std::make_unique<Loop>(std::move(channel), std::move(options), std::move(handler))) {}
+Agent::~Agent() = default;
+int Agent::run() { return loop_->run(); }
+void Agent::request_stop() { loop_->request_stop(); }
+
+int Agent::Loop::run() {
+  boost::asio::io_context signals_context;
+  boost::asio::signal_set signals(signals_context, SIGTERM, SIGINT);
+  signals.async_wait([this](const boost::system::error_code& error, int) {
+    if (!error) request_stop();
+  });
+  std::jthread signals_thread([&signals_context] { signals_context.run(); });
+  log::info("agent_started", {{"agent", options_.description.agent_id()},
+                              {"name", options_.description.name()},
+                              {"slots", options_.description.slots()}});
+  int exit_code = 0;
+  while (!has_ended()) {
+    wait_for_next_sync();
+    const auto request = make_request();
+    v1::SyncResponse response;
+    const auto status = sync(request, response);
+    if (status.ok()) {
+      apply(request, response);
+    } else if (!handle_failure(status)) {
+      exit_code = 1;
+      break;
+    }
+    join_done();
+  }
+  finish_draining();
+  signals_context.stop();
+  log::info("agent_ended", {{"agent", options_.description.agent_id()}, {"code", exit_code}});
+  return exit_code;
+}
+
+void Agent::Loop::request_stop() {
+  const std::lock_guard lock(mutex_);
+  if (is_stopping_) return;
+  is_stopping_ = true;
+  begin_drain("signal");
+  if (call_ != nullptr) call_->TryCancel();
+}
+
+void Agent::Loop::begin_drain(const char* reason) {
+  if (!is_draining_) log::info("agent_draining", {{"reason", reason}});
+  is_draining_ = true;
+  has_news_ = true;
+  wake_.notify_all();
+}
+
+bool Agent::Loop::has_ended() {
+  const std::lock_guard lock(mutex_);
+  const auto now = Clock::now();
+  if (!is_draining_ && options_.lifetime_max && now - start_time_ >= *options_.lifetime_max) {
+    begin_drain("lifetime");
+  }
+  if (!is_draining_ && options_.idle_exit && running_.empty() &&
+      now - idle_since_ >= *options_.idle_exit) {
+    begin_drain("idle");
+  }
+  return is_stopping_ || (is_draining_ && running_.empty());
+}
+
+void Agent::Loop::wait_for_next_sync() {
+  std::unique_lock lock(mutex_);
+  const auto is_due = [this] {
+    const auto busy = std::ranges::count_if(running_, [](const auto& r) { return !r.is_done; });
+    const bool has_free_slot = !is_draining_ && busy < options_.description.slots();
+    return has_news_ || is_stopping_ || (has_free_slot && !is_in_outage_);
+  };
+  // An answer without work is not asked for again at once, however fast it came.
+  wake_.wait_until(lock, std::min(next_poll_, next_sync_),
+                   [this] { return has_news_ || is_stopping_; });
+  wake_.wait_until(lock, next_sync_, is_due);
+  has_news_ = false;
+}
+
+v1::SyncRequest Agent::Loop::make_request() {
+  v1::SyncRequest request;
+  const std::lock_guard lock(mutex_);
+  *request.mutable_agent() = options_.description;
+  for (const auto& running : running_) {
+    if (!running.is_done) *request.add_running() = running.attempt->progress();
+  }
+  for (const auto& release : released_) *request.add_released() = release;
+  const int free_slots = options_.description.slots() - request.running_size();
+  request.set_is_draining(is_draining_);
+  if (!is_draining_ && free_slots > 0) {
+    request.set_wanted(free_slots);
+    auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(kWaitMax);
+    if (options_.idle_exit) wait = std::min(wait, *options_.idle_exit);
+    request.mutable_wait_max()->set_seconds(wait.count() / 1000);
+    request.mutable_wait_max()->set_nanos(static_cast<int>(wait.count() % 1000) * 1'000'000);
+  }
+  return request;
+}
+
+grpc::Status Agent::Loop::sync(const v1::SyncRequest& request, v1::SyncResponse& response) {
+  grpc::ClientContext context;
+  rpc::set_deadline(context, kSyncTimeout + to_milliseconds(request.wait_max()));
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_stopping_) return grpc::Status::CANCELLED;
+    call_ = &context;
+  }
+  const auto status = stub_->Sync(&context, request, &response);
+  const std::lock_guard lock(mutex_);
+  call_ = nullptr;
+  return status;
+}
+
+// False when the coordinator will never accept this agent.
+bool Agent::Loop::handle_failure(const grpc::Status& status) {
+  const auto code = status.error_code();
+  if (code == grpc::StatusCode::CANCELLED) return true;
+  if (code == grpc::StatusCode::INVALID_ARGUMENT || code == grpc::StatusCode::UNAUTHENTICATED ||
+      code == grpc::StatusCode::PERMISSION_DENIED || code == grpc::StatusCode::UNIMPLEMENTED) {
+    log::error("agent_refused", {{"cause", status.error_message()}});
+    return false;
+  }
+  is_in_outage_ = true;
+  if (Clock::now() - last_outage_log_ >= kOutageLogInterval) {
+    last_outage_log_ = Clock::now();
+    log::warn("coordinator_unreachable", {{"cause", status.error_message()},
+                                          {"next", "trying again; is the address right?"}});
+  }
+  const auto hint = rpc::details_of(status).retry_delay;
+  const std::lock_guard lock(mutex_);
+  next_sync_ = Clock::now() + hint.value_or(backoff_.next());
+  return true;
+}
+
+void Agent::Loop::apply(const v1::SyncRequest& request, const v1::SyncResponse& response) {
+  if (is_in_outage_) log::info("coordinator_reached");
+  is_in_outage_ = false;
+  backoff_.reset();
+  const std::lock_guard lock(mutex_);
+  // What was told need not be told again; what came in meanwhile stays.
+  released_.erase(released_.begin(), released_.begin() + request.released_size());
+  const auto interval = response.has_next_sync() ? to_milliseconds(response.next_sync())
+                                                 : std::chrono::milliseconds(kSyncIntervalDefault);
+  next_sync_ = Clock::now() + interval;
+  next_poll_ = Clock::now() + (response.assignments().empty() ? kPollPause : 0ms);
+  for (const auto& lease : response.cancelled()) {
+    for (auto& running : running_) {
+      if (running.attempt->assignment().lease().item_id() == lease.item_id() &&
+          running.attempt->assignment().lease().epoch() == lease.epoch()) {
+        log::info("attempt_cancelled", {{"item", lease.item_id()}, {"epoch", lease.epoch()}});
+        running.attempt->request_stop();
+      }
+    }
+  }
+  for (const auto& assignment : response.assignments()) start(assignment);
+  if (response.should_drain() && !is_draining_) begin_drain("asked by the coordinator");
+}
+
+void Agent::Loop::start(const v1::Assignment& assignment) {
+  log::info("attempt_started",
+            {{"item", assignment.lease().item_id()}, {"epoch", assignment.lease().epoch()}});
+  auto& running = running_.emplace_back();
+  running.attempt = std::make_shared<Attempt>(assignment);
+  running.thread = std::jthread([this, &running] { work(running); });
+}
+
+void Agent::Loop::work(Running& running) {
+  const auto attempt = running.attempt;
+  const auto lease = attempt->assignment().lease();
+  const auto outcome = handler_(*attempt);
+  std::optional<v1::ReleaseReason> release;
+  if (const auto* reason = std::get_if<v1::ReleaseReason>(&outcome)) {
+    release = *reason;
+  } else if (!report(*stub_, options_.description.agent_id(), lease, outcome,
+                     reports_stop_.get_token())) {
+    release = v1::RELEASE_REASON_UNABLE;
+  }
+  const std::lock_guard lock(mutex_);
+  if (release) {
+    auto& added = released_.emplace_back();
+    *added.mutable_lease() = lease;
+    added.set_reason(*release);
+    has_news_ = true;
+  }
+  running.is_done = true;
+  idle_since_ = Clock::now();
+  wake_.notify_all();
+}
+
+void Agent::Loop::join_done() {
+  std::list<Running> done;  // Joined outside of the lock.
+  const std::lock_guard lock(mutex_);
+  for (auto it = running_.begin(); it != running_.end();) {
+    const auto current = it++;
+    if (current->is_done) done.splice(done.end(), running_, current);
+  }
+}
+
+void Agent::Loop::finish_draining() {
+  {
+    std::unique_lock lock(mutex_);
+    const auto all_done = [this] {
+      return std::ranges::all_of(running_, [](const auto& r) { return r.is_done; });
+    };
+    wake_.wait_for(lock, options_.drain_timeout, all_done);
+    for (auto& running : running_) running.attempt->request_stop();
+    reports_stop_.request_stop();
+    if (!wake_.wait_for(lock, kStopGrace, all_done)) {
+      // A thread that hangs cannot be ended; its lease can still be handed back.
+      for (const auto& running : running_) {
+        if (running.is_done) continue;
+        auto& added = released_.emplace_back();
+        *added.mutable_lease() = running.attempt->assignment().lease();
+        added.set_reason(v1::RELEASE_REASON_SHUTDOWN);
+      }
+      log::error("attempts_hang", {{"grace_ms", kStopGrace}});
+    }
+    is_stopping_ = false;  // One more call is wanted.
+  }
+  auto request = make_request();
+  request.clear_running();
+  v1::SyncResponse response;
+  if (const auto status = sync(request, response); !status.ok()) {
+    log::warn("goodbye_failed", {{"cause", status.error_message()}});
+  }
+  const std::lock_guard lock(mutex_);
+  if (!std::ranges::all_of(running_, [](const auto& r) { return r.is_done; })) std::_Exit(0);
+}
+
+}  // namespace cambrian::agent

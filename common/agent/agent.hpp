@@ -1,0 +1,82 @@
+#pragma once
+
+#include <grpcpp/channel.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <variant>
+
+#include "cambrian/agent/v1/agent_service.pb.h"
+#include "cambrian/agent/v1/work.pb.h"
+
+namespace cambrian::agent {
+
+/// One try at an item, in the hands of the handler. Its methods may be called from any thread.
+class Attempt {
+ public:
+  explicit Attempt(v1::Assignment assignment) : assignment_(std::move(assignment)) {}
+
+  const v1::Assignment& assignment() const { return assignment_; }
+  /// Stopped when the lease is lost, the item is cancelled or the agent shuts down: the handler
+  /// returns soon then, with RELEASE_REASON_SHUTDOWN.
+  std::stop_token stop_token() const { return stop_.get_token(); }
+  void request_stop() { stop_.request_stop(); }
+
+  /// For people: shown by `cambrian worker list`.
+  void set_progress(std::string phase, std::optional<double> fraction = std::nullopt);
+  v1::Progress progress() const;
+
+ private:
+  v1::Assignment assignment_;
+  std::stop_source stop_;
+  mutable std::mutex mutex_;  // Guards phase_ and fraction_.
+  std::string phase_;
+  std::optional<double> fraction_;
+};
+
+/// How an attempt ended: with a result, or the lease goes back.
+using AttemptOutcome = std::variant<v1::EvaluationResult, v1::ProposalResult, v1::ReleaseReason>;
+
+/// Does the work. Called on a thread of its own for each item, at most `slots` at once. It must
+/// not throw.
+using Handler = std::function<AttemptOutcome(Attempt&)>;
+
+struct AgentOptions {
+  /// Who it is and what it can do. `agent_id` is made here; `slots` bounds the attempts.
+  v1::AgentDescription description;
+  /// After a stop was asked for: time to finish what runs before it is handed back.
+  std::chrono::milliseconds drain_timeout{0};
+  /// Ends after this long without work.
+  std::optional<std::chrono::milliseconds> idle_exit;
+  /// Takes nothing new after this long, and ends when idle.
+  std::optional<std::chrono::milliseconds> lifetime_max;
+};
+
+/// The life of an agent: asks for work, renews leases, reports results, hands leases back. The
+/// agent lives through any outage of the coordinator and delivers its results afterwards.
+class Agent {
+ public:
+  Agent(std::shared_ptr<grpc::Channel> channel, AgentOptions options, Handler handler);
+  ~Agent();
+  Agent(const Agent&) = delete;
+  Agent& operator=(const Agent&) = delete;
+
+  /// Blocks until a stop was asked for (SIGTERM and SIGINT ask for one), the coordinator asked for
+  /// a drain, or the agent is idle or old. Returns the exit code of the program: 0, or 1 when the
+  /// coordinator refuses this agent for good.
+  int run();
+
+  /// Any thread.
+  void request_stop();
+
+ private:
+  class Loop;
+  std::unique_ptr<Loop> loop_;
+};
+
+}  // namespace cambrian::agent

@@ -1,0 +1,72 @@
+#include "common/agent/report.hpp"
+
+#include <chrono>
+
+#include "common/log/log.hpp"
+#include "common/rpc/backoff.hpp"
+#include "common/rpc/channel.hpp"
+#include "common/rpc/status.hpp"
+
+namespace cambrian::agent {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kReportTimeout = 30s;
+// Longer outages than this lose the work of one attempt, not the variant.
+constexpr auto kReportPatience = 1h;
+
+grpc::Status send(v1::AgentService::Stub& stub, const std::string& agent_id,
+                  const v1::Lease& lease, const AttemptOutcome& outcome) {
+  grpc::ClientContext context;
+  rpc::set_deadline(context, kReportTimeout);
+  if (const auto* evaluation = std::get_if<v1::EvaluationResult>(&outcome)) {
+    v1::FinishEvaluationRequest request;
+    request.set_agent_id(agent_id);
+    *request.mutable_lease() = lease;
+    *request.mutable_result() = *evaluation;
+    v1::FinishEvaluationResponse response;
+    return stub.FinishEvaluation(&context, request, &response);
+  }
+  v1::FinishProposalRequest request;
+  request.set_agent_id(agent_id);
+  *request.mutable_lease() = lease;
+  *request.mutable_result() = std::get<v1::ProposalResult>(outcome);
+  v1::FinishProposalResponse response;
+  return stub.FinishProposal(&context, request, &response);
+}
+
+bool is_final(grpc::StatusCode code) {
+  return code == grpc::StatusCode::INVALID_ARGUMENT || code == grpc::StatusCode::NOT_FOUND ||
+         code == grpc::StatusCode::PERMISSION_DENIED ||
+         code == grpc::StatusCode::UNAUTHENTICATED || code == grpc::StatusCode::UNIMPLEMENTED;
+}
+
+}  // namespace
+
+bool report(v1::AgentService::Stub& stub, const std::string& agent_id, const v1::Lease& lease,
+            const AttemptOutcome& outcome, std::stop_token stop) {
+  rpc::Backoff backoff(static_cast<std::uint64_t>(lease.item_id()));
+  const auto give_up = std::chrono::steady_clock::now() + kReportPatience;
+  for (;;) {
+    const auto status = send(stub, agent_id, lease, outcome);
+    if (status.ok()) return true;
+    if (status.error_code() == grpc::StatusCode::FAILED_PRECONDITION) {
+      // The coordinator has recorded it with its cost; the lease belongs to somebody else.
+      log::warn("report_refused", {{"item", lease.item_id()},
+                                   {"epoch", lease.epoch()},
+                                   {"cause", status.error_message()}});
+      return true;
+    }
+    if (is_final(status.error_code()) || std::chrono::steady_clock::now() > give_up) {
+      log::error("report_failed", {{"item", lease.item_id()},
+                                   {"epoch", lease.epoch()},
+                                   {"cause", status.error_message()}});
+      return false;
+    }
+    const auto hint = rpc::details_of(status).retry_delay;
+    if (!rpc::wait_unless_stopped(stop, hint.value_or(backoff.next()))) return false;
+  }
+}
+
+}  // namespace cambrian::agent

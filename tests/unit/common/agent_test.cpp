@@ -1,0 +1,161 @@
+#include "common/agent/agent.hpp"
+
+#include <grpcpp/server.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <catch2/catch_test_macros.hpp>
+#include <condition_variable>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "cambrian/agent/v1/agent_service.grpc.pb.h"
+#include "common/rpc/channel.hpp"
+#include "common/rpc/status.hpp"
+
+namespace cambrian::agent {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// A coordinator with a script: hands out so many items and remembers what agents say. It speaks
+/// real gRPC over a Unix socket.
+class ScriptedCoordinator final : public v1::AgentService::Service {
+ public:
+  explicit ScriptedCoordinator(int items) : items_left_(items) {
+    grpc::ServerBuilder builder;
+    rpc::apply_server_limits(builder);
+    builder.AddListeningPort(address(), grpc::InsecureServerCredentials());
+    builder.RegisterService(this);
+    server_ = builder.BuildAndStart();
+  }
+  ~ScriptedCoordinator() override { server_->Shutdown(std::chrono::system_clock::now() + 1s); }
+
+  static std::string address() {
+    return "unix:/tmp/agent-test-" + std::to_string(::getpid()) + ".sock";
+  }
+
+  grpc::Status Sync(grpc::ServerContext*, const v1::SyncRequest* request,
+                    v1::SyncResponse* response) override {
+    std::unique_lock lock(mutex_);
+    if (syncs_failing_ > 0) {
+      --syncs_failing_;
+      return {grpc::StatusCode::UNAVAILABLE, "away"};
+    }
+    response->mutable_next_sync()->set_nanos(50'000'000);
+    for (const auto& release : request->released()) released_.insert(release.lease().item_id());
+    for (const auto& running : request->running()) {
+      if (cancelled_.contains(running.lease().item_id())) {
+        *response->add_cancelled() = running.lease();
+      }
+    }
+    for (int i = 0; i < request->wanted() && items_left_ > 0; ++i, --items_left_) {
+      auto* assignment = response->add_assignments();
+      assignment->mutable_lease()->set_item_id(++last_item_);
+      assignment->mutable_lease()->set_epoch(1);
+      assignment->mutable_evaluation()->set_seed(static_cast<std::uint64_t>(last_item_));
+    }
+    response->set_should_drain(items_left_ == 0 && drains_);
+    return grpc::Status::OK;
+  }
+
+  grpc::Status FinishEvaluation(grpc::ServerContext*, const v1::FinishEvaluationRequest* request,
+                                v1::FinishEvaluationResponse*) override {
+    const std::lock_guard lock(mutex_);
+    if (finishes_failing_ > 0) {
+      --finishes_failing_;
+      return {grpc::StatusCode::UNAVAILABLE, "away"};
+    }
+    finished_.insert(request->lease().item_id());
+    return grpc::Status::OK;
+  }
+
+  std::mutex mutex_;  // Guards everything below.
+  int items_left_;
+  int last_item_ = 0;
+  int syncs_failing_ = 0;
+  int finishes_failing_ = 0;
+  bool drains_ = true;
+  std::set<std::int64_t> finished_, released_, cancelled_;
+
+ private:
+  std::unique_ptr<grpc::Server> server_;
+};
+
+AgentOptions two_slots() {
+  AgentOptions options;
+  options.description.set_kind(v1::AGENT_KIND_WORKER);
+  options.description.set_slots(2);
+  return options;
+}
+
+v1::EvaluationResult success() {
+  v1::EvaluationResult result;
+  result.set_outcome(v1::EVALUATION_OUTCOME_SUCCESS);
+  return result;
+}
+
+TEST_CASE("Agent: works on every item once, never on more than its slots", "[contract][agent]") {
+  ScriptedCoordinator coordinator(20);
+  std::atomic<int> busy = 0;
+  std::atomic<int> busy_most = 0;
+  Agent agent(rpc::make_channel(ScriptedCoordinator::address()), two_slots(), [&](Attempt&) {
+    busy_most = std::max<int>(busy_most, ++busy);
+    std::this_thread::sleep_for(2ms);
+    --busy;
+    return AttemptOutcome(success());
+  });
+  CHECK(agent.run() == 0);
+  CHECK(coordinator.finished_.size() == 20);
+  CHECK(coordinator.released_.empty());
+  CHECK(busy_most <= 2);
+}
+
+TEST_CASE("Agent: delivers its results through an outage", "[contract][agent]") {
+  ScriptedCoordinator coordinator(3);
+  coordinator.syncs_failing_ = 2;
+  coordinator.finishes_failing_ = 3;
+  Agent agent(rpc::make_channel(ScriptedCoordinator::address()), two_slots(),
+              [](Attempt&) { return AttemptOutcome(success()); });
+  CHECK(agent.run() == 0);
+  CHECK(coordinator.finished_ == std::set<std::int64_t>{1, 2, 3});
+}
+
+TEST_CASE("Agent: hands its leases back when it is stopped", "[contract][agent]") {
+  ScriptedCoordinator coordinator(2);
+  coordinator.drains_ = false;
+  std::atomic<int> begun = 0;
+  Agent agent(rpc::make_channel(ScriptedCoordinator::address()), two_slots(),
+              [&](Attempt& attempt) {
+                ++begun;
+                while (!attempt.stop_token().stop_requested()) std::this_thread::sleep_for(1ms);
+                return AttemptOutcome(v1::RELEASE_REASON_SHUTDOWN);
+              });
+  std::jthread stopper([&] {
+    while (begun < 2) std::this_thread::sleep_for(1ms);
+    agent.request_stop();
+  });
+  CHECK(agent.run() == 0);
+  CHECK(coordinator.finished_.empty());
+  CHECK(coordinator.released_ == std::set<std::int64_t>{1, 2});
+}
+
+TEST_CASE("Agent: stops working on an item that was cancelled", "[contract][agent]") {
+  ScriptedCoordinator coordinator(2);
+  coordinator.cancelled_ = {1};
+  std::atomic<int> stopped = 0;
+  Agent agent(rpc::make_channel(ScriptedCoordinator::address()), two_slots(),
+              [&](Attempt& attempt) {
+                if (attempt.assignment().lease().item_id() != 1) return AttemptOutcome(success());
+                while (!attempt.stop_token().stop_requested()) std::this_thread::sleep_for(1ms);
+                ++stopped;
+                return AttemptOutcome(v1::RELEASE_REASON_SHUTDOWN);
+              });
+  CHECK(agent.run() == 0);
+  CHECK(stopped == 1);
+  CHECK(coordinator.finished_ == std::set<std::int64_t>{2});
+}
+
+}  // namespace
+}  // namespace cambrian::agent
