@@ -16,8 +16,8 @@ struct Registry::State {
   std::shared_ptr<prometheus::Registry> registry = std::make_shared<prometheus::Registry>();
   std::unique_ptr<prometheus::Exposer> exposer;
   std::mutex mutex;  // Guards gauges_by_key.
-  std::map<std::pair<std::string, Labels>, std::pair<prometheus::Family<prometheus::Gauge>*,
-                                                     prometheus::Gauge*>>
+  std::map<std::pair<std::string, Labels>,
+           std::pair<prometheus::Family<prometheus::Gauge>*, prometheus::Gauge*>>
       gauges_by_key;
 };
 
@@ -73,9 +73,8 @@ Result<int> Registry::serve(const std::string& address) {
     state_->exposer->RegisterCollectable(state_->registry);
     return state_->exposer->GetListeningPorts().at(0);
   } catch (const std::exception& failure) {
-    return fail(Errc::unavailable,
-                "cannot serve metrics; choose another metrics_listen: address=" + address +
-                    " cause=" + failure.what());
+    return fail(Errc::unavailable, "cannot serve metrics; choose another metrics_listen: address=" +
+                                       address + " cause=" + failure.what());
   }
 }
 

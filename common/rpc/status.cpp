@@ -71,10 +71,9 @@ void read_detail(const google::protobuf::Any& any, Details& details) {
       if (violation.type() == "MISSING_BLOB") details.missing_blobs.push_back(violation.subject());
     }
   } else if (google::rpc::RetryInfo retry; any.UnpackTo(&retry)) {
-    details.retry_delay =
-        std::chrono::duration_cast<std::chrono::milliseconds>(
-            std::chrono::seconds(retry.retry_delay().seconds()) +
-            std::chrono::nanoseconds(retry.retry_delay().nanos()));
+    details.retry_delay = std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::seconds(retry.retry_delay().seconds()) +
+        std::chrono::nanoseconds(retry.retry_delay().nanos()));
   }
 }
 

@@ -13,12 +13,12 @@ TEST_CASE("to_status: every code and every detail survives the wire", "[unit][rp
         Errc::outcome_unknown, Errc::internal}) {
     CHECK(from_status(to_status({code, "text"})) == Error{code, "text"});
   }
-  const auto status = to_status({Errc::conflict, "lease lost"},
-                                {.reason = kLeaseLost,
-                                 .metadata = {{"item", "42"}},
-                                 .field_violations = {{"spec.name", "is empty"}},
-                                 .missing_blobs = {"abc"},
-                                 .retry_delay = std::chrono::milliseconds(1500)});
+  const auto status =
+      to_status({Errc::conflict, "lease lost"}, {.reason = kLeaseLost,
+                                                 .metadata = {{"item", "42"}},
+                                                 .field_violations = {{"spec.name", "is empty"}},
+                                                 .missing_blobs = {"abc"},
+                                                 .retry_delay = std::chrono::milliseconds(1500)});
   const auto details = details_of(status);
   CHECK(details.reason == kLeaseLost);
   CHECK(details.metadata.at("item") == "42");
@@ -36,7 +36,8 @@ TEST_CASE("is_local_address: knows what only this host can reach", "[unit][rpc]"
   for (const char* address : {"unix:/tmp/x", "127.0.0.1:70", "localhost:70", "[::1]:70"}) {
     CHECK(is_local_address(address));
   }
-  for (const char* address : {"0.0.0.0:70", "[::]:70", "10.0.0.1:70", "example.org:70", "127.org:70"}) {
+  for (const char* address :
+       {"0.0.0.0:70", "[::]:70", "10.0.0.1:70", "example.org:70", "127.org:70"}) {
     CHECK_FALSE(is_local_address(address));
   }
 }
