@@ -20,7 +20,8 @@ STANDARD_NOT_FOR_DOMAIN = {
 
 # Which directories may include a driver's headers. The tests and tasks/ may include everything
 # but what names them here; "main" stands for the files at the top of a program.
-PROTOBUF = ("adapters/grpc", "common/rpc", "common/config", "cli", "main")
+PROTOBUF = ("adapters/grpc", "common/rpc", "common/agent", "common/blob", "common/config", "cli",
+            "main")
 DRIVERS = [
     (re.compile(r"^pqxx/"), ("adapters/postgres",)),
     (re.compile(r"^(grpc|grpcpp)/"), PROTOBUF),
@@ -60,7 +61,7 @@ def not_in_tests(file):
 
 WORDS = [
     ("detached", r"\basio::detached\b", everywhere, "a detached coroutine loses its error"),
-    ("sleep", r"\b(sleep_for|sleep_until|usleep|nanosleep)\b|(?<![\w.>:])sleep\s*\(", everywhere,
+    ("sleep", r"\b(sleep_for|sleep_until|usleep|nanosleep)\b|(?<![\w.>:])sleep\s*\(", not_in_tests,
      "wait for an event with a deadline, or use a timer"),
     ("random", r"\bstd::(shuffle|sample|\w+_distribution|mt19937(_64)?|default_random_engine)\b"
      r"|(?<![\w.>:])s?rand\s*\(", everywhere,
@@ -70,7 +71,8 @@ WORDS = [
      in_domain, "time comes in as a value"),
     ("environment", r"\bgetenv\s*\(", in_domain_or_app, "read the environment in main"),
     ("throw", r"\bthrow\b", in_domain_or_app, "return a Result"),
-    ("new", r"\bnew\s+[A-Za-z_(]|(?<!=)\s\bdelete(\[\])?\s+[A-Za-z_*(]", not_in_tests,
+    # A private constructor needs `std::unique_ptr<T>(new T)`.
+    ("new", r"^(?!.*_ptr<).*\bnew\s+[A-Za-z_(]|(?<!=)\s\bdelete(\[\])?\s+[A-Za-z_*(]", not_in_tests,
      "use a value, std::optional or std::make_unique"),
     ("name", r"\b(?:class|struct)\s+\w+(?:Manager|Helper|Utils|Common|Data)\b", everywhere,
      "name it for what it is"),
