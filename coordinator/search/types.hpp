@@ -146,7 +146,11 @@ struct EvaluationFinished {
 
 struct PauseRequested {};
 struct ResumeRequested {};
-struct StopRequested {};
+
+/// The user ends the campaign. What agents have begun is waited for, the rest is withdrawn.
+struct StopRequested {
+  std::vector<EvaluationNumber> begun;  ///< Open evaluations that an agent is working on.
+};
 
 /// The driver measured the running time (pauses left out). Sent when the budget of wall time is
 /// reached, at the latest.

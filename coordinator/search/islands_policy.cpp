@@ -1,0 +1,131 @@
+#include "coordinator/search/islands_policy.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "common/base/assert.hpp"
+
+namespace cambrian::search {
+namespace {
+
+constexpr const char* kSourceTokens = "source_tokens";
+
+double value_of(const Feature& feature, const Evaluated& variant) {
+  if (feature.metric == kSourceTokens) return static_cast<double>(variant.source_tokens);
+  const auto found = variant.metrics.find(feature.metric);
+  return found == variant.metrics.end() ? feature.minimum : found->second;
+}
+
+int bin_of(const Feature& feature, double value) {
+  if (value <= feature.minimum) return 0;  // Before the logarithm: it needs a positive value.
+  if (value >= feature.maximum) return feature.bins - 1;
+  const auto scale = [&](double x) { return feature.is_logarithmic ? std::log(x) : x; };
+  const double low = scale(feature.minimum);
+  const double ratio = (scale(value) - low) / (scale(feature.maximum) - low);
+  return std::clamp(static_cast<int>(ratio * feature.bins), 0, feature.bins - 1);
+}
+
+}  // namespace
+
+std::int64_t cell_of(const std::vector<Feature>& features, const Evaluated& variant) {
+  std::int64_t cell = 0;
+  for (const Feature& feature : features) {
+    cell = cell * feature.bins + bin_of(feature, value_of(feature, variant));
+  }
+  return cell;
+}
+
+IslandsPolicy::IslandsPolicy(const Settings& settings)
+    : settings_(settings),
+      ranking_(settings.objectives.front().goal),
+      islands_(static_cast<std::size_t>(settings.islands)) {}
+
+void IslandsPolicy::add(const Evaluated& variant) {
+  const Member member{variant.scored, variant.generation, cell_of(settings_.features, variant)};
+  if (variant.island) {
+    insert(islands_.at(static_cast<std::size_t>(*variant.island)), member);
+    return;
+  }
+  for (Island& island : islands_) insert(island, member);
+}
+
+void IslandsPolicy::insert(Island& island, const Member& member) const {
+  const auto held = island.elites.find(member.cell);
+  if (held != island.elites.end()) {
+    // A variant that is here already does not rank before itself: it is not doubled.
+    if (!ranking_(member.scored, held->second)) return;
+    erase(island, held->second);
+    held->second = member.scored;
+  } else {
+    island.elites.emplace(member.cell, member.scored);
+  }
+  const auto place =
+      std::ranges::lower_bound(island.ranked, member.scored, ranking_, &Member::scored);
+  island.ranked.insert(place, member);
+  if (island.ranked.size() > static_cast<std::size_t>(settings_.island_size)) {
+    island.elites.erase(island.ranked.back().cell);
+    island.ranked.pop_back();
+  }
+}
+
+void IslandsPolicy::erase(Island& island, const Scored& scored) const {
+  const auto place = std::ranges::lower_bound(island.ranked, scored, ranking_, &Member::scored);
+  CAMBRIAN_ASSERT(place != island.ranked.end() && place->scored == scored);
+  island.ranked.erase(place);
+}
+
+void IslandsPolicy::count_evaluations(std::int64_t finished) {
+  if (finished % settings_.migration_interval == 0) migrate();
+}
+
+void IslandsPolicy::migrate() {
+  if (islands_.size() < 2 || settings_.migration_fraction <= 0) return;
+  std::vector<std::vector<Member>> migrants;
+  for (const Island& island : islands_) {
+    const auto share = static_cast<std::size_t>(
+        std::ceil(settings_.migration_fraction * static_cast<double>(island.ranked.size())));
+    const auto count =
+        static_cast<std::ptrdiff_t>(std::min({share, kMigrantsMax, island.ranked.size()}));
+    migrants.emplace_back(island.ranked.begin(), island.ranked.begin() + count);
+  }
+  for (std::size_t i = 0; i < islands_.size(); ++i) {
+    Island& next = islands_[(i + 1) % islands_.size()];
+    for (const Member& member : migrants[i]) insert(next, member);
+  }
+}
+
+const Member& IslandsPolicy::pick_parent(const Island& island, Rng& rng) const {
+  if (!rng.chance(settings_.exploitation)) return rng.pick(island.ranked);
+  const double u = rng.uniform();
+  const auto size = static_cast<double>(island.ranked.size());
+  return island.ranked[static_cast<std::size_t>(size * (u * u * u))];
+}
+
+Choice IslandsPolicy::choose(const Wish& wish, Rng rng) const {
+  // In turn and not at random: every island gets its share from the first proposals on.
+  const std::int64_t turn = wish.proposal.value % settings_.islands;
+  const Island& island = islands_[static_cast<std::size_t>(turn)];
+  CAMBRIAN_ASSERT(!island.ranked.empty());
+  Choice choice;
+  choice.island = static_cast<int>(turn);
+  choice.parents.push_back(pick_parent(island, rng));
+  if (wish.parents > 1 && island.ranked.size() > 1) {
+    const Member* other = &pick_parent(island, rng);
+    if (other->scored.variant == choice.parents.front().scored.variant) {
+      const auto place = static_cast<std::size_t>(other - island.ranked.data());
+      other =
+          &island.ranked[(place + 1 + rng.below(island.ranked.size() - 1)) % island.ranked.size()];
+    }
+    choice.parents.push_back(*other);
+  }
+  choice.inspirations = pick_inspirations(island.ranked, choice.parents, wish.inspirations, rng);
+  return choice;
+}
+
+std::vector<std::vector<Member>> IslandsPolicy::members() const {
+  std::vector<std::vector<Member>> all;
+  for (const Island& island : islands_) all.push_back(island.ranked);
+  return all;
+}
+
+}  // namespace cambrian::search

@@ -1,0 +1,459 @@
+#include "coordinator/search/search.hpp"
+
+#include <algorithm>
+
+#include "common/base/assert.hpp"
+
+namespace cambrian::search {
+namespace {
+
+constexpr VariantNumber kSeed{0};
+
+std::uint64_t unsigned_of(std::int64_t number) { return static_cast<std::uint64_t>(number); }
+
+/// 128 bits of a digest that came as text: two FNV-1a hashes, forwards and backwards. Enough to
+/// tell millions of programs apart without keeping the text.
+std::pair<std::uint64_t, std::uint64_t> digest_key(std::string_view digest) {
+  constexpr std::uint64_t kPrime = 0x100000001b3U;
+  std::pair<std::uint64_t, std::uint64_t> key{0xcbf29ce484222325U, 0x84222325cbf29ce4U};
+  for (std::size_t i = 0; i < digest.size(); ++i) {
+    key.first = (key.first ^ static_cast<unsigned char>(digest[i])) * kPrime;
+    key.second = (key.second ^ static_cast<unsigned char>(digest[digest.size() - 1 - i])) * kPrime;
+  }
+  return key;
+}
+
+template <class Share>
+const Share& pick_share(const std::vector<Share>& shares, Rng rng) {
+  std::vector<double> weights;
+  for (const Share& share : shares) weights.push_back(share.weight);
+  return shares[rng.weighted(weights)];
+}
+
+template <class Map>
+auto keys_of(const Map& map) {
+  std::vector<typename Map::key_type> keys;
+  for (const auto& [key, value] : map) keys.push_back(key);
+  return keys;
+}
+
+Settings checked(Settings settings) {
+  CAMBRIAN_ASSERT(validate(settings).empty());
+  return settings;
+}
+
+bool is_paid_by_proposal(EndReason reason) {
+  return reason == EndReason::tokens || reason == EndReason::cost;
+}
+
+}  // namespace
+
+std::string_view to_string(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::success: return "success";
+    case Outcome::compile_error: return "compile_error";
+    case Outcome::crash: return "crash";
+    case Outcome::timeout: return "timeout";
+    case Outcome::out_of_memory: return "out_of_memory";
+    case Outcome::bad_output: return "bad_output";
+    case Outcome::not_finite: return "not_finite";
+    case Outcome::resource_exceeded: return "resource_exceeded";
+    case Outcome::infrastructure: return "infrastructure";
+  }
+  return "unknown";
+}
+
+Search::Search(Settings settings)
+    : settings_(checked(std::move(settings))),
+      rng_(settings_.seed),
+      ranking_(settings_.objectives.front().goal),
+      ledger_(settings_),
+      policy_(make_policy(settings_)) {}
+
+std::vector<ProposalNumber> Search::open_proposals() const { return keys_of(proposals_); }
+std::vector<EvaluationNumber> Search::open_evaluations() const { return keys_of(evaluations_); }
+
+std::vector<Command> Search::handle(const Event& event) {
+  CAMBRIAN_ASSERT(is_started_ != std::holds_alternative<Started>(event));
+  std::visit([this](const auto& value) { on(value); }, event);
+  if (!is_paused_) advance();
+  return std::exchange(commands_, {});
+}
+
+// ---- Events: count, enter, settle. ----
+
+void Search::on(const Started& event) {
+  is_started_ = true;
+  AddVariant command;
+  command.variant = kSeed;
+  add_variant({event.seed_token_digest, event.seed_source_tokens}, std::move(command), {});
+}
+
+void Search::on(const ProposalFinished& event) {
+  const auto found = proposals_.find(event.proposal);
+  const bool is_open = found != proposals_.end();
+  if (!is_open && cancelled_proposals_.erase(event.proposal) == 0) return;
+  ++ledger_.used.proposals;
+  if (event.variants.empty()) ++ledger_.used.proposals_failed;
+  ledger_.add_proposal_cost(event.tokens, event.cost_micro_usd);
+  if (!is_open) return;
+
+  const OpenProposal proposal = std::move(found->second);
+  proposals_.erase(found);
+  variants_expected_ -= proposal.variants;
+  ledger_.release_proposal();
+  is_quota_exhausted_ = is_quota_exhausted_ || event.is_quota_exhausted;
+  failed_proposals_in_row_ = event.variants.empty() ? failed_proposals_in_row_ + 1 : 0;
+  ++fruitless_proposals_in_row_;  // A new variant sets it back.
+  add_new_variants(event, proposal);
+}
+
+void Search::on(const EvaluationFinished& event) {
+  const auto found = evaluations_.find(event.evaluation);
+  if (found == evaluations_.end()) {
+    if (cancelled_evaluations_.erase(event.evaluation) > 0) ledger_.add_gpu_time(event.gpu_time_ms);
+    return;
+  }
+  const OpenEvaluation evaluation = found->second;
+  evaluations_.erase(found);
+  ledger_.add_gpu_time(event.gpu_time_ms);
+  if (evaluation.plan.final_repeat) {
+    ++ledger_.used.final_evaluations;
+    return;
+  }
+  OpenVariant& variant = variants_.at(evaluation.plan.variant);
+  ++ledger_.used.evaluations;
+  evaluations_unissued_ -= variant.trial.unissued();
+  if (!variant.trial.finish(evaluation.repeat, event.outcome, event.metrics)) {
+    ++ledger_.used.evaluations_failed;
+    std::erase_if(backlog_,
+                  [&](const Planned& plan) { return plan.variant == evaluation.plan.variant; });
+  }
+  evaluations_unissued_ += variant.trial.unissued();
+  queue_evaluations(evaluation.plan.variant, variant);
+  settle_if_complete(evaluation.plan.variant);
+  policy_->count_evaluations(ledger_.used.evaluations);
+}
+
+void Search::on(const PauseRequested& /*event*/) {
+  if (is_paused_ || phase_ == Phase::ended) return;
+  is_paused_ = true;
+  emit(SetPhase{Phase::paused, end_.reason, end_.explanation});
+}
+
+void Search::on(const ResumeRequested& /*event*/) {
+  if (!is_paused_) return;
+  is_paused_ = false;
+  set_phase(phase_);
+}
+
+void Search::on(const StopRequested& event) {
+  if (phase_ == Phase::ended) return;
+  is_paused_ = false;
+  begin_draining({EndReason::user, "stopped by the user"});
+  cancel_evaluations({event.begun.begin(), event.begun.end()});
+}
+
+void Search::on(const TimePassed& event) { ledger_.set_wall_time(event.running_ms); }
+
+// ---- What follows. ----
+
+void Search::advance() {
+  if (phase_ == Phase::running) {
+    if (auto end = find_end()) begin_draining(std::move(*end));
+  }
+  if (phase_ == Phase::running) {
+    request_evaluations();
+    request_proposals();
+    // Otherwise nothing would ever happen again.
+    CAMBRIAN_ASSERT(!evaluations_.empty() || !proposals_.empty());
+  }
+  if (phase_ == Phase::draining) {
+    if (ledger_.is_time_over()) drop_backlog();
+    request_evaluations();
+    if (evaluations_.empty()) leave_draining();
+  }
+  if (phase_ == Phase::finalizing) {
+    request_evaluations();
+    if (evaluations_.empty()) set_phase(Phase::ended);
+  }
+}
+
+std::optional<End> Search::find_end() const {
+  if (seed_failure_) {
+    return End{EndReason::failure,
+               "the seed does not evaluate: outcome=" + std::string(to_string(*seed_failure_))};
+  }
+  const std::optional<double> target = settings_.objectives.front().target;
+  if (best_ && target && ranking_.reaches(best_->score, *target)) {
+    return End{EndReason::target, "target reached: score=" + std::to_string(best_->score) +
+                                      " target=" + std::to_string(*target) +
+                                      " variant=" + std::to_string(best_->variant.value)};
+  }
+  if (auto reached = ledger_.find_reached()) return reached;
+  if (is_quota_exhausted_) {
+    return End{EndReason::failure, "the model provider's account is exhausted: top it up"};
+  }
+  if (failed_proposals_in_row_ >= kFailedProposalsMax) {
+    return End{EndReason::failure, "no variant came from any of the last proposals: proposals=" +
+                                       std::to_string(failed_proposals_in_row_)};
+  }
+  if (fruitless_proposals_in_row_ >= kFruitlessProposalsMax) {
+    return End{EndReason::failure,
+               "the last proposals brought nothing but duplicates and failures: proposals=" +
+                   std::to_string(fruitless_proposals_in_row_)};
+  }
+  return std::nullopt;
+}
+
+void Search::request_proposals() {
+  if (!best_) return;  // The seed is not evaluated yet.
+  for (int variants = next_proposal_size(); variants > 0; variants = next_proposal_size()) {
+    request_proposal(variants);
+  }
+}
+
+int Search::next_proposal_size() const {
+  if (proposals_.size() >= static_cast<std::size_t>(settings_.proposals_parallel)) return 0;
+  if (!ledger_.can_reserve_proposal()) return 0;
+  const auto in_flight = static_cast<std::int64_t>(variants_.size()) + variants_expected_;
+  const auto open = static_cast<std::int64_t>(evaluations_.size());
+  const std::int64_t wanted = open + evaluations_unissued_ + variants_expected_ * settings_.repeats;
+  const std::int64_t left = ledger_.evaluations_left(wanted);
+  const std::int64_t size = std::min<std::int64_t>(
+      {settings_.variants_per_proposal, settings_.evaluations_parallel, policy_->room(in_flight),
+       left / settings_.repeats + (left % settings_.repeats > 0 ? 1 : 0)});
+  const auto occupied = open + static_cast<std::int64_t>(backlog_.size()) + variants_expected_;
+  return occupied + size <= settings_.evaluations_parallel ? static_cast<int>(size) : 0;
+}
+
+void Search::request_proposal(int variants) {
+  const ProposalNumber number{++last_proposal_};
+  const Rng rng = rng_.split("proposal").split(unsigned_of(number.value));
+  const Operator drawn = pick_share(settings_.operators, rng.split("operator")).kind;
+  const Choice choice =
+      policy_->choose({.proposal = number,
+                       .parents = drawn == Operator::crossover ? 2U : 1U,
+                       .inspirations = static_cast<std::size_t>(settings_.inspirations)},
+                      rng.split("parents"));
+  RequestProposal command;
+  command.proposal = number;
+  const bool lacks_parent = drawn == Operator::crossover && choice.parents.size() < 2;
+  command.operation = lacks_parent ? Operator::diff : drawn;
+  int generation = 0;
+  for (const Member& parent : choice.parents) {
+    command.parents.push_back(parent.scored.variant);
+    generation = std::max(generation, parent.generation);
+  }
+  command.inspirations = choice.inspirations;
+  if (choice.shows_failures) command.failures = pick_failures(choice);
+  command.seed = rng.split("seed").next();
+  command.variants = variants;
+  if (!settings_.models.empty()) {
+    const ModelShare& model = pick_share(settings_.models, rng.split("model"));
+    command.model = model.model;
+    command.temperature = model.temperature;
+  }
+  ledger_.reserve_proposal();
+  variants_expected_ += variants;
+  proposals_.emplace(
+      number,
+      OpenProposal{{command.parents, command.operation, choice.island, generation + 1}, variants});
+  emit(std::move(command));
+}
+
+std::vector<VariantNumber> Search::pick_failures(const Choice& choice) const {
+  std::vector<VariantNumber> picked;
+  const auto count = static_cast<std::size_t>(settings_.failures);
+  const auto take = [&](const auto& fits) {
+    for (const Failure& failure : failures_) {
+      if (picked.size() == count) return;
+      if (fits(failure) && std::ranges::count(picked, failure.variant) == 0) {
+        picked.push_back(failure.variant);
+      }
+    }
+  };
+  const VariantNumber parent = choice.parents.front().scored.variant;
+  take([&](const Failure& failure) { return failure.parent == parent; });
+  // Others of the same island: what one island learns reaches the next by migration only.
+  take([&](const Failure& failure) { return failure.island == choice.island; });
+  return picked;
+}
+
+void Search::request_evaluations() {
+  const auto limit = static_cast<std::size_t>(settings_.evaluations_parallel);
+  while (!backlog_.empty() && evaluations_.size() < limit) {
+    const Planned plan = backlog_.front();
+    const auto open = static_cast<std::int64_t>(evaluations_.size());
+    if (!plan.final_repeat && ledger_.evaluations_left(open) == 0) return;
+    backlog_.pop_front();
+    const EvaluationNumber number{++last_evaluation_};
+    OpenEvaluation evaluation{plan, 0};
+    Rng rng = rng_.split("evaluation").split(unsigned_of(number.value));
+    if (plan.final_repeat) {
+      // By the repeat and not the number: both variants get the same seeds.
+      rng = rng_.split("final").split(unsigned_of(*plan.final_repeat));
+    } else {
+      evaluation.repeat = variants_.at(plan.variant).trial.issue();
+      --evaluations_unissued_;
+    }
+    evaluations_.emplace(number, evaluation);
+    emit(RequestEvaluation{number, plan.variant, plan.split, rng.next(),
+                           plan.final_repeat.has_value()});
+  }
+}
+
+// ---- Variants. ----
+
+void Search::add_new_variants(const ProposalFinished& event, const OpenProposal& proposal) {
+  const auto asked = static_cast<std::size_t>(proposal.variants);
+  for (std::size_t i = 0; i < std::min(event.variants.size(), asked); ++i) {
+    AddVariant command;
+    command.variant = VariantNumber{ledger_.used.variants};
+    command.proposal = event.proposal;
+    command.index = i;
+    add_variant(event.variants[i], std::move(command), proposal.origin);
+  }
+}
+
+void Search::add_variant(const NewVariant& variant, AddVariant command, Origin origin) {
+  ++ledger_.used.variants;
+  const VariantNumber number = command.variant;
+  command.parents = origin.parents;
+  command.operation = origin.operation;
+  command.generation = origin.generation;
+  const auto [known, is_new] = digests_.emplace(digest_key(variant.token_digest), number);
+  if (!is_new) {
+    ++ledger_.used.duplicates;
+    command.duplicate_of = known->second;
+    emit(std::move(command));
+    emit(SettleVariant{number, VariantState::duplicate, Outcome::success, {}, std::nullopt});
+    return;
+  }
+  fruitless_proposals_in_row_ = 0;
+  command.island = origin.island;
+  emit(std::move(command));
+  evaluations_unissued_ += settings_.repeats;
+  Trial trial(settings_.repeats, settings_.objectives.front().metric);
+  const auto [added, is_added] = variants_.emplace(
+      number, OpenVariant{std::move(origin), variant.source_tokens, std::move(trial)});
+  CAMBRIAN_ASSERT(is_added);
+  queue_evaluations(number, added->second);
+}
+
+void Search::queue_evaluations(VariantNumber number, OpenVariant& variant) {
+  for (int count = variant.trial.queue_next(); count > 0; --count) {
+    backlog_.push_back({number, std::nullopt, Split::validation});
+  }
+}
+
+void Search::settle_if_complete(VariantNumber number) {
+  const auto found = variants_.find(number);
+  if (!found->second.trial.is_complete()) return;
+  const OpenVariant variant = std::move(found->second);
+  variants_.erase(found);
+  if (!variant.trial.has_result()) return;  // Withdrawn before its first evaluation.
+  Verdict verdict = variant.trial.verdict();
+  emit(SettleVariant{number, verdict.state, verdict.outcome, verdict.metrics, verdict.score});
+  if (verdict.state == VariantState::evaluated) {
+    if (variant.trial.is_full() || number == kSeed) enter_archive(number, variant, verdict);
+    return;
+  }
+  if (number == kSeed) {
+    seed_failure_ = verdict.outcome;
+    return;
+  }
+  policy_->add_failure();
+  failures_.push_front({number, variant.origin.parents.front(), variant.origin.island});
+  if (failures_.size() > kFailuresKept) failures_.pop_back();
+}
+
+void Search::enter_archive(VariantNumber number, const OpenVariant& variant,
+                           const Verdict& verdict) {
+  const Scored scored{number, *verdict.score};
+  if (number == kSeed) seed_score_ = scored.score;
+  if (!best_ || ranking_(scored, *best_)) {
+    best_ = scored;
+    emit(SetBest{number, scored.score});
+  }
+  policy_->add({.scored = scored,
+                .generation = variant.origin.generation,
+                .island = variant.origin.island,
+                .source_tokens = variant.source_tokens,
+                .metrics = verdict.metrics});
+}
+
+// ---- The end. ----
+
+void Search::begin_draining(End end) {
+  end_ = std::move(end);
+  set_phase(Phase::draining);
+  cancel_proposals();
+  if (!is_paid_by_proposal(end_.reason)) drop_backlog();
+}
+
+void Search::cancel_proposals() {
+  if (proposals_.empty()) return;
+  emit(CancelProposals{open_proposals()});
+  for (const auto& [number, proposal] : proposals_) {
+    cancelled_proposals_.insert(number);
+    ledger_.release_proposal();
+  }
+  proposals_.clear();
+  variants_expected_ = 0;
+}
+
+void Search::cancel_evaluations(const std::set<EvaluationNumber>& kept) {
+  CancelEvaluations command;
+  std::vector<VariantNumber> touched;
+  for (const auto& [number, evaluation] : evaluations_) {
+    if (kept.contains(number)) continue;
+    command.evaluations.push_back(number);
+    if (evaluation.plan.final_repeat) continue;
+    variants_.at(evaluation.plan.variant).trial.withdraw();
+    touched.push_back(evaluation.plan.variant);
+  }
+  if (command.evaluations.empty()) return;
+  for (const EvaluationNumber number : command.evaluations) {
+    evaluations_.erase(number);
+    cancelled_evaluations_.insert(number);
+  }
+  emit(std::move(command));
+  for (const VariantNumber number : touched) {
+    if (variants_.contains(number)) settle_if_complete(number);
+  }
+}
+
+void Search::drop_backlog() {
+  backlog_.clear();
+  evaluations_unissued_ = 0;
+  for (const VariantNumber number : keys_of(variants_)) {
+    variants_.at(number).trial.close();
+    settle_if_complete(number);
+  }
+}
+
+void Search::leave_draining() {
+  drop_backlog();  // What the budget of evaluations has no room for.
+  const bool has_finals = end_.reason != EndReason::user && best_ && settings_.final_repeats > 0;
+  if (has_finals) plan_finals();
+  set_phase(has_finals ? Phase::finalizing : Phase::ended);
+}
+
+void Search::plan_finals() {
+  std::vector<VariantNumber> finalists{kSeed};
+  if (best_->variant != kSeed) finalists.push_back(best_->variant);
+  // Repeat by repeat: whatever interrupts them leaves pairs.
+  for (int repeat = 0; repeat < settings_.final_repeats; ++repeat) {
+    for (const Split split : {Split::validation, Split::sealed}) {
+      for (const VariantNumber variant : finalists) backlog_.push_back({variant, repeat, split});
+    }
+  }
+}
+
+void Search::set_phase(Phase phase) {
+  phase_ = phase;
+  emit(SetPhase{phase, end_.reason, end_.explanation});
+}
+
+}  // namespace cambrian::search

@@ -1,0 +1,216 @@
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "common/base/rng.hpp"
+#include "coordinator/search/ledger.hpp"
+#include "coordinator/search/policy.hpp"
+#include "coordinator/search/settings.hpp"
+#include "coordinator/search/trial.hpp"
+#include "coordinator/search/types.hpp"
+
+namespace cambrian::search {
+
+/// So many proposals in a row without any variant end a campaign.
+inline constexpr int kFailedProposalsMax = 50;
+/// So many proposals in a row that led to no new evaluation, duplicates included, end it too.
+inline constexpr int kFruitlessProposalsMax = 200;
+/// Failed variants that are remembered to be shown in proposals.
+inline constexpr std::size_t kFailuresKept = 256;
+
+/// One campaign's search: events in, commands out. No clock, no I/O, no global state.
+///
+/// **Repeatable.** The same settings and the same events give the same commands, bit for bit.
+/// Everything random derives from `Settings::seed` and the number of the proposal or evaluation, so
+/// the order of arrival does not change the seeds, operators and models of proposal n. What it does
+/// change: results that arrive earlier are known earlier, so which parents proposal n has, and the
+/// numbers of variants, depend on the order of the events. The log of events, not the seed alone,
+/// repeats a lineage; with one proposal and one evaluation in flight the two are the same thing.
+/// Exception: hill_climb chooses by whole generations, independent of the order within one.
+///
+/// **Life.** `Started` asks for the seed's evaluation; a seed that fails ends the campaign. Then
+/// proposals and evaluations are kept in flight until a budget, the target, the user or a row of
+/// fruitless proposals ends the search (draining). When nothing is open, seed and best are
+/// evaluated anew with `final_repeats` fresh seeds on both splits, the same seeds for both
+/// (finalizing), and the campaign ends. A stop by the user goes without the finals, as does a seed
+/// that failed.
+///
+/// **Evaluations.** At most `budget.evaluations` search evaluations are finished plus open, at any
+/// time; unless something else ends the search, exactly so many are finished, failures included.
+/// For that, proposals in flight reserve `repeats` evaluations for each variant, and a proposal is
+/// asked for as few variants as still fit; the variants of a proposal beyond what it was asked for
+/// are dropped, the first ones are taken. A variant's first evaluation goes ahead alone; the other
+/// repeats follow when it succeeded. When the budget is not a multiple, the last variant gets fewer
+/// repeats: it is settled with the mean of those, but never becomes the best nor a parent, as its
+/// score is not comparable (the seed excepted). The same holds for a variant that is cut short by
+/// the end of the search; one that never had an evaluation stays pending.
+///
+/// **Ends.** Draining cancels the open proposals. An answer that comes in nevertheless is paid for
+/// but not used. Evaluations that are open finish and count, may change the best, and may overrun
+/// gpu_time and wall_time by themselves (at most `evaluations_parallel` of them). When tokens or
+/// money end the search, variants that are paid for but wait for their evaluations still get them.
+/// A budget of tokens or money counts as reached when the next proposal's reserve does not fit.
+///
+/// **Pause.** While paused, results are counted, variants enter and are settled, but nothing is
+/// requested and the search does not end; resuming goes on with what was held back.
+///
+/// **Cancelled numbers** are closed: the search does not wait for them. If one finishes all the
+/// same, its cost is counted and its result is not used. Events about numbers that are not open
+/// and not cancelled are ignored.
+///
+/// **Memory.** For each variant ever made: 24 bytes of digest and number (for duplicates). Beyond
+/// that only what is in flight, the members of the policy's archive and the last `kFailuresKept`
+/// failures. An event costs O(log n) in the number of variants, plus what is in flight at an end.
+///
+/// Not safe to share between threads. Movable.
+class Search {
+ public:
+  /// The best variant so far.
+  using Best = Scored;
+
+  /// The settings must be valid: `validate(settings)` gives no problems.
+  explicit Search(Settings settings);
+
+  /// Takes the next event. `Started` must be the first one and come once. Commands are to be
+  /// carried out in order.
+  std::vector<Command> handle(const Event& event);
+
+  Phase phase() const { return is_paused_ ? Phase::paused : phase_; }
+  /// Why the search ends: `none` while it runs.
+  EndReason end_reason() const { return end_.reason; }
+  const std::string& explanation() const { return end_.explanation; }
+  const Consumption& consumption() const { return ledger_.used; }
+  /// None until the seed is evaluated.
+  std::optional<Best> best() const { return best_; }
+  std::optional<double> seed_score() const { return seed_score_; }
+  /// Requested, not finished and not cancelled; ascending.
+  std::vector<ProposalNumber> open_proposals() const;
+  std::vector<EvaluationNumber> open_evaluations() const;
+  /// Variants that may become parents, the best first, for each island; one list without islands.
+  std::vector<std::vector<Member>> members() const { return policy_->members(); }
+  const Settings& settings() const { return settings_; }
+
+ private:
+  /// Where a variant comes from, known when its proposal is requested.
+  struct Origin {
+    std::vector<VariantNumber> parents;
+    Operator operation = Operator::diff;
+    std::optional<int> island;
+    int generation = 0;
+  };
+  struct OpenProposal {
+    Origin origin;
+    int variants = 0;
+  };
+  struct OpenVariant {
+    Origin origin;
+    std::int64_t source_tokens = 0;
+    Trial trial;
+  };
+  /// An evaluation that waits for its turn.
+  struct Planned {
+    VariantNumber variant;
+    std::optional<int> final_repeat;  ///< None: a search evaluation.
+    Split split = Split::validation;
+  };
+  struct OpenEvaluation {
+    Planned plan;
+    int repeat = 0;
+  };
+  struct Failure {
+    VariantNumber variant;
+    VariantNumber parent;
+    std::optional<int> island;
+  };
+  struct DigestHash {
+    std::size_t operator()(const std::pair<std::uint64_t, std::uint64_t>& key) const {
+      return static_cast<std::size_t>(key.first);
+    }
+  };
+
+  void on(const Started& event);
+  void on(const ProposalFinished& event);
+  void on(const EvaluationFinished& event);
+  void on(const PauseRequested& event);
+  void on(const ResumeRequested& event);
+  void on(const StopRequested& event);
+  void on(const TimePassed& event);
+
+  // What follows from the state, after each event.
+  void advance();
+  std::optional<End> find_end() const;
+  void request_proposals();
+  int next_proposal_size() const;
+  void request_proposal(int variants);
+  std::vector<VariantNumber> pick_failures(const Choice& choice) const;
+  void request_evaluations();
+
+  // Variants.
+  void add_new_variants(const ProposalFinished& event, const OpenProposal& proposal);
+  void add_variant(const NewVariant& variant, AddVariant command, Origin origin);
+  void queue_evaluations(VariantNumber number, OpenVariant& variant);
+  void settle_if_complete(VariantNumber number);
+  void enter_archive(VariantNumber number, const OpenVariant& variant, const Verdict& verdict);
+
+  // The end.
+  void begin_draining(End end);
+  void cancel_proposals();
+  void cancel_evaluations(const std::set<EvaluationNumber>& kept);
+  void drop_backlog();
+  void leave_draining();
+  void plan_finals();
+  void set_phase(Phase phase);
+
+  template <class C>
+  void emit(C command) {
+    commands_.emplace_back(std::move(command));
+  }
+
+  Settings settings_;
+  Rng rng_;
+  Ranking ranking_;
+  Ledger ledger_;
+  std::unique_ptr<Policy> policy_;
+
+  Phase phase_ = Phase::running;
+  bool is_started_ = false;
+  bool is_paused_ = false;
+  End end_;
+  bool is_quota_exhausted_ = false;
+  std::optional<Outcome> seed_failure_;
+  int failed_proposals_in_row_ = 0;
+  int fruitless_proposals_in_row_ = 0;
+
+  std::optional<Best> best_;
+  std::optional<double> seed_score_;
+  std::deque<Failure> failures_;  ///< The newest first.
+
+  std::int64_t last_proposal_ = 0;
+  std::int64_t last_evaluation_ = 0;
+  std::map<ProposalNumber, OpenProposal> proposals_;
+  std::map<VariantNumber, OpenVariant> variants_;
+  std::map<EvaluationNumber, OpenEvaluation> evaluations_;
+  std::deque<Planned> backlog_;
+  std::int64_t variants_expected_ = 0;     ///< Of the open proposals.
+  std::int64_t evaluations_unissued_ = 0;  ///< Of the open variants.
+  std::set<ProposalNumber> cancelled_proposals_;
+  std::set<EvaluationNumber> cancelled_evaluations_;
+  /// Only looked up, never iterated.
+  std::unordered_map<std::pair<std::uint64_t, std::uint64_t>, VariantNumber, DigestHash> digests_;
+
+  std::vector<Command> commands_;
+};
+
+/// The words of the enums as they appear in explanations and logs.
+std::string_view to_string(Outcome outcome);
+
+}  // namespace cambrian::search

@@ -1,0 +1,133 @@
+#include "coordinator/search/settings.hpp"
+
+#include <cmath>
+#include <set>
+
+namespace cambrian::search {
+namespace {
+
+class Checker {
+ public:
+  void require(bool is_fine, std::string field, std::string description) {
+    if (!is_fine) problems_.push_back({std::move(field), std::move(description)});
+  }
+
+  template <class T>
+  void within(T value, T low, T high, const char* field) {
+    require(value >= low && value <= high, field,
+            "must be from " + std::to_string(low) + " to " + std::to_string(high) + ", is " +
+                std::to_string(value));
+  }
+
+  std::vector<Problem> take() { return std::move(problems_); }
+
+ private:
+  std::vector<Problem> problems_;
+};
+
+std::string item(const char* list, std::size_t i) {
+  return std::string(list) + "[" + std::to_string(i) + "]";
+}
+
+bool is_positive(double weight) { return std::isfinite(weight) && weight > 0; }
+
+void check_objectives(const Settings& settings, Checker& check) {
+  check.require(!settings.objectives.empty() && settings.objectives.size() <= kObjectivesMax,
+                "objectives",
+                "must be 1 to " + std::to_string(kObjectivesMax) + ", the first one ranks");
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < settings.objectives.size(); ++i) {
+    const Objective& objective = settings.objectives[i];
+    const std::string field = item("objectives", i);
+    check.require(!objective.metric.empty(), field + ".metric", "must name a metric");
+    check.require(names.insert(objective.metric).second, field + ".metric",
+                  "is named twice: " + objective.metric);
+    check.require(!objective.target || std::isfinite(*objective.target), field + ".target",
+                  "must be finite");
+  }
+}
+
+void check_features(const Settings& settings, Checker& check) {
+  const bool is_needed = settings.policy == PolicyKind::islands;
+  check.require(
+      settings.features.size() <= kFeaturesMax && !(is_needed && settings.features.empty()),
+      "search.features",
+      "must be 1 to " + std::to_string(kFeaturesMax) + " for the policy islands");
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < settings.features.size(); ++i) {
+    const Feature& feature = settings.features[i];
+    const std::string field = item("search.features", i);
+    check.require(!feature.metric.empty(), field + ".metric", "must name a metric");
+    check.require(names.insert(feature.metric).second, field + ".metric",
+                  "is named twice: " + feature.metric);
+    check.within(feature.bins, kBinsMin, kBinsMax, (field + ".bins").c_str());
+    check.require(
+        feature.minimum < feature.maximum && std::isfinite(feature.maximum - feature.minimum),
+        field + ".minimum", "must be less than the maximum, their distance finite");
+    check.require(!feature.is_logarithmic || feature.minimum > 0, field + ".minimum",
+                  "must be positive on a logarithmic scale");
+  }
+}
+
+void check_shares(const Settings& settings, Checker& check) {
+  check.require(!settings.operators.empty(), "search.operators", "must name at least one");
+  std::set<Operator> kinds;
+  for (std::size_t i = 0; i < settings.operators.size(); ++i) {
+    const std::string field = item("search.operators", i);
+    check.require(kinds.insert(settings.operators[i].kind).second, field + ".kind",
+                  "is named twice");
+    check.require(is_positive(settings.operators[i].weight), field + ".weight",
+                  "must be positive and finite");
+  }
+  check.require(settings.models.size() <= kModelsMax, "codegen.models",
+                "must be at most " + std::to_string(kModelsMax));
+  for (std::size_t i = 0; i < settings.models.size(); ++i) {
+    const ModelShare& model = settings.models[i];
+    const std::string field = item("codegen.models", i);
+    check.require(is_positive(model.weight), field + ".weight", "must be positive and finite");
+    check.require(
+        !model.temperature || (*model.temperature >= 0 && *model.temperature <= kTemperatureMax),
+        field + ".temperature", "must be from 0 to 2");
+  }
+}
+
+void check_budget(const Settings& settings, Checker& check) {
+  const Budget& budget = settings.budget;
+  check.require(budget.evaluations >= 0, "budget.evaluations", "must not be negative");
+  check.require(budget.tokens >= 0, "budget.tokens", "must not be negative");
+  check.require(budget.cost_micro_usd >= 0, "budget.cost_usd", "must not be negative");
+  check.require(budget.gpu_time_ms >= 0, "budget.gpu_time", "must not be negative");
+  check.require(budget.wall_time_ms >= 0, "budget.wall_time", "must not be negative");
+  check.require(!(budget == Budget{}), "budget",
+                "must have at least one of evaluations, tokens, cost_usd, gpu_time, wall_time");
+  check.require(settings.tokens_reserved >= 0, "codegen.output_tokens",
+                "reserves a negative number of tokens");
+  check.require(settings.cost_reserved_micro_usd >= 0, "codegen.output_tokens",
+                "reserves a negative cost");
+}
+
+}  // namespace
+
+std::vector<Problem> validate(const Settings& settings) {
+  Checker check;
+  check_objectives(settings, check);
+  check.within(settings.islands, 1, kIslandsMax, "search.islands");
+  check.within(settings.island_size, 1, kIslandSizeMax, "search.island_size");
+  check.within(settings.migration_interval, 1, kMigrationIntervalMax, "search.migration_interval");
+  check.within(settings.migration_fraction, 0.0, 1.0, "search.migration_fraction");
+  check_features(settings, check);
+  check.within(settings.children, 1, kChildrenMax, "search.children");
+  check.within(settings.exploitation, 0.0, 1.0, "search.exploitation");
+  check.within(settings.inspirations, 0, kContextProgramsMax, "search.inspirations");
+  check.within(settings.failures, 0, kContextProgramsMax, "search.failures");
+  check_shares(settings, check);
+  check.within(settings.repeats, 1, kRepeatsMax, "evaluation.repeats");
+  check.within(settings.final_repeats, 0, kRepeatsMax, "evaluation.final_repeats");
+  check.within(settings.evaluations_parallel, 1, kEvaluationsParallelMax, "evaluation.parallel");
+  check.within(settings.variants_per_proposal, 1, kVariantsPerProposalMax, "codegen.variants");
+  check.within(settings.proposals_parallel, 1, kProposalsParallelMax, "codegen.parallel");
+  check_budget(settings, check);
+  return check.take();
+}
+
+}  // namespace cambrian::search

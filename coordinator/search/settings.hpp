@@ -1,0 +1,39 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "coordinator/search/types.hpp"
+
+namespace cambrian::search {
+
+/// The bounds of a campaign's settings, in the words of campaign.yaml.
+inline constexpr int kIslandsMax = 64;
+inline constexpr int kIslandSizeMax = 100'000;
+inline constexpr int kMigrationIntervalMax = 1'000'000;
+inline constexpr int kFeaturesMax = 6;
+inline constexpr int kBinsMin = 2;
+inline constexpr int kBinsMax = 64;
+inline constexpr int kChildrenMax = 10'000;
+inline constexpr int kContextProgramsMax = 8;  ///< Inspirations, and failures, of one proposal.
+inline constexpr int kRepeatsMax = 100;
+inline constexpr int kEvaluationsParallelMax = 100'000;
+inline constexpr int kProposalsParallelMax = 10'000;
+inline constexpr int kVariantsPerProposalMax = 16;
+inline constexpr int kObjectivesMax = 8;
+inline constexpr int kModelsMax = 64;
+inline constexpr double kTemperatureMax = 2;
+
+/// One thing that is wrong with the settings.
+struct Problem {
+  std::string field;        ///< Path in campaign.yaml: `search.islands`, `budget.tokens`.
+  std::string description;  ///< What is wrong, with the value and the bounds.
+  friend bool operator==(const Problem&, const Problem&) = default;
+};
+
+/// Checks every bound that the search relies on and reports all problems at once, in the order of
+/// the fields. Empty: `Search` accepts the settings. Objectives and features come from the task or
+/// the campaign; their paths are `objectives[i]` and `search.features[i]`.
+std::vector<Problem> validate(const Settings& settings);
+
+}  // namespace cambrian::search

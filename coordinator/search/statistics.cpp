@@ -1,0 +1,64 @@
+#include "coordinator/search/statistics.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "common/base/assert.hpp"
+
+namespace cambrian::search {
+
+double mean(std::span<const double> values) {
+  CAMBRIAN_ASSERT(!values.empty());
+  const auto count = static_cast<double>(values.size());
+  double sum = 0;
+  for (const double value : values) sum += value;
+  if (std::isfinite(sum)) return sum / count;
+  double scaled = 0;  // Less exact, so only where the sum overflows.
+  for (const double value : values) scaled += value / count;
+  const auto [low, high] = std::ranges::minmax(values);
+  return std::clamp(scaled, low, high);
+}
+
+std::optional<double> standard_error(std::span<const double> values) {
+  if (values.size() < 2) return std::nullopt;
+  const double center = mean(values);
+  double squares = 0;
+  for (const double value : values) squares += (value - center) * (value - center);
+  const auto count = static_cast<double>(values.size());
+  return std::sqrt(squares / (count - 1) / count);
+}
+
+double quantile(std::span<const double> sorted, double probability) {
+  CAMBRIAN_ASSERT(!sorted.empty() && probability >= 0 && probability <= 1);
+  const double place = probability * static_cast<double>(sorted.size() - 1);
+  const auto below = static_cast<std::size_t>(place);
+  const std::size_t above = std::min(below + 1, sorted.size() - 1);
+  return std::lerp(sorted[below], sorted[above], place - static_cast<double>(below));
+}
+
+std::optional<Interval> bootstrap_interval(std::span<const double> values, Rng rng,
+                                           BootstrapOptions options) {
+  CAMBRIAN_ASSERT(options.resamples > 0 && options.confidence > 0 && options.confidence < 1);
+  if (values.size() < 2) return std::nullopt;
+  std::vector<double> means;
+  std::vector<double> sample(values.size());
+  for (int i = 0; i < options.resamples; ++i) {
+    for (double& drawn : sample) drawn = values[rng.below(values.size())];
+    means.push_back(mean(sample));
+  }
+  std::ranges::sort(means);
+  const double tail = (1 - options.confidence) / 2;
+  return Interval{quantile(means, tail), quantile(means, 1 - tail)};
+}
+
+PairedDifference paired_difference(std::span<const double> before, std::span<const double> after,
+                                   Rng rng, BootstrapOptions options) {
+  CAMBRIAN_ASSERT(before.size() == after.size() && !before.empty());
+  std::vector<double> differences;
+  for (std::size_t i = 0; i < before.size(); ++i) differences.push_back(after[i] - before[i]);
+  return {mean(differences), standard_error(differences),
+          bootstrap_interval(differences, rng, options)};
+}
+
+}  // namespace cambrian::search

@@ -1,0 +1,72 @@
+#include "coordinator/search/trial.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "common/base/assert.hpp"
+#include "coordinator/search/statistics.hpp"
+
+namespace cambrian::search {
+
+Outcome checked_outcome(Outcome outcome, const std::map<std::string, double>& metrics,
+                        const std::string& objective) {
+  if (outcome != Outcome::success) return outcome;
+  const auto is_finite = [](const auto& metric) { return std::isfinite(metric.second); };
+  if (!std::ranges::all_of(metrics, is_finite)) return Outcome::not_finite;
+  return metrics.contains(objective) ? Outcome::success : Outcome::bad_output;
+}
+
+Trial::Trial(int repeats, std::string objective)
+    : repeats_(repeats),
+      objective_(std::move(objective)),
+      planned_(repeats),
+      results_(static_cast<std::size_t>(repeats)) {}
+
+int Trial::queue_next() {
+  const int wanted = finished_ == 0 ? std::min(1, planned_) : planned_;
+  const int count = std::max(0, wanted - queued_);
+  queued_ += count;
+  return count;
+}
+
+int Trial::issue() {
+  CAMBRIAN_ASSERT(issued_ < queued_ && issued_ < planned_);
+  ++open_;
+  return issued_++;
+}
+
+bool Trial::finish(int repeat, Outcome outcome, const std::map<std::string, double>& metrics) {
+  CAMBRIAN_ASSERT(open_ > 0);
+  --open_;
+  ++finished_;
+  outcome = checked_outcome(outcome, metrics, objective_);
+  if (outcome == Outcome::success) {
+    results_.at(static_cast<std::size_t>(repeat)) = metrics;
+    return true;
+  }
+  if (!failure_ || repeat < failure_->repeat) failure_ = Failure{repeat, outcome};
+  close();
+  return false;
+}
+
+void Trial::withdraw() {
+  CAMBRIAN_ASSERT(open_ > 0);
+  --open_;
+}
+
+Verdict Trial::verdict() const {
+  CAMBRIAN_ASSERT(has_result());
+  if (failure_) return {VariantState::failed, failure_->outcome, {}, std::nullopt};
+  std::map<std::string, std::vector<double>> values;
+  for (const auto& metrics : results_) {
+    for (const auto& [name, value] : metrics) values[name].push_back(value);
+  }
+  Verdict verdict;
+  for (const auto& [name, series] : values) {
+    if (series.size() == static_cast<std::size_t>(finished_)) verdict.metrics[name] = mean(series);
+  }
+  verdict.score = verdict.metrics.at(objective_);
+  return verdict;
+}
+
+}  // namespace cambrian::search
