@@ -20,8 +20,8 @@ STANDARD_NOT_FOR_DOMAIN = {
 
 # Which directories may include a driver's headers. The tests and tasks/ may include everything
 # but what names them here; "main" stands for the files at the top of a program.
-PROTOBUF = ("adapters/grpc", "common/rpc", "common/agent", "common/blob", "common/config", "cli",
-            "main")
+PROTOBUF = ("adapters/grpc", "common/rpc", "common/agent", "common/blob", "common/config",
+            "common/task", "cli", "main")
 DRIVERS = [
     (re.compile(r"^pqxx/"), ("adapters/postgres",)),
     (re.compile(r"^(grpc|grpcpp)/"), PROTOBUF),
