@@ -23,8 +23,9 @@ root_directory() {
 # True where the host itself is Debian 13 with every package of the list: no private root is needed.
 host_is_ready() {
   [ "$(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME:-}")" = trixie ] || return 1
-  local package
-  for package in $(packages); do
-    dpkg-query -W -f='${Status}\n' "$package" 2>/dev/null | grep -q 'ok installed' || return 1
-  done
+  local listed installed
+  mapfile -t listed < <(packages)
+  # One question for all: scripts/dev asks it each time.
+  installed=$(dpkg-query -W -f='${db:Status-Status}\n' "${listed[@]}" 2>/dev/null | grep -c '^installed$')
+  [ "$installed" -ge ${#listed[@]} ]
 }
