@@ -1,0 +1,101 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cambrian/frame.hpp"
+#include "cambrian/tensor.hpp"
+
+namespace cambrian {
+
+/// What a candidate process was started for.
+enum class Phase {
+  train,    ///< Train a model and give back its state.
+  predict,  ///< Load a state and predict.
+  ask,      ///< Answer the task's own questions.
+};
+
+/// What the judge said when it started this process.
+struct Setup {
+  Phase phase = Phase::ask;
+  /// The evaluation's seed. The same seed is given to every process of one evaluation.
+  std::uint64_t seed = 0;
+  /// Threads that may be used.
+  int threads = 1;
+  /// `cpu` or `cuda:0`.
+  std::string device = "cpu";
+  /// The task's numbers.
+  std::map<std::string, double, std::less<>> parameters;
+
+  double parameter(std::string_view name, double otherwise) const;
+};
+
+/// The budget of one training, and the way to report how far it is.
+///
+/// The judge owns the clock that counts. This one starts when the data have arrived and is there to
+/// plan with: a training that sends its state later than the budget and the judge's grace is lost.
+class Training {
+ public:
+  /// `steps_max` 0: no limit of steps.
+  Training(double budget_seconds, std::int64_t steps_max, Channel* reports);
+  virtual ~Training() = default;
+
+  /// True while another step may begin: time and steps are left, and the loss was always finite.
+  bool has_time() const;
+  /// How much of the budget is used, 0 to 1. With a limit of steps it counts steps, which repeats
+  /// exactly, else seconds. For schedules.
+  double progress() const;
+  /// Seconds left, not below 0.
+  double seconds_left() const;
+  /// Steps reported so far.
+  std::int64_t steps() const { return steps_; }
+  /// The task's limit of steps, or 0.
+  std::int64_t steps_max() const { return steps_max_; }
+
+  /// Counts a step. Call it once in each, with the loss where that is cheap to know. Reports leave
+  /// at a bounded rate.
+  void step();
+  void step(double loss);
+  /// True where the next step is going to be reported, so that its loss is worth computing.
+  bool report_is_due() const;
+
+ private:
+  void report(const double* loss);
+
+  Clock::time_point start_;
+  double budget_seconds_;
+  std::int64_t steps_max_;
+  Channel* reports_;
+  std::int64_t steps_ = 0;
+  Clock::time_point report_next_;
+  bool diverged_ = false;
+};
+
+/// The candidate's side of the conversation: what answers the judge. Override what the task's judge
+/// asks for. An exception ends the evaluation as a crash, with its message.
+class Program {
+ public:
+  virtual ~Program() = default;
+  /// Trains on the tensors of `data`; the result is everything that predicting needs.
+  virtual std::vector<Tensor> train(const Message& data, Training& training);
+  /// Takes up a state that `train` of an earlier process gave.
+  virtual void load(const Message& state);
+  /// The tensor `outputs` for the tensor `inputs`.
+  virtual Tensor predict(const Message& inputs);
+  /// The answer to a question of the task.
+  virtual Message answer(const Message& question);
+};
+
+/// Defined by the candidate: called once, in every process.
+std::unique_ptr<Program> make_program(const Setup& setup);
+
+/// Speaks the protocol on `judge` until it says bye or hangs up. Called by main, which the
+/// libraries libcambrian_candidate.a and libcambrian_torch_candidate.a bring. Returns the exit
+/// status.
+int run_candidate(Channel judge);
+
+}  // namespace cambrian

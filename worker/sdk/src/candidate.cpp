@@ -1,0 +1,171 @@
+#include "cambrian/candidate.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <exception>
+
+namespace cambrian {
+namespace {
+
+// The judge and the worker end a candidate that takes too long; it does not have to do so itself.
+constexpr std::chrono::hours kPatience{24};
+constexpr std::chrono::milliseconds kReportInterval{200};
+// Longer messages of exceptions are cut: the judge needs the reason, not a stack of templates.
+constexpr std::size_t kErrorBytesMax = 4096;
+
+Deadline patience() { return Clock::now() + kPatience; }
+
+constexpr ReceiveLimits kFromJudge{.descriptors = true};
+
+Phase phase_from(const std::string& name) {
+  if (name == "train") return Phase::train;
+  if (name == "predict") return Phase::predict;
+  if (name == "ask") return Phase::ask;
+  throw FrameError(FrameError::Kind::malformed, "hello with an unknown phase: " + name);
+}
+
+Setup read_setup(const Message& hello) {
+  if (hello.type != "hello" || hello.integer("protocol") != 1) {
+    throw FrameError(FrameError::Kind::malformed, "expected hello of protocol 1: " + hello.type);
+  }
+  Setup setup;
+  setup.phase = phase_from(hello.text("phase"));
+  const std::string& seed = hello.text("seed");
+  std::from_chars(seed.data(), seed.data() + seed.size(), setup.seed);
+  setup.threads = static_cast<int>(hello.integer("threads"));
+  setup.device = hello.text("device");
+  const auto parameters = hello.members.find("parameters");
+  if (parameters == hello.members.end() || parameters->second.object() == nullptr) return setup;
+  for (const auto& [name, value] : *parameters->second.object()) {
+    if (const auto number = value.number()) setup.parameters[name] = *number;
+  }
+  return setup;
+}
+
+Message run_training(Program& program, const Setup& setup, const Message& data, Channel& judge) {
+  Training training(data.number("budget_seconds"),
+                    static_cast<std::int64_t>(setup.parameter("steps", 0)), &judge);
+  Message trained("trained");
+  trained.tensors = program.train(data, training);
+  trained.members["steps"] = training.steps();
+  return trained;
+}
+
+// What to send back for one message of the judge.
+Message respond(Program& program, const Setup& setup, const Message& message, Channel& judge) {
+  if (message.type == "train") return run_training(program, setup, message, judge);
+  if (message.type == "load") {
+    program.load(message);
+    return Message("ready");
+  }
+  if (message.type == "predict") {
+    Message prediction("prediction");
+    prediction.tensors.push_back(program.predict(message));
+    return prediction;
+  }
+  if (message.type == "ask") {
+    Message answer = program.answer(message);
+    answer.type = "answer";
+    return answer;
+  }
+  throw FrameError(FrameError::Kind::malformed, "unknown message of the judge: " + message.type);
+}
+
+void converse(Channel& judge) {
+  const Setup setup = read_setup(judge.receive(patience(), kFromJudge));
+  const auto program = make_program(setup);
+  judge.send(Message("ready"), patience());
+  for (;;) {
+    const Message message = judge.receive(patience(), kFromJudge);
+    if (message.type == "bye") return;
+    judge.send(respond(*program, setup, message, judge), patience());
+  }
+}
+
+[[noreturn]] void not_offered(const char* what) {
+  throw std::logic_error(std::string("this candidate cannot ") + what);
+}
+
+}  // namespace
+
+double Setup::parameter(std::string_view name, double otherwise) const {
+  const auto found = parameters.find(name);
+  return found == parameters.end() ? otherwise : found->second;
+}
+
+Training::Training(double budget_seconds, std::int64_t steps_max, Channel* reports)
+    : start_(Clock::now()),
+      budget_seconds_(budget_seconds),
+      steps_max_(steps_max),
+      reports_(reports),
+      report_next_(start_) {}
+
+bool Training::has_time() const {
+  return !diverged_ && seconds_left() > 0 && (steps_max_ <= 0 || steps_ < steps_max_);
+}
+
+double Training::progress() const {
+  const double used = steps_max_ > 0 ? static_cast<double>(steps_) / static_cast<double>(steps_max_)
+                                     : 1 - seconds_left() / std::max(budget_seconds_, 1e-9);
+  return std::clamp(used, 0.0, 1.0);
+}
+
+double Training::seconds_left() const {
+  const std::chrono::duration<double> used = Clock::now() - start_;
+  return std::max(0.0, budget_seconds_ - used.count());
+}
+
+bool Training::report_is_due() const { return steps_ == 0 || Clock::now() >= report_next_; }
+
+void Training::step() {
+  const bool due = report_is_due();
+  ++steps_;
+  if (due) report(nullptr);
+}
+
+void Training::step(double loss) {
+  const bool due = report_is_due();
+  ++steps_;
+  // More steps cannot mend it, and the judge calls the predictions by their name.
+  if (!std::isfinite(loss)) diverged_ = true;
+  if (due) report(std::isfinite(loss) ? &loss : nullptr);
+}
+
+void Training::report(const double* loss) {
+  report_next_ = Clock::now() + kReportInterval;
+  if (reports_ == nullptr) return;
+  Message progress("progress");
+  progress.members["step"] = steps_;
+  if (loss != nullptr) progress.members["loss"] = *loss;
+  reports_->send(progress, patience());
+}
+
+std::vector<Tensor> Program::train(const Message&, Training&) { not_offered("train"); }
+void Program::load(const Message&) { not_offered("load"); }
+Tensor Program::predict(const Message&) { not_offered("predict"); }
+Message Program::answer(const Message&) { not_offered("answer"); }
+
+int run_candidate(Channel judge) {
+  try {
+    converse(judge);
+    return 0;
+  } catch (const FrameError& error) {
+    // The judge hung up, or does not speak our protocol: nobody is left to tell.
+    std::fprintf(stderr, "candidate: %s\n", error.what());
+    return error.kind() == FrameError::Kind::closed ? 0 : 1;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "candidate: %s\n", error.what());
+    Message message("error");
+    message.members["message"] = std::string(error.what()).substr(0, kErrorBytesMax);
+    try {
+      judge.send(message, patience());
+    } catch (const std::exception&) {
+      // It is in the log.
+    }
+    return 1;
+  }
+}
+
+}  // namespace cambrian

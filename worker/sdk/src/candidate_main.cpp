@@ -1,0 +1,3 @@
+#include "cambrian/candidate.hpp"
+
+int main() { return cambrian::run_candidate(cambrian::channel_from_environment()); }

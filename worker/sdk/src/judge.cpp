@@ -1,0 +1,349 @@
+#include "cambrian/judge.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+
+namespace cambrian {
+namespace {
+
+using Kind = FrameError::Kind;
+
+// A process that loads LibTorch needs about a second; a loaded machine many of them.
+constexpr Seconds kStartTimeMax{60};
+// The worker starts processes and reads results beside other work.
+constexpr Seconds kWorkerTimeMax{120};
+// For a candidate's last words after its stream broke.
+constexpr Seconds kLastWordsTimeMax{1};
+constexpr std::chrono::milliseconds kProgressInterval{500};
+// What of a candidate's text gets into diagnostics.
+constexpr std::size_t kDiagnosticsBytesMax = 4096;
+constexpr std::size_t kTypeBytesMax = 64;
+
+Deadline after(Seconds time) {
+  return Clock::now() + std::chrono::duration_cast<Clock::duration>(time);
+}
+
+std::string shortened(const std::string& text, std::size_t bytes_max) {
+  return text.size() <= bytes_max ? text : text.substr(0, bytes_max) + "...";
+}
+
+// What the end of the conversation says about the candidate.
+[[noreturn]] void blame(const FrameError& error, std::string_view waiting_for) {
+  const std::string wanted = " waiting_for=" + std::string(waiting_for);
+  switch (error.kind()) {
+    case Kind::closed: throw Failure(Outcome::crash, "candidate ended:" + wanted);
+    case Kind::timeout: throw Failure(Outcome::timeout, "candidate is silent:" + wanted);
+    case Kind::malformed: throw Failure(Outcome::bad_output, error.what() + wanted);
+    case Kind::system: break;
+  }
+  throw error;
+}
+
+void check_tensor(const Tensor& tensor, const TensorSpec& spec) {
+  if (tensor.dtype() != spec.dtype || tensor.shape() != spec.shape) {
+    throw Failure(Outcome::bad_output,
+                  "tensor " + spec.name + " is " + std::string(to_string(tensor.dtype())) +
+                      to_text(tensor.shape()) + ", expected " + std::string(to_string(spec.dtype)) +
+                      to_text(spec.shape));
+  }
+  if (spec.finite && !is_finite(tensor)) {
+    throw Failure(Outcome::not_finite, "tensor " + spec.name + " holds NaN or an infinity");
+  }
+}
+
+void check_tensors(const Message& message, const std::vector<TensorSpec>& specs) {
+  for (const TensorSpec& spec : specs) {
+    const Tensor* tensor = message.find_tensor(spec.name);
+    if (tensor == nullptr) throw Failure(Outcome::bad_output, "no tensor " + spec.name);
+    check_tensor(*tensor, spec);
+  }
+  if (message.tensors.size() != specs.size()) {
+    throw Failure(Outcome::bad_output,
+                  "surplus tensors: got=" + std::to_string(message.tensors.size()) +
+                      " expected=" + std::to_string(specs.size()));
+  }
+}
+
+// Largest payload in which these tensors fit, with padding between them.
+std::size_t payload_bytes_of(const std::vector<TensorSpec>& specs) {
+  std::size_t bytes = 0;
+  for (const TensorSpec& spec : specs) {
+    bytes += element_count(spec.shape) * size_of(spec.dtype) + kPayloadAlignment;
+  }
+  return bytes;
+}
+
+Evaluation read_begin(const Message& begin) {
+  if (begin.type != "begin") throw FrameError(Kind::malformed, "expected begin: " + begin.type);
+  Evaluation evaluation;
+  const std::string& seed = begin.text("seed");
+  const auto parsed = std::from_chars(seed.data(), seed.data() + seed.size(), evaluation.seed);
+  if (parsed.ec != std::errc()) throw FrameError(Kind::malformed, "begin with a bad seed");
+  const std::string& split = begin.text("split");
+  if (split != "validation" && split != "sealed") {
+    throw FrameError(Kind::malformed, "begin with an unknown split: " + split);
+  }
+  evaluation.split = split == "sealed" ? Split::sealed : Split::validation;
+  evaluation.threads = static_cast<int>(begin.integer("threads"));
+  evaluation.device = begin.text("device");
+  evaluation.run_time = Seconds(begin.number("run_seconds"));
+  const auto parameters = begin.members.find("parameters");
+  if (parameters != begin.members.end() && parameters->second.object() != nullptr) {
+    for (const auto& [name, value] : *parameters->second.object()) {
+      const auto number = value.number();
+      if (!number) throw FrameError(Kind::malformed, "begin with a bad parameter: " + name);
+      evaluation.parameters[name] = *number;
+    }
+  }
+  return evaluation;
+}
+
+std::filesystem::path below(const char* variable, const char* otherwise, std::string_view name) {
+  const char* folder = std::getenv(variable);
+  return std::filesystem::path(folder == nullptr ? otherwise : folder) / name;
+}
+
+}  // namespace
+
+std::string_view to_string(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::success: return "success";
+    case Outcome::crash: return "crash";
+    case Outcome::timeout: return "timeout";
+    case Outcome::bad_output: return "bad_output";
+    case Outcome::not_finite: return "not_finite";
+  }
+  return "crash";
+}
+
+Session::Session(Channel worker)
+    : worker_(std::move(worker)),
+      evaluation_(read_begin(worker_.receive(after(kWorkerTimeMax), {.descriptors = true}))),
+      deadline_(after(evaluation_.run_time)) {}
+
+double Session::parameter(std::string_view name, double otherwise, double minimum,
+                          double maximum) const {
+  const auto found = evaluation_.parameters.find(name);
+  const double value = found == evaluation_.parameters.end() ? otherwise : found->second;
+  if (value >= minimum && value <= maximum) return value;
+  throw std::invalid_argument("parameter out of range: " + std::string(name) + "=" +
+                              std::to_string(value) + " minimum=" + std::to_string(minimum) +
+                              " maximum=" + std::to_string(maximum));
+}
+
+std::int64_t Session::integer_parameter(std::string_view name, std::int64_t otherwise,
+                                        std::int64_t minimum, std::int64_t maximum) const {
+  return std::llround(parameter(name, static_cast<double>(otherwise), static_cast<double>(minimum),
+                                static_cast<double>(maximum)));
+}
+
+std::filesystem::path Session::task_file(std::string_view name) const {
+  return below("CAMBRIAN_TASK_DIR", "/task", name);
+}
+
+std::filesystem::path Session::data_path(std::string_view name) const {
+  return below("CAMBRIAN_DATA_DIR", "/data", name);
+}
+
+Deadline Session::deadline_within(Seconds time_max) const {
+  return std::min(after(time_max), deadline_);
+}
+
+void Session::send_to_worker(const Message& message) {
+  worker_.send(message, after(kWorkerTimeMax));
+}
+
+void Session::send_event(std::string_view name, JsonObject members) {
+  Message event("event", std::move(members));
+  event.members["name"] = name;
+  send_to_worker(event);
+}
+
+RemoteCandidate Session::start_candidate(std::string_view phase) {
+  send_to_worker(Message("start_candidate"));
+  Message started = worker_.receive(after(kWorkerTimeMax), {.descriptors = true});
+  if (started.type != "started" || started.descriptors.size() != 1) {
+    throw FrameError(Kind::malformed, "expected started with one descriptor: " + started.type);
+  }
+  RemoteCandidate candidate(*this, Channel(std::move(started.descriptors.front())));
+
+  Message hello("hello");
+  hello.members["protocol"] = 1;
+  hello.members["phase"] = phase;
+  hello.members["seed"] = std::to_string(evaluation_.seed);
+  hello.members["threads"] = evaluation_.threads;
+  hello.members["device"] = evaluation_.device;
+  JsonObject parameters;
+  for (const auto& [name, value] : evaluation_.parameters) parameters[name] = value;
+  hello.members["parameters"] = std::move(parameters);
+  const Deadline deadline = deadline_within(kStartTimeMax);
+  candidate.send(hello, deadline);
+  candidate.receive("ready", deadline, {.payload_bytes = 0});
+  send_event("ready");
+  return candidate;
+}
+
+void Session::end_candidate() { send_to_worker(Message("end_candidate")); }
+
+void Session::finish(const Verdict& verdict) {
+  JsonObject metrics;
+  for (const auto& [name, value] : verdict.metrics) {
+    if (!std::isfinite(value)) {
+      return finish(Failure(Outcome::not_finite, "metric is not finite: " + name));
+    }
+    metrics[name] = value;
+  }
+  Message result("result");
+  result.members["outcome"] = to_string(Outcome::success);
+  result.members["metrics"] = std::move(metrics);
+  result.members["diagnostics"] = shortened(verdict.diagnostics, kDiagnosticsBytesMax);
+  result.members["behaviour_digest"] = verdict.behaviour_digest;
+  send_to_worker(result);
+}
+
+void Session::finish(const Failure& failure) {
+  Message result("result");
+  result.members["outcome"] = to_string(failure.outcome());
+  result.members["metrics"] = JsonObject();
+  result.members["diagnostics"] = shortened(failure.what(), kDiagnosticsBytesMax);
+  result.members["behaviour_digest"] = "";
+  send_to_worker(result);
+}
+
+void RemoteCandidate::send(const Message& message, Deadline deadline) {
+  try {
+    channel_.send(message, deadline);
+  } catch (const FrameError& error) {
+    // What it said before it went says more than that it went.
+    if (error.kind() == Kind::closed) receive("bye", after(kLastWordsTimeMax), {});
+    blame(error, message.type + " to be read");
+  }
+}
+
+Message RemoteCandidate::receive(std::string_view type, Deadline deadline,
+                                 const ReceiveLimits& limits) {
+  for (;;) {
+    Message message;
+    try {
+      message = channel_.receive(deadline, limits);
+    } catch (const FrameError& error) {
+      blame(error, type);
+    }
+    if (message.type == type) return message;
+    if (message.type == "progress" && type == "trained") {
+      report_progress(message);
+      continue;
+    }
+    if (message.type == "error") {
+      const auto text = message.members.find("message");
+      const bool has_text = text != message.members.end() && text->second.text() != nullptr;
+      throw Failure(Outcome::crash, has_text ? shortened(*text->second.text(), kDiagnosticsBytesMax)
+                                             : "candidate reported an error");
+    }
+    throw Failure(Outcome::bad_output,
+                  "unexpected message: type=" + shortened(message.type, kTypeBytesMax) +
+                      " expected=" + std::string(type));
+  }
+}
+
+void RemoteCandidate::report_progress(const Message& progress) {
+  const auto step = progress.members.find("step");
+  if (step == progress.members.end() || !step->second.integer()) {
+    throw Failure(Outcome::bad_output, "progress without a step");
+  }
+  if (!has_stepped_) session_->send_event("first_step");
+  has_stepped_ = true;
+  if (Clock::now() < report_next_) return;
+  report_next_ = Clock::now() + kProgressInterval;
+  JsonObject members;
+  members["step"] = *step->second.integer();
+  const auto loss = progress.members.find("loss");
+  if (loss != progress.members.end() && loss->second.number()) {
+    members["loss"] = *loss->second.number();
+  }
+  session_->send_event("progress", std::move(members));
+}
+
+Trained RemoteCandidate::train(std::vector<Tensor> data, const TrainLimits& limits) {
+  Message message("train");
+  message.members["budget_seconds"] = limits.budget.count();
+  message.tensors = std::move(data);
+  const Clock::time_point start = Clock::now();
+  const Deadline deadline = session_->deadline_within(limits.budget + limits.grace);
+  send(message, deadline);
+  Message answer = receive("trained", deadline, {.payload_bytes = limits.state_bytes_max});
+
+  Trained trained;
+  trained.duration = Clock::now() - start;
+  const auto steps = answer.members.find("steps");
+  if (steps == answer.members.end() || steps->second.integer().value_or(-1) < 0) {
+    throw Failure(Outcome::bad_output, "trained without steps");
+  }
+  trained.steps = *steps->second.integer();
+  for (const Tensor& tensor : answer.tensors) {
+    trained.stored_scalars += static_cast<std::int64_t>(tensor.size());
+  }
+  trained.state = std::move(answer.tensors);
+  session_->send_event("trained");
+  return trained;
+}
+
+void RemoteCandidate::load(const std::vector<Tensor>& state, Seconds time_max) {
+  Message message("load");
+  message.tensors = state;
+  const Deadline deadline = session_->deadline_within(time_max);
+  send(message, deadline);
+  receive("ready", deadline, {.payload_bytes = 0});
+}
+
+Tensor RemoteCandidate::predict(std::vector<Tensor> inputs, TensorSpec outputs, Seconds time_max) {
+  outputs.name = "outputs";
+  Message message("predict");
+  message.tensors = std::move(inputs);
+  const Deadline deadline = session_->deadline_within(time_max);
+  send(message, deadline);
+  const std::vector<TensorSpec> specs = {std::move(outputs)};
+  Message answer = receive("prediction", deadline, {.payload_bytes = payload_bytes_of(specs)});
+  check_tensors(answer, specs);
+  return std::move(answer.tensors.front());
+}
+
+Message RemoteCandidate::ask(Message question, const std::vector<TensorSpec>& tensors,
+                             Seconds time_max) {
+  question.type = "ask";
+  const Deadline deadline = session_->deadline_within(time_max);
+  send(question, deadline);
+  Message answer = receive("answer", deadline, {.payload_bytes = payload_bytes_of(tensors)});
+  check_tensors(answer, tensors);
+  return answer;
+}
+
+void RemoteCandidate::finish() {
+  try {
+    channel_.send(Message("bye"), after(kLastWordsTimeMax));
+  } catch (const FrameError&) {
+    // It is gone already, and everything it had to say has been said.
+  }
+  channel_.close();
+}
+
+Mean mean_of(std::span<const double> values) {
+  Mean mean;
+  if (values.empty()) return mean;
+  const auto count = static_cast<double>(values.size());
+  for (const double value : values) mean.value += value / count;
+  if (values.size() < 2) return mean;
+  double squares = 0;
+  for (const double value : values) squares += (value - mean.value) * (value - mean.value);
+  mean.standard_error = std::sqrt(squares / (count - 1) / count);
+  return mean;
+}
+
+Mean accuracy_of(std::int64_t right, std::int64_t total) {
+  const double share = static_cast<double>(right) / static_cast<double>(total);
+  return {share, std::sqrt(share * (1 - share) / static_cast<double>(total))};
+}
+
+}  // namespace cambrian
