@@ -26,6 +26,7 @@ host_is_ready() {
   local listed installed
   mapfile -t listed < <(packages)
   # One question for all: scripts/dev asks it each time.
-  installed=$(dpkg-query -W -f='${db:Status-Status}\n' "${listed[@]}" 2>/dev/null | grep -c '^installed$')
+  installed=$(dpkg-query -W -f='${db:Status-Status}\n' "${listed[@]}" 2>/dev/null |
+    grep -c '^installed$')
   [ "$installed" -ge ${#listed[@]} ]
 }
