@@ -73,9 +73,11 @@ struct Shadow {
   std::set<EvaluationNumber> cancelled_evaluations;
   std::map<VariantNumber, AddVariant> variants;
   std::map<VariantNumber, SettleVariant> settled;
+  std::map<ProposalNumber, int> asked;
   std::map<ProposalNumber, std::optional<int>> island_of;
-  std::map<VariantNumber, std::size_t> search_evaluations;  ///< Requested, by variant.
-  std::vector<std::vector<Member>> members;                 ///< Before the event.
+  std::map<VariantNumber, int> requested;    ///< Search evaluations, by variant.
+  std::map<VariantNumber, int> results;      ///< Those of them that finished.
+  std::vector<std::vector<Member>> members;  ///< Before the event.
   std::optional<Scored> best;
   Phase phase = Phase::running;
   EndReason reason = EndReason::none;
@@ -174,7 +176,10 @@ class World {
   void finish_evaluation(const RequestEvaluation& request) {
     const EvaluationFinished event = result_of(request);
     shadow_.evaluations.erase(request.evaluation);
-    if (!request.is_final) ++shadow_.finished;
+    if (!request.is_final) {
+      ++shadow_.finished;
+      ++shadow_.results[request.variant];
+    }
     send(event);
   }
 
@@ -267,6 +272,7 @@ class World {
       expect(shadow_.settled.at(variant).state == VariantState::failed, "failures have failed");
     }
     shadow_.proposals.emplace(request.proposal, request);
+    shadow_.asked[request.proposal] = request.variants;
     const Budget& budget = settings_.budget;
     const auto open = static_cast<std::int64_t>(shadow_.proposals.size());
     expect(budget.tokens == 0 ||
@@ -299,8 +305,7 @@ class World {
     expect(request.split == Split::validation, "the search never sees the sealed split");
     expect(shadow_.phase == Phase::running || shadow_.phase == Phase::draining,
            "no search evaluation after the search");
-    expect(++shadow_.search_evaluations[request.variant] <=
-               static_cast<std::size_t>(settings_.repeats),
+    expect(++shadow_.requested[request.variant] <= settings_.repeats,
            "at most `repeats` evaluations of a variant");
   }
 
@@ -313,6 +318,10 @@ class World {
     }
     if (command.duplicate_of) {
       expect(!shadow_.variants.at(*command.duplicate_of).duplicate_of, "names the original");
+    }
+    if (command.proposal) {
+      const auto asked = static_cast<std::size_t>(shadow_.asked.at(*command.proposal));
+      expect(command.index < asked, "a proposal gives no more than it was asked for");
     }
     for (const VariantNumber parent : command.parents) {
       expect(command.generation > shadow_.variants.at(parent).generation, "generations rise");
@@ -336,6 +345,8 @@ class World {
     const Ranking ranking(settings_.objectives[0].goal);
     expect(!shadow_.best || ranking(now, *shadow_.best), "the best only gets better");
     expect(shadow_.settled.at(command.variant).score == command.score, "has the settled score");
+    expect(command.variant.value == 0 || shadow_.results[command.variant] == settings_.repeats,
+           "the best has all its repeats");
     shadow_.best = now;
   }
 
@@ -447,14 +458,26 @@ class World {
     if (has_finals) {
       expect(shadow_.finals_requested == 2 * finalists * settings_.final_repeats, "all finals");
     }
-    std::map<VariantState, std::int64_t> states;
-    for (const auto& [number, settled] : shadow_.settled) ++states[settled.state];
+    check_verdicts();
+  }
+
+  void check_verdicts() {
+    std::int64_t duplicates = 0;
+    int cut_short = 0;
     for (const auto& [number, variant] : shadow_.variants) {
-      if (shadow_.settled.contains(number)) continue;
-      expect(!shadow_.search_evaluations.contains(number) || shadow_.reason == EndReason::user,
-             "only what was never evaluated stays pending");
+      const auto settled = shadow_.settled.find(number);
+      if (settled == shadow_.settled.end()) {
+        expect(shadow_.results[number] == 0, "what has a result is settled");
+        expect(shadow_.reason != EndReason::evaluations, "the budget leaves no variant out");
+        continue;
+      }
+      if (settled->second.state == VariantState::duplicate) ++duplicates;
+      if (settled->second.state != VariantState::evaluated) continue;
+      if (shadow_.results[number] < settings_.repeats) ++cut_short;
     }
-    expect(states[VariantState::duplicate] == search_.consumption().duplicates, "duplicates");
+    expect(duplicates == search_.consumption().duplicates, "duplicates are counted");
+    expect(shadow_.reason != EndReason::evaluations || cut_short <= 1,
+           "the budget cuts one variant short at most");
   }
 
   void check_replay() {
