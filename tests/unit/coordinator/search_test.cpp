@@ -69,6 +69,18 @@ TEST_CASE("Search: stops at the target", "[unit][search]") {
   CHECK(driver.search.phase() == Phase::finalizing);
 }
 
+TEST_CASE("Search: a target that is minimised is reached from above", "[unit][search]") {
+  Settings settings = settings_of();
+  settings.objectives[0] = {"accuracy", Goal::minimize, 0.1};
+  Driver driver(settings);
+  driver.start_with_seed(0.5);
+  driver.make_variant(0.2);
+  CHECK(driver.search.phase() == Phase::running);
+  CHECK(driver.search.best() == Scored{VariantNumber{1}, 0.2});
+  driver.make_variant(0.05);
+  CHECK(driver.search.end_reason() == EndReason::target);
+}
+
 TEST_CASE("Search: a draining search lets open evaluations finish and counts them",
           "[unit][search]") {
   Settings settings = settings_of();
