@@ -246,7 +246,7 @@ def cmake(files):
 
 
 # Directories whose parts are described by the README.md at their top.
-DESCRIBED_AT_TOP = ("tests/", "proto/", "tasks/*/", "worker/sdk/", "deploy/*/", "docs/")
+DESCRIBED_AT_TOP = ("tests/", "proto/", "tasks/*/", "worker/sdk/", "deploy/", "docs/")
 
 
 def readmes(files):

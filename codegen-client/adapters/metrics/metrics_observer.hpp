@@ -1,0 +1,32 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "codegen-client/ports/observer.hpp"
+#include "common/metrics/metrics.hpp"
+
+namespace cambrian::codegen {
+
+/// Counts what happens; deploy/metrics.md lists the series. Labels are closed sets: the endpoints
+/// are those of the configuration.
+class MetricsObserver : public Observer {
+ public:
+  /// Makes every series, so that each begins at 0. The registry must outlive the observer.
+  MetricsObserver(metrics::Registry& registry, const std::vector<std::string>& endpoints);
+
+  void call_finished(const CallRecord& call, std::optional<FailureKind> failure) override;
+  void availability_changed(std::string_view endpoint, bool is_available) override;
+  void answer_judged(EditFormat format, std::optional<RejectionKind> rejection) override;
+  void proposal_finished(ProposalOutcome outcome) override;
+
+ private:
+  metrics::Counter counter(const std::string& name, const metrics::Labels& labels);
+
+  metrics::Registry& registry_;
+  std::map<std::string, std::string> help_;
+};
+
+}  // namespace cambrian::codegen

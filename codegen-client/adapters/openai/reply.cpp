@@ -1,0 +1,203 @@
+#include "codegen-client/adapters/openai/reply.hpp"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "codegen-client/domain/text.hpp"
+
+namespace cambrian::codegen::openai {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kMessageBytesMax = 512;
+// Deeper replies are an attack on the parser's stack, not an answer.
+constexpr int kDepthMax = 64;
+
+/// Discarded when it is not JSON, or too deep.
+json parse_json(std::string_view text) {
+  bool is_too_deep = false;
+  const auto limit = [&is_too_deep](int depth, json::parse_event_t, json&) {
+    if (depth > kDepthMax) is_too_deep = true;
+    return !is_too_deep;
+  };
+  json value = json::parse(text, limit, /*allow_exceptions=*/false);
+  return is_too_deep ? json(json::value_t::discarded) : value;
+}
+
+const json* find(const json& object, const char* key) {
+  if (!object.is_object()) return nullptr;
+  const auto found = object.find(key);
+  return found == object.end() ? nullptr : &*found;
+}
+
+std::string text_of(const json* value) {
+  return value != nullptr && value->is_string() ? value->get<std::string>() : std::string();
+}
+
+std::int64_t number_of(const json* value) {
+  if (value == nullptr || !value->is_number()) return 0;
+  const double number = value->get<double>();
+  return number > 0 && number < 1e15 ? static_cast<std::int64_t>(number) : 0;
+}
+
+/// A string, or the texts of a list of parts.
+std::string content_of(const json* value) {
+  if (value == nullptr || !value->is_array()) return text_of(value);
+  std::string text;
+  for (const json& part : *value) text += text_of(find(part, "text"));
+  return text;
+}
+
+FinishReason reason_of(const json* value) {
+  const std::string text = text_of(value);
+  if (text == "length" || text == "max_tokens") return FinishReason::length;
+  if (text == "content_filter") return FinishReason::content_filter;
+  return text == "stop" || text.empty() ? FinishReason::stop : FinishReason::other;
+}
+
+void read_usage(const json& reply, ChatReply& out) {
+  const json* usage = find(reply, "usage");
+  if (usage == nullptr || !usage->is_object()) return;
+  out.usage = TokenUsage{.prompt_tokens = number_of(find(*usage, "prompt_tokens")),
+                         .completion_tokens = number_of(find(*usage, "completion_tokens"))};
+}
+
+/// A message or a delta: the text, and thoughts under either of their two names.
+void read_message(const json& message, ChatReply& out) {
+  out.content += content_of(find(message, "content"));
+  out.refusal += text_of(find(message, "refusal"));
+  for (const char* name : {"reasoning", "reasoning_content"}) {
+    out.thought_bytes += text_of(find(message, name)).size();
+  }
+}
+
+const json* first_choice(const json& reply) {
+  const json* choices = find(reply, "choices");
+  return choices != nullptr && choices->is_array() && !choices->empty() ? &choices->front()
+                                                                        : nullptr;
+}
+
+CallFailure malformed(const std::string& what) {
+  return {.kind = FailureKind::malformed, .message = what};
+}
+
+FailureKind kind_of(int status, const std::string& code, const std::string& type) {
+  const bool has_no_money = code == "insufficient_quota" || type == "insufficient_quota" ||
+                            code == "billing_hard_limit_reached";
+  if (status == 402 || has_no_money) return FailureKind::no_quota;
+  if (status == 429 || code == "rate_limit_exceeded") return FailureKind::rate_limited;
+  if (status == 401 || status == 403) return FailureKind::unauthorized;
+  if (status == 408 || status == 409 || status >= 500) return FailureKind::server;
+  return FailureKind::refused_request;
+}
+
+/// An `error` member, in any of the shapes that servers use: an object, a string, or FastAPI's
+/// `detail`. `status` is that of the reply; inside a 200 the error's own number is used.
+CallFailure read_error(const json& error, int status) {
+  CallFailure failure{.status = status};
+  failure.message = error.is_string() ? text_of(&error) : text_of(find(error, "message"));
+  if (failure.message.empty())
+    failure.message = error.dump(-1, ' ', false, json::error_handler_t::replace);
+  failure.message = to_one_line(failure.message, kMessageBytesMax);
+  failure.parameter = text_of(find(error, "param"));
+  const json* code = find(error, "code");
+  const bool is_inside_success = status >= 200 && status < 300;
+  if (is_inside_success) {
+    const std::int64_t own = number_of(code);
+    failure.status = own >= 400 && own < 600 ? static_cast<int>(own) : 500;
+  }
+  failure.kind = kind_of(failure.status, text_of(code), text_of(find(error, "type")));
+  return failure;
+}
+
+/// The error inside a reply, if there is one.
+const json* find_error(const json& reply) {
+  const json* error = find(reply, "error");
+  return error != nullptr && !error->is_null() ? error : nullptr;
+}
+
+}  // namespace
+
+std::string strip_thoughts(std::string_view content) {
+  constexpr std::string_view kOpen = "<think>";
+  constexpr std::string_view kClose = "</think>";
+  // Some chat templates put the opening tag into the prompt: only the end shows in the answer.
+  const std::size_t close = content.rfind(kClose);
+  if (close != std::string_view::npos) content.remove_prefix(close + kClose.size());
+  const std::string_view start =
+      content.substr(std::min(content.find_first_not_of(" \t\r\n"), content.size()));
+  if (start.starts_with(kOpen)) return {};
+  const std::size_t open = content.find("\n" + std::string(kOpen));
+  return std::string(content.substr(0, open));
+}
+
+std::variant<ChatReply, CallFailure> parse_reply(std::string_view body) {
+  const json reply = parse_json(body);
+  if (!reply.is_object()) return malformed("the reply is not a JSON object");
+  if (const json* error = find_error(reply)) return read_error(*error, 200);
+  const json* choice = first_choice(reply);
+  if (choice == nullptr) return malformed("the reply has no choices");
+  if (const json* error = find_error(*choice)) return read_error(*error, 200);
+  const json* message = find(*choice, "message");
+  if (message == nullptr || !message->is_object()) return malformed("the choice has no message");
+  ChatReply out;
+  read_message(*message, out);
+  out.content = strip_thoughts(out.content);
+  out.model = to_one_line(text_of(find(reply, "model")), kMessageBytesMax);
+  out.finish_reason = reason_of(find(*choice, "finish_reason"));
+  read_usage(reply, out);
+  return out;
+}
+
+CallFailure parse_error(int status, std::string_view body) {
+  const json reply = parse_json(body);
+  if (const json* error = find_error(reply)) return read_error(*error, status);
+  if (const json* detail = find(reply, "detail")) return read_error(*detail, status);
+  if (reply.is_object()) return read_error(reply, status);
+  CallFailure failure{.kind = kind_of(status, {}, {}), .status = status};
+  failure.message = to_one_line(trim(body), kMessageBytesMax);
+  return failure;
+}
+
+bool StreamedReply::add(std::string_view data) {
+  if (has_failed_) return false;
+  if (data == "[DONE]") {
+    is_finished_ = true;
+    return false;
+  }
+  const json chunk = parse_json(data);
+  const json* error = find_error(chunk);
+  const json* choice = first_choice(chunk);
+  if (error == nullptr && choice != nullptr) error = find_error(*choice);
+  if (error != nullptr || !chunk.is_object()) {
+    failure_ =
+        error != nullptr ? read_error(*error, 200) : malformed("an event is not a JSON object");
+    has_failed_ = true;
+    return false;
+  }
+  read_usage(chunk, reply_);
+  if (reply_.model.empty())
+    reply_.model = to_one_line(text_of(find(chunk, "model")), kMessageBytesMax);
+  if (choice == nullptr) return true;  // The last chunk has usage and no choices.
+  if (const json* delta = find(*choice, "delta")) read_message(*delta, reply_);
+  has_begun_ = has_begun_ || !reply_.content.empty() || reply_.thought_bytes > 0;
+  if (const json* reason = find(*choice, "finish_reason");
+      reason != nullptr && !reason->is_null()) {
+    reply_.finish_reason = reason_of(reason);
+    is_finished_ = true;
+  }
+  return true;
+}
+
+std::variant<ChatReply, CallFailure> StreamedReply::finish() && {
+  if (has_failed_) return std::move(failure_);
+  if (!is_finished_) {
+    return CallFailure{.kind = FailureKind::cut,
+                       .message = "the stream ended before the answer did"};
+  }
+  reply_.content = strip_thoughts(reply_.content);
+  return std::move(reply_);
+}
+
+}  // namespace cambrian::codegen::openai

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "codegen-client/domain/chat.hpp"
+
+/// Reading what servers answer to POST /chat/completions. Everything read is untrusted; no input
+/// throws. Pure; any thread.
+namespace cambrian::codegen::openai {
+
+/// What is left of an answer when the thoughts in it are taken out: everything up to the last
+/// `</think>`, and everything behind a `<think>` that does not end.
+std::string strip_thoughts(std::string_view content);
+
+/// The body of a 200 that was not streamed. An error inside it is a failure.
+std::variant<ChatReply, CallFailure> parse_reply(std::string_view body);
+
+/// The failure behind a status that is not 2xx. The body may be anything.
+CallFailure parse_error(int status, std::string_view body);
+
+/// Puts a streamed answer together.
+class StreamedReply {
+ public:
+  /// Data of one event. False: the stream has said all that it will, or an error.
+  bool add(std::string_view data);
+  /// True once a part of the answer or of the thoughts has arrived.
+  bool has_begun() const { return has_begun_; }
+  /// The answer once the stream has ended. One that ends with neither a finish reason nor `[DONE]`
+  /// was cut.
+  std::variant<ChatReply, CallFailure> finish() &&;
+
+ private:
+  ChatReply reply_;
+  CallFailure failure_;
+  bool has_failed_ = false;
+  bool has_begun_ = false;
+  bool is_finished_ = false;
+};
+
+}  // namespace cambrian::codegen::openai

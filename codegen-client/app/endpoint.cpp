@@ -1,0 +1,209 @@
+#include "codegen-client/app/endpoint.hpp"
+
+#include <algorithm>
+
+#include "codegen-client/domain/retry.hpp"
+#include "common/digest/sha256.hpp"
+#include "common/log/log.hpp"
+
+namespace cambrian::codegen {
+namespace {
+
+constexpr std::chrono::milliseconds kStopPoll{100};
+
+/// One of the calls at once; given back when it goes.
+template <class Semaphore>
+class Slot {
+ public:
+  Slot(Semaphore& slots, const std::stop_token& stop) : slots_(slots) {
+    while (!is_held_ && !stop.stop_requested()) is_held_ = slots_.try_acquire_for(kStopPoll);
+  }
+  ~Slot() {
+    if (is_held_) slots_.release();
+  }
+  Slot(const Slot&) = delete;
+  Slot& operator=(const Slot&) = delete;
+  explicit operator bool() const { return is_held_; }
+
+ private:
+  Semaphore& slots_;
+  bool is_held_ = false;
+};
+
+CallFailure cancelled() {
+  return {.kind = FailureKind::cancelled, .message = "stopped before it was sent"};
+}
+
+std::string digest_of(const std::vector<Message>& messages) {
+  KeyDigest key;
+  for (const Message& message : messages) key.add(to_string(message.role), message.content);
+  return key.finish_hex();
+}
+
+const CallFailure* failure_of(const Sending& sending) {
+  return std::get_if<CallFailure>(&sending.outcome);
+}
+
+/// True for failures that speak against the endpoint, not against the request.
+bool is_fault_of_endpoint(FailureKind kind) {
+  return kind == FailureKind::server || kind == FailureKind::connect ||
+         kind == FailureKind::timed_out || kind == FailureKind::cut ||
+         kind == FailureKind::malformed || kind == FailureKind::unauthorized ||
+         kind == FailureKind::no_quota;
+}
+
+/// A server that drops a part of the prompt answers another question than was asked.
+void check_prompt(Sending& sending, std::int64_t estimate) {
+  const auto* reply = std::get_if<ChatReply>(&sending.outcome);
+  if (reply == nullptr || !reply->usage) return;
+  const std::int64_t counted = reply->usage->prompt_tokens;
+  if (is_prompt_complete(estimate, counted)) return;
+  sending.outcome =
+      CallFailure{.kind = FailureKind::prompt_cut,
+                  .status = 200,
+                  .message =
+                      "the server read a part of the prompt only; raise the context length of the "
+                      "server, or lower context_tokens: counted=" +
+                      std::to_string(counted) + " estimate=" + std::to_string(estimate)};
+}
+
+}  // namespace
+
+Endpoint::Endpoint(EndpointSettings settings, ChatModel& model, Clock& clock, Observer& observer,
+                   std::uint64_t seed)
+    : settings_(std::move(settings)),
+      model_(model),
+      clock_(clock),
+      observer_(observer),
+      slots_(std::clamp(settings_.parallel, 1, kParallelMax)),
+      limiter_(settings_.requests_per_minute, settings_.tokens_per_minute),
+      rng_(seed) {}
+
+bool Endpoint::offers(std::string_view model) const {
+  const auto& models = settings_.models;
+  return std::find(models.begin(), models.end(), model) != models.end();
+}
+
+std::int64_t Endpoint::cost_max(std::int64_t prompt_tokens, std::int64_t output_tokens) const {
+  return cost_micro_usd({.prompt_tokens = prompt_tokens, .completion_tokens = output_tokens},
+                        settings_.prices);
+}
+
+std::optional<CallFailure> Endpoint::enter(std::int64_t tokens, std::stop_token stop) {
+  const SteadyTime start = clock_.now();
+  for (;;) {
+    const SteadyTime now = clock_.now();
+    std::chrono::nanoseconds wait{};
+    bool is_open = false;
+    {
+      const std::lock_guard lock(mutex_);
+      wait = limiter_.wait_for(tokens, now);
+      if (wait <= wait.zero()) {
+        wait = breaker_.enter(now);
+        is_open = wait > wait.zero();
+      }
+      if (wait <= wait.zero()) {
+        limiter_.take(tokens);
+        return std::nullopt;
+      }
+    }
+    if (is_open && now - start >= kCircuitWaitMax) {
+      return CallFailure{
+          .kind = FailureKind::circuit_open,
+          .message = "the endpoint has failed too often in a row: endpoint=" + settings_.name};
+    }
+    if (!is_open && now - start >= kLimitWaitMax) {
+      return CallFailure{
+          .kind = FailureKind::rate_limited,
+          .message = "waited too long for the rate limit: endpoint=" + settings_.name,
+          .should_retry = false};
+    }
+    const auto longest = is_open ? std::chrono::nanoseconds(kCircuitWaitMax)
+                                 : std::chrono::nanoseconds(kLimitWaitMax);
+    if (!clock_.wait(std::min(wait, start + longest - now), stop)) return cancelled();
+  }
+}
+
+Sending Endpoint::send_once(const ChatRequest& request, std::int64_t prompt_estimate,
+                            std::stop_token stop) {
+  const std::int64_t reserved = prompt_estimate + request.output_tokens;
+  if (auto failure = enter(reserved, stop)) return {.outcome = std::move(*failure)};
+  Sending sending = model_.send(request, stop);
+  settle(sending, reserved);
+  return sending;
+}
+
+void Endpoint::settle(const Sending& sending, std::int64_t reserved) {
+  const auto* reply = std::get_if<ChatReply>(&sending.outcome);
+  const CallFailure* failure = failure_of(sending);
+  const std::lock_guard lock(mutex_);
+  if (reply != nullptr && reply->usage) {
+    limiter_.settle(reserved, reply->usage->prompt_tokens + reply->usage->completion_tokens);
+  }
+  if (failure != nullptr && failure->kind == FailureKind::cancelled) {
+    breaker_.report_nothing();
+  } else if (failure != nullptr && is_fault_of_endpoint(failure->kind)) {
+    if (!breaker_.report_failure(clock_.now())) return;
+    observer_.availability_changed(settings_.name, false);
+    log::error("endpoint_circuit_opened",
+               {{"endpoint", settings_.name}, {"cause", failure->message}});
+  } else {
+    breaker_.report_success();
+    observer_.availability_changed(settings_.name, true);
+  }
+}
+
+void Endpoint::account(const Sending& sending, std::int64_t prompt_estimate,
+                       CallRecord& record) const {
+  record.latency = sending.latency;
+  record.time_to_first_token = sending.time_to_first_token;
+  TokenUsage usage;
+  if (const auto* reply = std::get_if<ChatReply>(&sending.outcome)) {
+    if (!reply->model.empty()) record.model = reply->model;
+    record.finish_reason = to_string(reply->finish_reason);
+    usage = reply->usage.value_or(TokenUsage{.prompt_tokens = prompt_estimate,
+                                             .completion_tokens = estimate_tokens(reply->content)});
+  } else {
+    record.finish_reason = "error";
+    if (failure_of(sending)->is_outcome_unknown()) {
+      record.is_outcome_unknown = true;
+      usage.prompt_tokens = prompt_estimate;  // Charged, as far as we know.
+    }
+  }
+  record.usage.prompt_tokens += usage.prompt_tokens;
+  record.usage.completion_tokens += usage.completion_tokens;
+  record.cost_micro_usd = cost_micro_usd(record.usage, settings_.prices);
+}
+
+Call Endpoint::call(const ChatRequest& request, std::stop_token stop) {
+  Call call{.outcome = cancelled()};
+  call.record.endpoint = settings_.name;
+  call.record.model = request.model;
+  call.record.prompt_digest = digest_of(request.messages);
+  call.record.finish_reason = "error";
+  const std::int64_t estimate = estimate_tokens(request.messages);
+  const Slot slot(slots_, stop);
+  while (slot) {
+    Sending sending = send_once(request, estimate, stop);
+    account(sending, estimate, call.record);
+    check_prompt(sending, estimate);
+    std::optional<Milliseconds> delay;
+    if (const CallFailure* failure = failure_of(sending)) {
+      const std::lock_guard lock(mutex_);
+      delay = retry_delay(*failure, call.record.retries, settings_.retries, rng_);
+      if (delay && failure->kind == FailureKind::rate_limited) {
+        limiter_.pause_until(clock_.now() + *delay);
+      }
+    }
+    call.outcome = std::move(sending.outcome);
+    if (!delay || !clock_.wait(*delay, stop)) break;
+    ++call.record.retries;
+  }
+  const auto* failure = std::get_if<CallFailure>(&call.outcome);
+  if (failure != nullptr) call.record.finish_reason = "error";
+  observer_.call_finished(call.record,
+                          failure == nullptr ? std::nullopt : std::optional(failure->kind));
+  return call;
+}
+
+}  // namespace cambrian::codegen

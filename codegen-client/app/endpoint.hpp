@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <semaphore>
+#include <stop_token>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "codegen-client/domain/chat.hpp"
+#include "codegen-client/domain/circuit_breaker.hpp"
+#include "codegen-client/domain/proposal.hpp"
+#include "codegen-client/domain/rate_limiter.hpp"
+#include "codegen-client/domain/tokens.hpp"
+#include "codegen-client/ports/chat_model.hpp"
+#include "codegen-client/ports/clock.hpp"
+#include "codegen-client/ports/observer.hpp"
+#include "common/base/rng.hpp"
+
+namespace cambrian::codegen {
+
+struct EndpointSettings {
+  std::string name{};
+  std::vector<std::string> models{};
+  int parallel = 8;  ///< Calls at once, 1 to kParallelMax.
+  int retries = 2;
+  double requests_per_minute = 0;  ///< 0: no limit.
+  double tokens_per_minute = 0;    ///< 0: no limit.
+  Prices prices{};
+  std::int64_t context_tokens = 32'768;  ///< Prompt and answer together.
+};
+
+/// One call, with everything that was done for it.
+struct Call {
+  std::variant<ChatReply, CallFailure> outcome;
+  CallRecord record{};  ///< `answer_digest` is the caller's to fill in.
+};
+
+/// One endpoint with its limits: calls at once, requests and tokens a minute, a circuit breaker,
+/// retries, and the check that the server read the whole prompt. Blocking; any thread; holds its
+/// shared state behind one mutex, never while it waits.
+class Endpoint {
+ public:
+  static constexpr int kParallelMax = 256;
+  /// Longest wait for an open circuit: the proposal then ends as our failure, and the coordinator
+  /// may give it to somebody else.
+  static constexpr std::chrono::seconds kCircuitWaitMax{30};
+  /// Longest wait for the rate limit.
+  static constexpr std::chrono::minutes kLimitWaitMax{5};
+
+  /// The references must outlive it. `seed` is for the jitter of retries.
+  Endpoint(EndpointSettings settings, ChatModel& model, Clock& clock, Observer& observer,
+           std::uint64_t seed);
+
+  const EndpointSettings& settings() const { return settings_; }
+  bool offers(std::string_view model) const;
+
+  /// Largest cost of a call with these tokens, in millionths of a US dollar.
+  std::int64_t cost_max(std::int64_t prompt_tokens, std::int64_t output_tokens) const;
+
+  /// Sends the request, again where that is right, and accounts for it.
+  Call call(const ChatRequest& request, std::stop_token stop);
+
+ private:
+  std::optional<CallFailure> enter(std::int64_t tokens, std::stop_token stop);
+  Sending send_once(const ChatRequest& request, std::int64_t prompt_estimate, std::stop_token stop);
+  void settle(const Sending& sending, std::int64_t reserved);
+  void account(const Sending& sending, std::int64_t prompt_estimate, CallRecord& record) const;
+
+  const EndpointSettings settings_;
+  ChatModel& model_;
+  Clock& clock_;
+  Observer& observer_;
+  std::counting_semaphore<kParallelMax> slots_;
+
+  std::mutex mutex_;  // Guards everything below.
+  RateLimiter limiter_;
+  CircuitBreaker breaker_;
+  Rng rng_;
+};
+
+}  // namespace cambrian::codegen

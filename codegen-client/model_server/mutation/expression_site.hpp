@@ -1,0 +1,26 @@
+#pragma once
+
+#include <vector>
+
+#include "codegen-client/model_server/mutation/expression.hpp"
+#include "codegen-client/model_server/mutation/scope.hpp"
+
+namespace cambrian::codemodel {
+
+/// A place where a C++ program computes a real number: the right side of an assignment or a
+/// returned value.
+struct ExpressionSite {
+  TokenRange range;               ///< The tokens of the expression.
+  Expression tree;                ///< What stands there.
+  std::vector<Expression> terms;  ///< What can be named there, as real numbers.
+  /// It is returned or stored as an element: a result, not a step on the way.
+  bool is_result = false;
+};
+
+/// Every such place in evolvable text.
+std::vector<ExpressionSite> find_expression_sites(const Code& code);
+
+/// Numeric nodes of a tree that may be replaced by any other number.
+std::vector<Expression*> numeric_nodes(Expression& root);
+
+}  // namespace cambrian::codemodel

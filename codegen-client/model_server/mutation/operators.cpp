@@ -1,0 +1,63 @@
+#include <algorithm>
+#include <array>
+
+#include "codegen-client/model_server/mutation/operator.hpp"
+
+namespace cambrian::codemodel {
+namespace {
+
+using enum Family;
+
+// To add an operator: write a function in one of the operators_*.cpp files, declare it in
+// operator.hpp, and give it a row. `needs` is an identifier without which it has nothing to do.
+constexpr std::array kTable = {
+    // name, C++, Python, needs, family, weight, grows, function
+    Operator{"change_number", true, true, "", number, 3, false, change_number},
+    Operator{"change_learning_rate", true, true, "", number, 5, false, change_learning_rate},
+    Operator{"change_batch_size", true, true, "", number, 2, false, change_batch_size},
+    Operator{"change_regularisation", true, true, "", number, 1.5, false, change_regularisation},
+
+    Operator{"grow_expression", true, false, "", expression, 4, false, grow_expression},
+    Operator{"replace_subtree", true, false, "", expression, 3, false, replace_subtree},
+    Operator{"swap_operation", true, false, "", expression, 2, false, swap_operation},
+    Operator{"wrap_in_function", true, false, "", expression, 2, false, wrap_in_function},
+    Operator{"insert_conditional", true, false, "", expression, 3, false, insert_conditional},
+    Operator{"hoist_subtree", true, false, "", expression, 2, false, hoist_subtree},
+    Operator{"graft_subtree", true, false, "", expression, 2, false, graft_subtree},
+
+    Operator{"take_function", true, true, "", crossover, 2, false, take_function},
+    Operator{"take_changes", true, true, "", crossover, 3, false, take_changes},
+    Operator{"take_constants", true, true, "", crossover, 1, false, take_constants},
+};
+
+std::string indented(std::string_view lines, const std::string& indentation) {
+  std::string text;
+  while (!lines.empty()) {
+    const std::size_t feed = std::min(lines.find('\n'), lines.size());
+    text += indentation;
+    text += lines.substr(0, feed);
+    text += '\n';
+    lines.remove_prefix(std::min(feed + 1, lines.size()));
+  }
+  return text;
+}
+
+}  // namespace
+
+std::span<const Operator> operator_table() { return kTable; }
+
+Edit replace(const Code& code, TokenRange range, std::string text) {
+  return {code.token(range.begin).begin, code.token(range.end - 1).end, std::move(text)};
+}
+
+Edit insert_after(const Code& code, TokenRange statement, std::string_view lines) {
+  const std::size_t at = code.line_end(code.token(statement.end - 1).end);
+  return {at, at, indented(lines, code.indentation(code.token(statement.begin).begin))};
+}
+
+Edit insert_before(const Code& code, TokenRange statement, std::string_view lines) {
+  const std::size_t at = code.line_begin(code.token(statement.begin).begin);
+  return {at, at, indented(lines, code.indentation(at))};
+}
+
+}  // namespace cambrian::codemodel

@@ -1,0 +1,230 @@
+#include <algorithm>
+#include <catch2/catch_test_macros.hpp>
+#include <set>
+
+#include "coordinator/search/islands_policy.hpp"
+#include "coordinator/search/policy.hpp"
+#include "tests/unit/coordinator/search_driver.hpp"
+
+namespace cambrian::search {
+namespace {
+
+/// A policy that is fed by hand. Cells are tens of source tokens.
+class Fed {
+ public:
+  explicit Fed(const Settings& settings) : policy(make_policy(settings)) { add(0, 0.5, {}, 5); }
+
+  void add(std::int64_t number, double score, std::optional<int> island,
+           std::int64_t source_tokens) {
+    policy->add({.scored = {VariantNumber{number}, score},
+                 .generation = number == 0 ? 0 : 1,
+                 .island = island,
+                 .source_tokens = source_tokens,
+                 .metrics = metrics_});
+  }
+
+  std::vector<std::int64_t> numbers(std::size_t island = 0) const {
+    std::vector<std::int64_t> found;
+    const auto members = policy->members();
+    for (const Member& member : members.at(island)) found.push_back(member.scored.variant.value);
+    return found;
+  }
+
+  Choice choose(std::int64_t proposal, std::size_t parents = 1,
+                std::size_t inspirations = 0) const {
+    return policy->choose(
+        {.proposal = {proposal}, .parents = parents, .inspirations = inspirations},
+        Rng(17).split(static_cast<std::uint64_t>(proposal)));
+  }
+
+  std::unique_ptr<Policy> policy;
+
+ private:
+  std::map<std::string, double> metrics_;
+};
+
+using Numbers = std::vector<std::int64_t>;
+
+TEST_CASE("cell_of: bins linearly, logarithmically and by source tokens", "[unit][search]") {
+  std::map<std::string, double> metrics = {{"size", 0.5}, {"parameters", 1000}};
+  const Evaluated variant{{}, 0, {}, 35, metrics};
+  CHECK(cell_of({{"size", 4, 0, 1, false}}, variant) == 2);
+  CHECK(cell_of({{"source_tokens", 8, 0, 80, false}}, variant) == 3);
+  CHECK(cell_of({{"parameters", 6, 1, 1e6, true}}, variant) == 3);
+  CHECK(cell_of({{"size", 4, 0, 1, false}, {"source_tokens", 8, 0, 80, false}}, variant) == 19);
+}
+
+TEST_CASE("cell_of: puts what lies outside or is missing into the outer bins", "[unit][search]") {
+  std::map<std::string, double> metrics = {{"low", -5}, {"high", 1e9}};
+  const Evaluated variant{{}, 0, {}, 0, metrics};
+  CHECK(cell_of({{"low", 4, 0.1, 1, true}}, variant) == 0);
+  CHECK(cell_of({{"high", 4, 0, 1, false}}, variant) == 3);
+  CHECK(cell_of({{"missing", 4, 0, 1, false}}, variant) == 0);
+}
+
+TEST_CASE("RandomPolicy: samples independently of what came before", "[unit][search]") {
+  Fed fed(settings_of(PolicyKind::random));
+  fed.add(1, 0.9, {}, 5);
+  const Choice choice = fed.choose(1, 2, 3);
+  REQUIRE(choice.parents.size() == 1);
+  CHECK(choice.parents[0].scored.variant == VariantNumber{0});
+  CHECK(choice.inspirations.empty());
+  CHECK_FALSE(choice.shows_failures);
+}
+
+TEST_CASE("HillClimbPolicy: moves on when all children of a generation are settled",
+          "[unit][search]") {
+  Settings settings = settings_of(PolicyKind::hill_climb);
+  settings.children = 3;
+  Fed fed(settings);
+  CHECK(fed.policy->room(0) == 3);
+  fed.add(1, 0.9, {}, 5);
+  fed.policy->add_failure();
+  CHECK(fed.policy->room(0) == 1);
+  CHECK(fed.policy->room(1) == 0);
+  CHECK(fed.choose(1).parents[0].scored.variant == VariantNumber{0});
+  fed.add(2, 0.7, {}, 5);
+  CHECK(fed.policy->room(0) == 3);
+  CHECK(fed.choose(2).parents[0].scored.variant == VariantNumber{1});
+  CHECK(fed.choose(2, 1, 2).inspirations == std::vector<VariantNumber>{{2}, {0}});
+}
+
+TEST_CASE("HillClimbPolicy: keeps the incumbent when no child is better", "[unit][search]") {
+  Settings settings = settings_of(PolicyKind::hill_climb);
+  settings.children = 2;
+  Fed fed(settings);
+  fed.add(1, 0.5, {}, 5);  // As good is not better.
+  fed.add(2, 0.4, {}, 5);
+  CHECK(fed.choose(1).parents[0].scored.variant == VariantNumber{0});
+  const Choice crossover = fed.choose(1, 2);
+  REQUIRE(crossover.parents.size() == 2);
+  CHECK(crossover.parents[1].scored.variant != VariantNumber{0});
+}
+
+TEST_CASE("IslandsPolicy: keeps the best of each cell, ties to the older", "[unit][search]") {
+  Fed fed(settings_of(PolicyKind::islands));
+  CHECK(fed.numbers(0) == Numbers{0});
+  CHECK(fed.numbers(1) == Numbers{0});
+  fed.add(1, 0.5, 0, 5);
+  CHECK(fed.numbers(0) == Numbers{0});
+  fed.add(2, 0.6, 0, 6);
+  fed.add(3, 0.4, 0, 15);
+  CHECK(fed.numbers(0) == Numbers{2, 3});
+  CHECK(fed.numbers(1) == Numbers{0});
+}
+
+TEST_CASE("IslandsPolicy: a full island loses its worst elite, never its best", "[unit][search]") {
+  Settings settings = settings_of(PolicyKind::islands);
+  settings.island_size = 2;
+  Fed fed(settings);
+  fed.add(1, 0.9, 0, 15);
+  fed.add(2, 0.7, 0, 25);
+  CHECK(fed.numbers(0) == Numbers{1, 2});
+  fed.add(3, 0.1, 0, 35);
+  CHECK(fed.numbers(0) == Numbers{1, 2});
+}
+
+TEST_CASE("IslandsPolicy: minimises where the goal says so", "[unit][search]") {
+  Settings settings = settings_of(PolicyKind::islands);
+  settings.objectives[0].goal = Goal::minimize;
+  Fed fed(settings);
+  fed.add(1, 0.6, 0, 5);
+  CHECK(fed.numbers(0) == Numbers{0});
+  fed.add(2, 0.4, 0, 5);
+  CHECK(fed.numbers(0) == Numbers{2});
+}
+
+TEST_CASE("IslandsPolicy: migrants go one island further, stay at home and are not doubled",
+          "[unit][search]") {
+  Settings settings = settings_of(PolicyKind::islands);
+  settings.islands = 3;
+  settings.migration_interval = 10;
+  settings.migration_fraction = 0.5;
+  Fed fed(settings);
+  fed.add(1, 0.9, 0, 15);
+  fed.add(2, 0.8, 0, 25);
+  fed.policy->count_evaluations(9);
+  CHECK(fed.numbers(1) == Numbers{0});
+  fed.policy->count_evaluations(10);
+  CHECK(fed.numbers(0) == Numbers{1, 2, 0});
+  CHECK(fed.numbers(1) == Numbers{1, 2, 0});
+  CHECK(fed.numbers(2) == Numbers{0});  // Two islands away: not in one migration.
+  fed.policy->count_evaluations(20);
+  CHECK(fed.numbers(1) == Numbers{1, 2, 0});
+  CHECK(fed.numbers(2) == Numbers{1, 2, 0});
+}
+
+TEST_CASE("IslandsPolicy: a migrant does not push out a better elite of its cell",
+          "[unit][search]") {
+  Settings settings = settings_of(PolicyKind::islands);
+  settings.migration_interval = 1;
+  settings.migration_fraction = 1;
+  Fed fed(settings);
+  fed.add(1, 0.8, 0, 15);
+  fed.add(2, 0.9, 1, 15);
+  fed.policy->count_evaluations(1);
+  CHECK(fed.numbers(0) == Numbers{2, 0});
+  CHECK(fed.numbers(1) == Numbers{2, 0});
+}
+
+TEST_CASE("IslandsPolicy: visits every island and takes parents and inspirations from it alone",
+          "[unit][search]") {
+  Settings settings = settings_of(PolicyKind::islands);
+  settings.exploitation = 0.5;
+  Fed fed(settings);
+  for (std::int64_t i = 1; i < 8; ++i) {
+    const int island = static_cast<int>(i % 2);
+    fed.add(i, 0.5 + 0.01 * static_cast<double>(i), island, 10 * i);
+  }
+  for (std::int64_t proposal = 1; proposal <= 100; ++proposal) {
+    const Choice choice = fed.choose(proposal, 2, 2);
+    CHECK(choice.island == proposal % 2);
+    const Numbers there = fed.numbers(static_cast<std::size_t>(proposal % 2));
+    std::set<std::int64_t> named;
+    for (const Member& parent : choice.parents) named.insert(parent.scored.variant.value);
+    for (const VariantNumber inspiration : choice.inspirations) named.insert(inspiration.value);
+    CHECK(named.size() == 4);
+    for (const std::int64_t number : named) CHECK(std::ranges::count(there, number) == 1);
+  }
+}
+
+TEST_CASE("IslandsPolicy: exploitation draws by rank, exploration evenly", "[unit][search]") {
+  Settings settings = settings_of(PolicyKind::islands);
+  settings.islands = 1;
+  settings.features = {{"source_tokens", 10, 0, 100, false}};
+  constexpr int kDraws = 10'000;
+  const auto share_of_best = [&](double exploitation) {
+    settings.exploitation = exploitation;
+    Fed fed(settings);
+    for (std::int64_t i = 1; i < 10; ++i)
+      fed.add(i, 0.5 + 0.01 * static_cast<double>(i), 0, 10 * i);
+    int best = 0;
+    for (int i = 0; i < kDraws; ++i) {
+      if (fed.choose(i).parents[0].scored.variant == VariantNumber{9}) ++best;
+    }
+    return static_cast<double>(best) / kDraws;
+  };
+  // The best of ten by rank: the cube root of 0.1.
+  CHECK(share_of_best(1) > 0.44);
+  CHECK(share_of_best(1) < 0.49);
+  CHECK(share_of_best(0) > 0.08);
+  CHECK(share_of_best(0) < 0.12);
+}
+
+TEST_CASE("pick_inspirations: takes the best first, then others, never a parent",
+          "[unit][search]") {
+  std::vector<Member> ranked;
+  for (std::int64_t i = 0; i < 6; ++i) ranked.push_back({{{i}, 0}, 0, i});
+  Rng rng(3);
+  const std::vector<Member> parents = {ranked[0]};
+  const auto picked = pick_inspirations(ranked, parents, 3, rng);
+  REQUIRE(picked.size() == 3);
+  CHECK(picked[0] == VariantNumber{1});
+  CHECK(picked[1] == VariantNumber{2});
+  CHECK(picked[2].value >= 3);
+  CHECK(pick_inspirations(ranked, parents, 8, rng).size() == 5);
+  CHECK(pick_inspirations(std::vector<Member>{ranked[0]}, parents, 2, rng).empty());
+}
+
+}  // namespace
+}  // namespace cambrian::search

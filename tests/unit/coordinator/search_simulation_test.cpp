@@ -1,0 +1,549 @@
+#include <algorithm>
+#include <catch2/catch_test_macros.hpp>
+#include <cstdlib>
+#include <limits>
+#include <map>
+#include <ranges>
+#include <set>
+
+#include "tests/unit/coordinator/search_driver.hpp"
+
+// Whole campaigns against agents that answer in any order, fail, repeat themselves, answer too much
+// or nothing and report nonsense, while the user pauses and stops. A shadow of what is open is kept
+// from the commands alone; after every event it is compared with the rules in search.hpp.
+
+namespace cambrian::search {
+namespace {
+
+constexpr std::uint64_t kHistories = 3000;
+constexpr int kEventsMax = 20'000;  ///< A campaign that is longer does not end.
+
+void expect(bool is_true, const char* what) {
+  if (!is_true) FAIL(what);
+}
+
+Budget random_budget(Rng& rng) {
+  Budget budget;
+  do {
+    if (rng.chance(0.7)) budget.evaluations = rng.between(1, 60);
+    if (rng.chance(0.2)) budget.tokens = rng.between(1, 3000);
+    if (rng.chance(0.2)) budget.cost_micro_usd = rng.between(1, 3000);
+    if (rng.chance(0.2)) budget.gpu_time_ms = rng.between(1, 3000);
+    if (rng.chance(0.2)) budget.wall_time_ms = rng.between(1, 3000);
+  } while (budget == Budget{});
+  return budget;
+}
+
+Settings random_settings(Rng& rng) {
+  Settings settings;
+  settings.seed = rng.next();
+  const Goal goal = rng.chance(0.5) ? Goal::maximize : Goal::minimize;
+  settings.objectives = {{"score", goal, std::nullopt}};
+  if (rng.chance(0.2)) settings.objectives[0].target = goal == Goal::maximize ? 0.97 : 0.03;
+  settings.policy = rng.pick(std::vector<PolicyKind>{PolicyKind::random, PolicyKind::hill_climb,
+                                                     PolicyKind::islands, PolicyKind::islands});
+  settings.islands = static_cast<int>(rng.between(1, 4));
+  settings.island_size = static_cast<int>(rng.between(1, 6));
+  settings.migration_interval = static_cast<int>(rng.between(1, 10));
+  settings.migration_fraction = rng.pick(std::vector<double>{0, 0.1, 0.5, 1});
+  settings.features = {{"source_tokens", 4, 1, 100, true}};
+  if (rng.chance(0.5)) settings.features.push_back({"size", 3, 0, 1, false});
+  settings.children = static_cast<int>(rng.between(1, 5));
+  settings.operators = {{Operator::diff, 0.5}, {Operator::rewrite, 0.2}, {Operator::crossover, 1}};
+  settings.exploitation = rng.uniform();
+  settings.inspirations = static_cast<int>(rng.between(0, 3));
+  settings.failures = static_cast<int>(rng.between(0, 3));
+  settings.repeats = static_cast<int>(rng.chance(0.5) ? 1 : rng.between(2, 4));
+  settings.final_repeats = static_cast<int>(rng.between(0, 2));
+  settings.evaluations_parallel = static_cast<int>(rng.between(1, 9));
+  settings.proposals_parallel = static_cast<int>(rng.between(1, 4));
+  settings.variants_per_proposal = static_cast<int>(rng.between(1, 4));
+  settings.models = {{"small", 3, 0.8}, {"large", 1, std::nullopt}};
+  settings.tokens_reserved = rng.chance(0.5) ? 0 : 100;
+  settings.cost_reserved_micro_usd = rng.chance(0.5) ? 0 : 100;
+  settings.budget = random_budget(rng);
+  return settings;
+}
+
+/// What the commands say, kept apart from the search.
+struct Shadow {
+  std::map<ProposalNumber, RequestProposal> proposals;
+  std::map<EvaluationNumber, RequestEvaluation> evaluations;
+  std::set<ProposalNumber> cancelled_proposals;
+  std::set<EvaluationNumber> cancelled_evaluations;
+  std::map<VariantNumber, AddVariant> variants;
+  std::map<VariantNumber, SettleVariant> settled;
+  std::map<ProposalNumber, int> asked;
+  std::map<ProposalNumber, std::optional<int>> island_of;
+  std::map<VariantNumber, int> requested;    ///< Search evaluations, by variant.
+  std::map<VariantNumber, int> results;      ///< Those of them that finished.
+  std::vector<std::vector<Member>> members;  ///< Before the event.
+  std::optional<Scored> best;
+  Phase phase = Phase::running;
+  EndReason reason = EndReason::none;
+  std::int64_t last_proposal = 0;
+  std::int64_t last_evaluation = 0;
+  std::int64_t finished = 0;  ///< Search evaluations.
+  std::int64_t finals_requested = 0;
+};
+
+class World {
+ public:
+  explicit World(std::uint64_t seed)
+      : rng_(Rng(seed).split("world")), settings_(random_settings(rng_)), search_(settings_) {
+    is_careless_user_ = rng_.chance(0.3);
+    fails_ = rng_.uniform() * (rng_.chance(0.1) ? 1 : 0.5);
+    duplicates_ = rng_.uniform() * (rng_.chance(0.1) ? 1 : 0.4);
+    empty_ = rng_.uniform() * (rng_.chance(0.1) ? 1 : 0.4);
+  }
+
+  void run() {
+    send(Started{"seed", 20});
+    while (shadow_.phase != Phase::ended) {
+      expect(events_.size() < kEventsMax, "the campaign does not end");
+      step();
+    }
+    for (int i = 0; i < 5; ++i) send_late();
+    check_end();
+    check_replay();
+    check_pauses_change_nothing();
+  }
+
+ private:
+  // ---- What may happen. ----
+
+  void step() {
+    if (shadow_.phase == Phase::paused && rng_.chance(0.3)) return send(ResumeRequested{});
+    if (is_careless_user_ && rng_.chance(0.02)) return send(PauseRequested{});
+    if (is_careless_user_ && rng_.chance(0.02)) return send(ResumeRequested{});
+    if (is_careless_user_ && rng_.chance(0.005)) return send_stop();
+    if (rng_.chance(0.05)) return send(TimePassed{time_ += rng_.between(-20, 100)});
+    if (rng_.chance(0.02)) return send_late();
+    const std::size_t open = shadow_.proposals.size() + shadow_.evaluations.size();
+    if (open == 0) {
+      expect(shadow_.phase == Phase::paused, "nothing is open, yet the campaign is not over");
+      return send(ResumeRequested{});
+    }
+    const std::size_t choice = rng_.below(open);
+    if (choice < shadow_.proposals.size()) return finish_proposal(nth(shadow_.proposals, choice));
+    finish_evaluation(nth(shadow_.evaluations, choice - shadow_.proposals.size()));
+  }
+
+  template <class Map>
+  static typename Map::mapped_type nth(const Map& map, std::size_t n) {
+    return std::next(map.begin(), static_cast<std::ptrdiff_t>(n))->second;
+  }
+
+  ProposalFinished answer_to(const RequestProposal& request) {
+    ProposalFinished event;
+    event.proposal = request.proposal;
+    event.tokens = rng_.between(1, 100);
+    event.cost_micro_usd = rng_.between(1, 100);
+    event.is_quota_exhausted = rng_.chance(0.0005);
+    if (rng_.chance(empty_)) return event;
+    const std::int64_t count = rng_.between(1, request.variants + 2);
+    for (std::int64_t i = 0; i < count; ++i) {
+      if (!rng_.chance(duplicates_)) ++digests_;
+      const std::int64_t digest = rng_.chance(duplicates_) ? rng_.between(0, digests_) : digests_;
+      event.variants.push_back({"digest " + std::to_string(digest), rng_.between(1, 120)});
+    }
+    return event;
+  }
+
+  void finish_proposal(const RequestProposal& request) {
+    const ProposalFinished event = answer_to(request);
+    shadow_.proposals.erase(request.proposal);
+    send(event);
+  }
+
+  EvaluationFinished result_of(const RequestEvaluation& request) {
+    EvaluationFinished event;
+    event.evaluation = request.evaluation;
+    event.gpu_time_ms = rng_.between(1, 60);
+    // Coarse scores, so that ties are common.
+    event.metrics = {{"score", static_cast<double>(rng_.between(0, 40)) / 40},
+                     {"size", rng_.uniform()}};
+    const bool is_seed = request.variant == VariantNumber{0};
+    if (!rng_.chance(is_seed ? fails_ / 20 : fails_)) return event;
+    const auto kind = rng_.below(4);
+    if (kind == 0) event.metrics["score"] = std::numeric_limits<double>::quiet_NaN();
+    if (kind == 1) event.metrics["size"] = std::numeric_limits<double>::infinity();
+    if (kind == 2) event.metrics.erase("score");
+    if (kind == 3) event.outcome = static_cast<Outcome>(rng_.between(1, 8));
+    return event;
+  }
+
+  void finish_evaluation(const RequestEvaluation& request) {
+    const EvaluationFinished event = result_of(request);
+    shadow_.evaluations.erase(request.evaluation);
+    if (!request.is_final) {
+      ++shadow_.finished;
+      ++shadow_.results[request.variant];
+    }
+    send(event);
+  }
+
+  void send_stop() {
+    StopRequested event;
+    std::set<EvaluationNumber> withdrawn;
+    for (const auto& [number, request] : shadow_.evaluations) {
+      if (rng_.chance(0.5)) {
+        event.begun.push_back(number);
+      } else {
+        withdrawn.insert(number);
+      }
+    }
+    send(event);
+    expect(shadow_.reason == EndReason::user, "a stop ends the campaign as the user's");
+    expect(std::ranges::includes(shadow_.cancelled_evaluations, withdrawn),
+           "a stop withdraws what is not begun");
+  }
+
+  /// An agent had begun what was cancelled, or something comes twice.
+  void send_late() {
+    const std::int64_t gpu_time = search_.consumption().gpu_time_ms;
+    const std::int64_t evaluations = search_.consumption().evaluations;
+    if (!shadow_.cancelled_evaluations.empty()) {
+      EvaluationFinished event;
+      event.evaluation = *shadow_.cancelled_evaluations.begin();
+      event.metrics = {{"score", 0.5}};
+      event.gpu_time_ms = 3;
+      shadow_.cancelled_evaluations.erase(shadow_.cancelled_evaluations.begin());
+      send(event);
+      expect(search_.consumption().gpu_time_ms == gpu_time + 3, "late GPU time is counted");
+    } else if (!shadow_.cancelled_proposals.empty()) {
+      const std::int64_t tokens = search_.consumption().tokens;
+      ProposalFinished event;
+      event.proposal = *shadow_.cancelled_proposals.begin();
+      event.variants = {{"late", 1}};
+      event.tokens = 5;
+      shadow_.cancelled_proposals.erase(shadow_.cancelled_proposals.begin());
+      send(event);
+      expect(search_.consumption().tokens == tokens + 5, "late tokens are counted");
+    } else {
+      send(EvaluationFinished{EvaluationNumber{shadow_.last_evaluation + 5}, {}, {}, 1});
+      send(ProposalFinished{ProposalNumber{shadow_.last_proposal + 5}, {{"odd", 1}}, 1, 1, false});
+      expect(search_.consumption().gpu_time_ms == gpu_time, "unknown numbers are ignored");
+    }
+    expect(search_.consumption().evaluations == evaluations, "late results are not counted");
+  }
+
+  // ---- What must hold. ----
+
+  void send(const Event& event) {
+    shadow_.members = search_.members();
+    const bool was_paused = shadow_.phase == Phase::paused;
+    events_.push_back(event);
+    history_.push_back(search_.handle(event));
+    const bool stays_paused = (was_paused || std::holds_alternative<PauseRequested>(event)) &&
+                              !std::holds_alternative<ResumeRequested>(event) &&
+                              !std::holds_alternative<StopRequested>(event) &&
+                              shadow_.phase != Phase::ended;
+    for (const Command& command : history_.back()) {
+      if (stays_paused) check_is_no_work(command);
+      std::visit([this](const auto& value) { apply(value); }, command);
+    }
+    check_state();
+    if (settings_.policy == PolicyKind::islands) check_islands();
+  }
+
+  static void check_is_no_work(const Command& command) {
+    expect(!std::holds_alternative<RequestProposal>(command) &&
+               !std::holds_alternative<RequestEvaluation>(command),
+           "a paused campaign requests nothing");
+  }
+
+  void apply(const RequestProposal& request) {
+    expect(request.proposal.value == ++shadow_.last_proposal, "proposals are numbered in order");
+    expect(shadow_.phase == Phase::running, "proposals belong to the running phase");
+    expect(request.variants >= 1 && request.variants <= settings_.variants_per_proposal,
+           "a proposal asks for 1 to variants_per_proposal");
+    expect(request.parents.size() == (request.operation == Operator::crossover ? 2U : 1U),
+           "a crossover has two parents, others one");
+    std::set<VariantNumber> named(request.parents.begin(), request.parents.end());
+    named.insert(request.inspirations.begin(), request.inspirations.end());
+    expect(named.size() == request.parents.size() + request.inspirations.size(),
+           "parents and inspirations are distinct");
+    for (const VariantNumber variant : named) {
+      expect(shadow_.settled.at(variant).state == VariantState::evaluated,
+             "parents and inspirations are evaluated");
+    }
+    for (const VariantNumber variant : request.failures) {
+      expect(shadow_.settled.at(variant).state == VariantState::failed, "failures have failed");
+    }
+    shadow_.proposals.emplace(request.proposal, request);
+    shadow_.asked[request.proposal] = request.variants;
+    const Budget& budget = settings_.budget;
+    const auto open = static_cast<std::int64_t>(shadow_.proposals.size());
+    expect(budget.tokens == 0 ||
+               search_.consumption().tokens + open * settings_.tokens_reserved <= budget.tokens,
+           "reserved tokens fit into the budget");
+    if (settings_.policy == PolicyKind::islands) check_no_leak(request, named);
+  }
+
+  void check_no_leak(const RequestProposal& request, const std::set<VariantNumber>& named) {
+    const auto island = static_cast<std::size_t>(request.proposal.value % settings_.islands);
+    std::set<VariantNumber> on_island;
+    const auto islands = search_.members();
+    for (const Member& member : islands.at(island)) {
+      on_island.insert(member.scored.variant);
+    }
+    expect(std::ranges::includes(on_island, named), "parents and inspirations share an island");
+    shadow_.island_of[request.proposal] = static_cast<int>(island);
+  }
+
+  void apply(const RequestEvaluation& request) {
+    expect(request.evaluation.value == ++shadow_.last_evaluation,
+           "evaluations are numbered in order");
+    shadow_.evaluations.emplace(request.evaluation, request);
+    expect(!shadow_.variants.at(request.variant).duplicate_of, "duplicates are not evaluated");
+    if (request.is_final) {
+      expect(shadow_.phase == Phase::finalizing, "finals belong to the finalizing phase");
+      ++shadow_.finals_requested;
+      return;
+    }
+    expect(request.split == Split::validation, "the search never sees the sealed split");
+    expect(shadow_.phase == Phase::running || shadow_.phase == Phase::draining,
+           "no search evaluation after the search");
+    expect(++shadow_.requested[request.variant] <= settings_.repeats,
+           "at most `repeats` evaluations of a variant");
+  }
+
+  void apply(const AddVariant& command) {
+    expect(command.variant.value == static_cast<std::int64_t>(shadow_.variants.size()),
+           "variants are numbered in order");
+    if (command.proposal && settings_.policy == PolicyKind::islands && !command.duplicate_of) {
+      expect(command.island == shadow_.island_of.at(*command.proposal),
+             "a child is born on the island of its proposal");
+    }
+    if (command.duplicate_of) {
+      expect(!shadow_.variants.at(*command.duplicate_of).duplicate_of, "names the original");
+    }
+    if (command.proposal) {
+      const auto asked = static_cast<std::size_t>(shadow_.asked.at(*command.proposal));
+      expect(command.index < asked, "a proposal gives no more than it was asked for");
+    }
+    for (const VariantNumber parent : command.parents) {
+      expect(command.generation > shadow_.variants.at(parent).generation, "generations rise");
+    }
+    shadow_.variants.emplace(command.variant, command);
+  }
+
+  void apply(const SettleVariant& command) {
+    expect(shadow_.settled.emplace(command.variant, command).second, "a variant settles once");
+    const bool is_duplicate = shadow_.variants.at(command.variant).duplicate_of.has_value();
+    expect(is_duplicate == (command.state == VariantState::duplicate), "duplicates say so");
+    expect((command.state == VariantState::evaluated) == command.score.has_value(),
+           "a score comes with success only");
+    for (const auto& [number, request] : shadow_.evaluations) {
+      expect(request.variant != command.variant, "nothing is open of a settled variant");
+    }
+  }
+
+  void apply(const SetBest& command) {
+    const Scored now{command.variant, command.score};
+    const Ranking ranking(settings_.objectives[0].goal);
+    expect(!shadow_.best || ranking(now, *shadow_.best), "the best only gets better");
+    expect(shadow_.settled.at(command.variant).score == command.score, "has the settled score");
+    expect(command.variant.value == 0 || shadow_.results[command.variant] == settings_.repeats,
+           "the best has all its repeats");
+    shadow_.best = now;
+  }
+
+  void apply(const CancelProposals& command) {
+    for (const ProposalNumber number : command.proposals) {
+      expect(shadow_.proposals.erase(number) == 1, "cancels what is open");
+      shadow_.cancelled_proposals.insert(number);
+    }
+  }
+
+  void apply(const CancelEvaluations& command) {
+    for (const EvaluationNumber number : command.evaluations) {
+      expect(shadow_.evaluations.erase(number) == 1, "cancels what is open");
+      shadow_.cancelled_evaluations.insert(number);
+    }
+  }
+
+  void apply(const SetPhase& command) {
+    expect(shadow_.phase != Phase::ended, "an ended campaign stays so");
+    shadow_.phase = command.phase;
+    shadow_.reason = command.reason;
+    expect((command.reason == EndReason::none) == command.explanation.empty(),
+           "every end is explained");
+  }
+
+  void check_state() {
+    std::int64_t open = 0;
+    for (const auto& [number, request] : shadow_.evaluations) open += request.is_final ? 0 : 1;
+    const std::int64_t budget = settings_.budget.evaluations;
+    expect(budget == 0 || shadow_.finished + open <= budget, "never more than the budget");
+    expect(shadow_.evaluations.size() <= static_cast<std::size_t>(settings_.evaluations_parallel),
+           "never more than evaluations_parallel");
+    expect(shadow_.proposals.size() <= static_cast<std::size_t>(settings_.proposals_parallel),
+           "never more than proposals_parallel");
+    expect(shadow_.finished == search_.consumption().evaluations, "evaluations are counted");
+    expect(shadow_.phase == search_.phase() && shadow_.reason == search_.end_reason(),
+           "the phase is announced");
+    expect(search_.best() == shadow_.best, "the best is announced");
+    expect(std::ranges::equal(search_.open_proposals(), std::views::keys(shadow_.proposals)),
+           "open proposals");
+    expect(std::ranges::equal(search_.open_evaluations(), std::views::keys(shadow_.evaluations)),
+           "open evaluations");
+  }
+
+  void check_islands() {
+    const Ranking ranking(settings_.objectives[0].goal);
+    const auto islands = search_.members();
+    bool has_best = !shadow_.best.has_value();
+    for (std::size_t i = 0; i < islands.size(); ++i) {
+      std::set<VariantNumber> numbers;
+      std::set<std::int64_t> cells;
+      for (const Member& member : islands[i]) {
+        numbers.insert(member.scored.variant);
+        cells.insert(member.cell);
+        has_best = has_best || member.scored == *shadow_.best;
+        check_arrival(i, member);
+      }
+      expect(numbers.size() == islands[i].size(), "no variant is twice on an island");
+      expect(cells.size() == islands[i].size(), "one elite for a cell");
+      expect(islands[i].size() <= static_cast<std::size_t>(settings_.island_size),
+             "islands are bounded");
+      const auto& before = shadow_.members.at(i);
+      expect(before.empty() || !ranking(before.front().scored, islands[i].front().scored),
+             "the best of an island is never lost");
+      check_elites(before, islands[i]);
+    }
+    expect(has_best, "the best variant lives on an island");
+  }
+
+  /// An elite leaves its cell only for a better one, or as one of the worst of a full island.
+  void check_elites(const std::vector<Member>& before, const std::vector<Member>& after) {
+    const Ranking ranking(settings_.objectives[0].goal);
+    for (const Member& old : before) {
+      const auto heir = std::ranges::find(after, old.cell, &Member::cell);
+      if (heir != after.end()) {
+        expect(!ranking(old.scored, heir->scored), "an elite yields to a better one only");
+      } else {
+        expect(after.size() == static_cast<std::size_t>(settings_.island_size) &&
+                   ranking(after.back().scored, old.scored),
+               "a full island loses its worst one only");
+      }
+    }
+  }
+
+  void check_arrival(std::size_t island, const Member& member) {
+    const auto was_on = [&](std::size_t i) {
+      return std::ranges::find(shadow_.members.at(i), member.scored.variant, [](const Member& m) {
+               return m.scored.variant;
+             }) != shadow_.members.at(i).end();
+    };
+    if (was_on(island)) return;
+    const AddVariant& added = shadow_.variants.at(member.scored.variant);
+    if (!added.proposal || added.island == static_cast<int>(island)) return;
+    const std::size_t count = shadow_.members.size();
+    const std::size_t previous = (island + count - 1) % count;
+    expect(shadow_.finished % settings_.migration_interval == 0 &&
+               (was_on(previous) || added.island == static_cast<int>(previous)),
+           "others come by migration from the island before only");
+  }
+
+  void check_end() {
+    expect(shadow_.proposals.empty() && shadow_.evaluations.empty(), "nothing is left open");
+    expect(shadow_.reason != EndReason::none, "the end has a reason");
+    if (shadow_.reason == EndReason::evaluations) {
+      expect(shadow_.finished == settings_.budget.evaluations, "exactly the budget");
+    }
+    const bool has_finals = shadow_.best && shadow_.reason != EndReason::user;
+    const std::int64_t finalists = shadow_.best && shadow_.best->variant.value != 0 ? 2 : 1;
+    if (has_finals) {
+      expect(shadow_.finals_requested == 2 * finalists * settings_.final_repeats, "all finals");
+    }
+    check_verdicts();
+  }
+
+  void check_verdicts() {
+    std::int64_t duplicates = 0;
+    int cut_short = 0;
+    for (const auto& [number, variant] : shadow_.variants) {
+      const auto settled = shadow_.settled.find(number);
+      if (settled == shadow_.settled.end()) {
+        expect(shadow_.results[number] == 0, "what has a result is settled");
+        expect(shadow_.reason != EndReason::evaluations, "the budget leaves no variant out");
+        continue;
+      }
+      if (settled->second.state == VariantState::duplicate) ++duplicates;
+      if (settled->second.state != VariantState::evaluated) continue;
+      if (shadow_.results[number] < settings_.repeats) ++cut_short;
+    }
+    expect(duplicates == search_.consumption().duplicates, "duplicates are counted");
+    expect(shadow_.reason != EndReason::evaluations || cut_short <= 1,
+           "the budget cuts one variant short at most");
+  }
+
+  void check_replay() {
+    Search again(settings_);
+    for (std::size_t i = 0; i < events_.size(); ++i) {
+      expect(again.handle(events_[i]) == history_[i], "a replay gives the same commands");
+    }
+    expect(again.consumption() == search_.consumption(), "a replay gives the same counts");
+    expect(again.members() == search_.members(), "a replay gives the same archive");
+  }
+
+  void check_pauses_change_nothing() {
+    Search again(settings_);
+    bool is_paused = false;
+    for (std::size_t i = 0; i < events_.size(); ++i) {
+      if (i > 0 && !is_paused && rng_.chance(0.3)) {
+        for (const Event& event : {Event(PauseRequested{}), Event(ResumeRequested{})}) {
+          for (const Command& command : again.handle(event)) {
+            expect(std::holds_alternative<SetPhase>(command),
+                   "a pause between events does nothing");
+          }
+        }
+      }
+      expect(again.handle(events_[i]) == history_[i], "a pause changes nothing afterwards");
+      is_paused = again.phase() == Phase::paused;
+    }
+  }
+
+  Rng rng_;
+  Settings settings_;
+  Search search_;
+  Shadow shadow_;
+  std::vector<Event> events_;
+  std::vector<std::vector<Command>> history_;
+  bool is_careless_user_ = false;
+  double fails_ = 0;
+  double duplicates_ = 0;
+  double empty_ = 0;
+  std::int64_t digests_ = 0;
+  std::int64_t time_ = 0;
+
+ public:
+  EndReason reason() const { return shadow_.reason; }
+  PolicyKind policy() const { return settings_.policy; }
+};
+
+TEST_CASE("Search: keeps its rules in random histories", "[unit][search][slow]") {
+  const char* given = std::getenv("CAMBRIAN_TEST_SEED");
+  const std::uint64_t first = given != nullptr ? std::strtoull(given, nullptr, 10) : 1;
+  const std::uint64_t count = given != nullptr ? 1 : kHistories;
+  std::map<EndReason, int> reasons;
+  for (std::uint64_t seed = first; seed < first + count; ++seed) {
+    INFO("CAMBRIAN_TEST_SEED=" << seed);
+    World world(seed);
+    world.run();
+    ++reasons[world.reason()];
+  }
+  if (given != nullptr) return;
+  // The histories reach every end: otherwise the test would not test them.
+  for (const EndReason reason :
+       {EndReason::evaluations, EndReason::tokens, EndReason::cost, EndReason::gpu_time,
+        EndReason::wall_time, EndReason::target, EndReason::user, EndReason::failure}) {
+    INFO("reason=" << static_cast<int>(reason));
+    CHECK(reasons[reason] >= 20);
+  }
+}
+
+}  // namespace
+}  // namespace cambrian::search
