@@ -81,6 +81,7 @@ void IslandsPolicy::count_evaluations(std::int64_t finished) {
 void IslandsPolicy::migrate() {
   if (islands_.size() < 2 || settings_.migration_fraction <= 0) return;
   std::vector<std::vector<Member>> migrants;
+  migrants.reserve(islands_.size());
   for (const Island& island : islands_) {
     const auto share = static_cast<std::size_t>(
         std::ceil(settings_.migration_fraction * static_cast<double>(island.ranked.size())));
@@ -124,6 +125,7 @@ Choice IslandsPolicy::choose(const Wish& wish, Rng rng) const {
 
 std::vector<std::vector<Member>> IslandsPolicy::members() const {
   std::vector<std::vector<Member>> all;
+  all.reserve(islands_.size());
   for (const Island& island : islands_) all.push_back(island.ranked);
   return all;
 }

@@ -26,6 +26,7 @@ std::pair<std::uint64_t, std::uint64_t> digest_key(std::string_view digest) {
 template <class Share>
 const Share& pick_share(const std::vector<Share>& shares, Rng rng) {
   std::vector<double> weights;
+  weights.reserve(shares.size());
   for (const Share& share : shares) weights.push_back(share.weight);
   return shares[rng.weighted(weights)];
 }
@@ -33,6 +34,7 @@ const Share& pick_share(const std::vector<Share>& shares, Rng rng) {
 template <class Map>
 auto keys_of(const Map& map) {
   std::vector<typename Map::key_type> keys;
+  keys.reserve(map.size());
   for (const auto& [key, value] : map) keys.push_back(key);
   return keys;
 }
@@ -353,10 +355,11 @@ void Search::settle_if_complete(VariantNumber number) {
   const OpenVariant variant = std::move(found->second);
   variants_.erase(found);
   if (!variant.trial.has_result()) return;  // Withdrawn before its first evaluation.
-  Verdict verdict = variant.trial.verdict();
+  const Verdict verdict = variant.trial.verdict();
   emit(SettleVariant{number, verdict.state, verdict.outcome, verdict.metrics, verdict.score});
-  if (verdict.state == VariantState::evaluated) {
-    if (variant.trial.is_full() || number == kSeed) enter_archive(number, variant, verdict);
+  if (verdict.score) {
+    const Scored scored{number, *verdict.score};
+    if (variant.trial.is_full() || number == kSeed) enter_archive(scored, variant, verdict.metrics);
     return;
   }
   if (number == kSeed) {
@@ -368,19 +371,18 @@ void Search::settle_if_complete(VariantNumber number) {
   if (failures_.size() > kFailuresKept) failures_.pop_back();
 }
 
-void Search::enter_archive(VariantNumber number, const OpenVariant& variant,
-                           const Verdict& verdict) {
-  const Scored scored{number, *verdict.score};
-  if (number == kSeed) seed_score_ = scored.score;
+void Search::enter_archive(Scored scored, const OpenVariant& variant,
+                           const std::map<std::string, double>& metrics) {
+  if (scored.variant == kSeed) seed_score_ = scored.score;
   if (!best_ || ranking_(scored, *best_)) {
     best_ = scored;
-    emit(SetBest{number, scored.score});
+    emit(SetBest{scored.variant, scored.score});
   }
   policy_->add({.scored = scored,
                 .generation = variant.origin.generation,
                 .island = variant.origin.island,
                 .source_tokens = variant.source_tokens,
-                .metrics = verdict.metrics});
+                .metrics = metrics});
 }
 
 // ---- The end. ----
@@ -435,14 +437,17 @@ void Search::drop_backlog() {
 
 void Search::leave_draining() {
   drop_backlog();  // What the budget of evaluations has no room for.
-  const bool has_finals = end_.reason != EndReason::user && best_ && settings_.final_repeats > 0;
-  if (has_finals) plan_finals();
-  set_phase(has_finals ? Phase::finalizing : Phase::ended);
+  if (!best_ || end_.reason == EndReason::user || settings_.final_repeats == 0) {
+    set_phase(Phase::ended);
+    return;
+  }
+  plan_finals(best_->variant);
+  set_phase(Phase::finalizing);
 }
 
-void Search::plan_finals() {
+void Search::plan_finals(VariantNumber best) {
   std::vector<VariantNumber> finalists{kSeed};
-  if (best_->variant != kSeed) finalists.push_back(best_->variant);
+  if (best != kSeed) finalists.push_back(best);
   // Repeat by repeat: whatever interrupts them leaves pairs.
   for (int repeat = 0; repeat < settings_.final_repeats; ++repeat) {
     for (const Split split : {Split::validation, Split::sealed}) {

@@ -159,7 +159,8 @@ class Search {
   void add_variant(const NewVariant& variant, AddVariant command, Origin origin);
   void queue_evaluations(VariantNumber number, OpenVariant& variant);
   void settle_if_complete(VariantNumber number);
-  void enter_archive(VariantNumber number, const OpenVariant& variant, const Verdict& verdict);
+  void enter_archive(Scored scored, const OpenVariant& variant,
+                     const std::map<std::string, double>& metrics);
 
   // The end.
   void begin_draining(End end);
@@ -167,7 +168,7 @@ class Search {
   void cancel_evaluations(const std::set<EvaluationNumber>& kept);
   void drop_backlog();
   void leave_draining();
-  void plan_finals();
+  void plan_finals(VariantNumber best);
   void set_phase(Phase phase);
 
   template <class C>

@@ -42,6 +42,7 @@ std::optional<Interval> bootstrap_interval(std::span<const double> values, Rng r
   CAMBRIAN_ASSERT(options.resamples > 0 && options.confidence > 0 && options.confidence < 1);
   if (values.size() < 2) return std::nullopt;
   std::vector<double> means;
+  means.reserve(static_cast<std::size_t>(options.resamples));
   std::vector<double> sample(values.size());
   for (int i = 0; i < options.resamples; ++i) {
     for (double& drawn : sample) drawn = values[rng.below(values.size())];
@@ -56,6 +57,7 @@ PairedDifference paired_difference(std::span<const double> before, std::span<con
                                    Rng rng, BootstrapOptions options) {
   CAMBRIAN_ASSERT(before.size() == after.size() && !before.empty());
   std::vector<double> differences;
+  differences.reserve(before.size());
   for (std::size_t i = 0; i < before.size(); ++i) differences.push_back(after[i] - before[i]);
   return {mean(differences), standard_error(differences),
           bootstrap_interval(differences, rng, options)};

@@ -10,7 +10,7 @@
 namespace cambrian::search {
 namespace {
 
-TEST_CASE("Search: an event costs the same in a large campaign", "[.][bench]") {
+TEST_CASE("Search: an event costs the same in a large campaign", "[.][unit][bench]") {
   constexpr std::int64_t kVariants = 1'000'000;
   constexpr std::int64_t kReport = 100'000;
   Settings settings = settings_of(PolicyKind::islands);
