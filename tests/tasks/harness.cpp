@@ -99,8 +99,15 @@ std::vector<std::string> words_of(const YAML::Node& node) {
   return node ? node.as<std::vector<std::string>>() : std::vector<std::string>();
 }
 
+// The options under which the precompiled header was made; see CMakeLists.txt.
 std::vector<std::string> torch_options() {
-  return {"-include-pch", CAMBRIAN_BINARY_DIR "/tests/torch_candidate.pch"};
+  return {"-O1",
+          "-w",
+          "-pthread",
+          "-isystem",
+          "/usr/include/torch/csrc/api/include",
+          "-include-pch",
+          CAMBRIAN_BINARY_DIR "/tests/torch_candidate.pch"};
 }
 
 // Everything between `begin` and the judge's result.
@@ -263,7 +270,6 @@ Command build_candidate(const Task& task, const std::filesystem::path& source,
 
 Command build_judge(const Task& task, const std::filesystem::path& work) {
   if (!task.judge_run.empty()) return {task.judge_run, task.folder};
-  if (!task.judge_ready.empty()) return {{(kSdk / "judges" / task.judge_ready).string()}, work};
   std::vector<std::string> words = {"clang++-19",
                                     "-std=c++20",
                                     "-O2",
@@ -272,6 +278,7 @@ Command build_judge(const Task& task, const std::filesystem::path& work) {
                                     "-o",
                                     (work / "judge").string()};
   for (const std::string& source : task.judge_sources) words.push_back(task.folder / source);
+  if (!task.judge_ready.empty()) words.push_back(kSdk / "judges" / (task.judge_ready + ".cpp"));
   words.push_back(kSdk / "lib/libcambrian_judge.a");
   compile(std::move(words), work);
   return {{(work / "judge").string()}, work};

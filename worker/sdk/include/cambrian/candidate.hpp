@@ -42,7 +42,6 @@ class Training {
  public:
   /// `steps_max` 0: no limit of steps.
   Training(double budget_seconds, std::int64_t steps_max, Channel* reports);
-  virtual ~Training() = default;
 
   /// True while another step may begin: time and steps are left, and the loss was always finite.
   bool has_time() const;
@@ -60,6 +59,16 @@ class Training {
   /// at a bounded rate.
   void step();
   void step(double loss);
+  /// The same for a tensor of one element, which is read only when it is going to be reported.
+  template <class TensorLike>
+    requires requires(const TensorLike& loss) { loss.template item<double>(); }
+  void step(const TensorLike& loss) {
+    if (report_is_due()) {
+      step(loss.template item<double>());
+    } else {
+      step();
+    }
+  }
   /// True where the next step is going to be reported, so that its loss is worth computing.
   bool report_is_due() const;
 

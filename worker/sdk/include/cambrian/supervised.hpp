@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "cambrian/judge.hpp"
+#include "cambrian/tensor.hpp"
+
+namespace cambrian {
+
+/// Examples with their targets. Inputs may be f32, f64 or u8; candidates always get f32, multiplied
+/// by `scale`. Targets are class numbers (i64, [examples]) or values (f32, [examples, outputs]).
+struct Examples {
+  Tensor inputs;
+  Tensor targets;
+  float scale = 1;
+
+  std::int64_t size() const { return inputs.shape().at(0); }
+};
+
+/// What the candidate trains on, and what it is scored with. The held-out targets stay here.
+struct SupervisedTask {
+  Examples train;
+  Examples held_out;
+};
+
+/// Chooses what one evaluation uses: trains on `train` without `validation` examples of it, and is
+/// scored with these for the split `validation`, with `test` for the split `sealed`. Which examples
+/// are held out depends on nothing but the sizes, so that every evaluation of a task agrees.
+/// Throws std::invalid_argument where `validation` does not leave at least one on both sides.
+SupervisedTask split_examples(const Examples& train, const Examples& test, std::int64_t validation,
+                              Split split);
+
+/// Trains a candidate on the training examples, loads the state into a fresh process and predicts
+/// the held-out ones: outputs f32 [batch, classes], the largest one wins.
+/// Parameters of the task:
+///   train_seconds    budget of the training (default 5)
+///   grace_seconds    how much later the state may arrive (default 1 + a tenth of the budget)
+///   predict_seconds  for each batch of predictions, and for loading the state (default 30)
+///   predict_batch    examples in one batch (default 1000)
+///   steps            read by the candidate's SDK: limit of training steps (default none)
+/// Metrics: accuracy, accuracy_standard_error, parameters (numbers stored in the state), steps,
+/// train_seconds. The digest covers the predicted classes.
+Verdict judge_classification(Session& session, const SupervisedTask& task, std::int64_t classes);
+
+/// The same for values: outputs f32 of the targets' shape. Metrics: rmse, mae, r_squared,
+/// parameters, steps, train_seconds. The digest covers the predicted values.
+Verdict judge_regression(Session& session, const SupervisedTask& task);
+
+/// A data set from a folder: either the four IDX files of the MNIST family (plain or .gz; inputs
+/// become [examples, 1, height, width], scaled to 0..1), or train_inputs.npy, train_targets.npy,
+/// test_inputs.npy and test_targets.npy. Throws std::runtime_error.
+struct DataSet {
+  Examples train;
+  Examples test;
+};
+DataSet read_data_set(const std::filesystem::path& folder);
+
+}  // namespace cambrian

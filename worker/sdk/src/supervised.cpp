@@ -1,0 +1,247 @@
+#include "cambrian/supervised.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <stdexcept>
+
+#include "cambrian/data_files.hpp"
+#include "common/base/rng.hpp"
+
+namespace cambrian {
+namespace {
+
+using Rows = std::vector<std::size_t>;
+
+// Which examples are held out must be the same in every evaluation, whatever its seed.
+constexpr std::uint64_t kSplitSeed = 20220430;
+
+template <class From>
+void copy_rows(const Tensor& tensor, const Rows& rows, float scale, float* out) {
+  const auto values = tensor.values<From>();
+  const std::size_t width = tensor.size() / static_cast<std::size_t>(tensor.shape().at(0));
+  for (const std::size_t row : rows) {
+    const From* from = values.data() + row * width;
+    for (std::size_t i = 0; i < width; ++i) *out++ = static_cast<float>(from[i]) * scale;
+  }
+}
+
+void copy_rows(const Examples& examples, const Rows& rows, float* out) {
+  const Tensor& inputs = examples.inputs;
+  switch (inputs.dtype()) {
+    case DType::f32: return copy_rows<float>(inputs, rows, examples.scale, out);
+    case DType::f64: return copy_rows<double>(inputs, rows, examples.scale, out);
+    case DType::u8: return copy_rows<std::uint8_t>(inputs, rows, examples.scale, out);
+    case DType::i32:
+    case DType::i64: break;
+  }
+  throw std::invalid_argument("inputs must be f32, f64 or u8");
+}
+
+Shape with_rows(Shape shape, std::size_t rows) {
+  shape.at(0) = static_cast<std::int64_t>(rows);
+  return shape;
+}
+
+// These examples in shared memory: a candidate maps them, and no bytes are copied.
+Examples select(const Examples& from, const Rows& rows) {
+  Examples out;
+  out.inputs = make_shared_tensor(
+      "inputs", DType::f32, with_rows(from.inputs.shape(), rows.size()),
+      [&](std::byte* data) { copy_rows(from, rows, reinterpret_cast<float*>(data)); });
+  const std::size_t row_bytes =
+      from.targets.bytes().size() / static_cast<std::size_t>(from.targets.shape().at(0));
+  out.targets =
+      make_shared_tensor("targets", from.targets.dtype(),
+                         with_rows(from.targets.shape(), rows.size()), [&](std::byte* data) {
+                           for (const std::size_t row : rows) {
+                             std::memcpy(data, from.targets.data() + row * row_bytes, row_bytes);
+                             data += row_bytes;
+                           }
+                         });
+  return out;
+}
+
+Rows all_rows(std::int64_t size) {
+  Rows rows(static_cast<std::size_t>(size));
+  std::iota(rows.begin(), rows.end(), std::size_t{0});
+  return rows;
+}
+
+struct Run {
+  Trained trained;
+  /// f32 [held-out examples, outputs], one row behind the other.
+  std::vector<float> outputs;
+};
+
+TrainLimits train_limits(const Session& session) {
+  constexpr double kDay = 86400;
+  TrainLimits limits;
+  limits.budget = Seconds(session.parameter("train_seconds", 5, 0.01, kDay));
+  const double grace = 1 + 0.1 * limits.budget.count();
+  limits.grace = Seconds(session.parameter("grace_seconds", grace, 0, kDay));
+  return limits;
+}
+
+// One batch of the held-out inputs as a view of their memory.
+Tensor batch_of(const Tensor& inputs, std::size_t first, std::size_t count) {
+  const std::size_t rows = static_cast<std::size_t>(inputs.shape().at(0));
+  const std::size_t row_bytes = inputs.bytes().size() / rows;
+  return make_tensor("inputs", DType::f32, with_rows(inputs.shape(), count), [&](std::byte* out) {
+    std::memcpy(out, inputs.data() + first * row_bytes, count * row_bytes);
+  });
+}
+
+Run run_supervised(Session& session, const SupervisedTask& task, std::int64_t outputs) {
+  const Seconds predict_time(session.parameter("predict_seconds", 30, 0.01, 86400));
+  const auto batch_size =
+      static_cast<std::size_t>(session.integer_parameter("predict_batch", 1000, 1, 1'000'000));
+  Run run;
+  {
+    RemoteCandidate trainer = session.start_candidate("train");
+    run.trained = trainer.train({task.train.inputs, task.train.targets}, train_limits(session));
+    trainer.finish();
+  }
+  session.end_candidate();
+  RemoteCandidate predictor = session.start_candidate("predict");
+  predictor.load(run.trained.state, predict_time);
+  const auto total = static_cast<std::size_t>(task.held_out.size());
+  for (std::size_t first = 0; first < total; first += batch_size) {
+    const std::size_t count = std::min(batch_size, total - first);
+    const Tensor predicted = predictor.predict(
+        {batch_of(task.held_out.inputs, first, count)},
+        {"outputs", DType::f32, {static_cast<std::int64_t>(count), outputs}}, predict_time);
+    const auto values = predicted.values<float>();
+    run.outputs.insert(run.outputs.end(), values.begin(), values.end());
+  }
+  predictor.finish();
+  return run;
+}
+
+Verdict verdict_of(const Run& run) {
+  Verdict verdict;
+  verdict.metrics["parameters"] = static_cast<double>(run.trained.stored_scalars);
+  verdict.metrics["steps"] = static_cast<double>(run.trained.steps);
+  verdict.metrics["train_seconds"] = run.trained.duration.count();
+  return verdict;
+}
+
+// `stem` itself, or compressed.
+std::filesystem::path find_file(const std::filesystem::path& folder, const std::string& stem) {
+  const auto plain = folder / stem;
+  return std::filesystem::exists(plain) ? plain : folder / (stem + ".gz");
+}
+
+Examples read_idx_examples(const std::filesystem::path& folder, const std::string& prefix) {
+  const Tensor images = read_idx(find_file(folder, prefix + "-images-idx3-ubyte"));
+  const Tensor labels = read_idx(find_file(folder, prefix + "-labels-idx1-ubyte"));
+  if (images.shape().size() != 3) throw std::runtime_error("images must have three dimensions");
+  const Shape shape = {images.shape()[0], 1, images.shape()[1], images.shape()[2]};
+  Examples examples;
+  examples.inputs = Tensor("inputs", DType::u8, shape, images.storage(), 0);
+  examples.targets = make_tensor("targets", labels.shape(), to_integers(labels));
+  examples.scale = 1.0F / 255;
+  return examples;
+}
+
+Examples read_npy_examples(const std::filesystem::path& folder, const std::string& prefix) {
+  Examples examples;
+  examples.inputs = read_npy(find_file(folder, prefix + "_inputs.npy"));
+  const Tensor targets = read_npy(find_file(folder, prefix + "_targets.npy"));
+  const bool is_class = targets.dtype() != DType::f32 && targets.dtype() != DType::f64;
+  if (is_class) {
+    examples.targets = make_tensor("targets", targets.shape(), to_integers(targets));
+    return examples;
+  }
+  Shape shape = targets.shape();
+  if (shape.size() == 1) shape.push_back(1);
+  examples.targets = make_tensor("targets", shape, to_floats(targets));
+  return examples;
+}
+
+void check_examples(const Examples& examples, const std::filesystem::path& folder) {
+  const Shape& inputs = examples.inputs.shape();
+  const Shape& targets = examples.targets.shape();
+  if (inputs.empty() || targets.empty() || inputs[0] == 0 || inputs[0] != targets[0]) {
+    throw std::runtime_error("inputs and targets do not fit together: folder=" + folder.string());
+  }
+}
+
+}  // namespace
+
+SupervisedTask split_examples(const Examples& train, const Examples& test, std::int64_t validation,
+                              Split split) {
+  if (validation < 1 || validation >= train.size()) {
+    throw std::invalid_argument(
+        "validation does not fit: validation=" + std::to_string(validation) +
+        " training examples=" + std::to_string(train.size()));
+  }
+  Rows rows = all_rows(train.size());
+  Rng(kSplitSeed).shuffle(rows);
+  const auto middle = rows.end() - static_cast<std::ptrdiff_t>(validation);
+  Rows kept(rows.begin(), middle);
+  Rows held_out(middle, rows.end());
+  // In the file's order, so that memory is read forwards.
+  std::ranges::sort(kept);
+  std::ranges::sort(held_out);
+  return {select(train, kept),
+          split == Split::sealed ? select(test, all_rows(test.size())) : select(train, held_out)};
+}
+
+Verdict judge_classification(Session& session, const SupervisedTask& task, std::int64_t classes) {
+  const Run run = run_supervised(session, task, classes);
+  const auto labels = task.held_out.targets.values<std::int64_t>();
+  const auto width = static_cast<std::size_t>(classes);
+  std::vector<std::int32_t> predicted(labels.size());
+  std::int64_t right = 0;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const float* row = run.outputs.data() + i * width;
+    predicted[i] = static_cast<std::int32_t>(std::max_element(row, row + width) - row);
+    if (predicted[i] == labels[i]) ++right;
+  }
+  Verdict verdict = verdict_of(run);
+  const Mean accuracy = accuracy_of(right, static_cast<std::int64_t>(labels.size()));
+  verdict.metrics["accuracy"] = accuracy.value;
+  verdict.metrics["accuracy_standard_error"] = accuracy.standard_error;
+  BehaviourDigest digest;
+  digest.add(std::span<const std::int32_t>(predicted));
+  verdict.behaviour_digest = digest.finish_hex();
+  return verdict;
+}
+
+Verdict judge_regression(Session& session, const SupervisedTask& task) {
+  const auto targets = task.held_out.targets.values<float>();
+  const Run run = run_supervised(session, task, task.held_out.targets.shape().at(1));
+  const auto count = static_cast<double>(targets.size());
+  double mean = 0;
+  for (const float target : targets) mean += target / count;
+  double squares = 0;
+  double absolute = 0;
+  double variance = 0;
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    const double error = double{run.outputs[i]} - double{targets[i]};
+    squares += error * error / count;
+    absolute += std::abs(error) / count;
+    variance += (targets[i] - mean) * (targets[i] - mean) / count;
+  }
+  Verdict verdict = verdict_of(run);
+  verdict.metrics["rmse"] = std::sqrt(squares);
+  verdict.metrics["mae"] = absolute;
+  if (variance > 0) verdict.metrics["r_squared"] = 1 - squares / variance;
+  BehaviourDigest digest;
+  digest.add(std::span<const float>(run.outputs));
+  verdict.behaviour_digest = digest.finish_hex();
+  return verdict;
+}
+
+DataSet read_data_set(const std::filesystem::path& folder) {
+  const bool is_npy = std::filesystem::exists(find_file(folder, "train_inputs.npy"));
+  const auto read = is_npy ? read_npy_examples : read_idx_examples;
+  DataSet data{read(folder, "train"), read(folder, is_npy ? "test" : "t10k")};
+  check_examples(data.train, folder);
+  check_examples(data.test, folder);
+  return data;
+}
+
+}  // namespace cambrian
