@@ -67,9 +67,10 @@ inline constexpr std::size_t kFailuresKept = 256;
 /// same, its cost is counted and its result is not used. Events about numbers that are not open
 /// and not cancelled are ignored.
 ///
-/// **Memory.** For each variant ever made about 50 bytes: its digest and number (duplicates). Beyond
-/// that only what is in flight, the members of the policy's archive and the last `kFailuresKept`
-/// failures. An event costs O(log n) in the number of variants, plus what is in flight at an end.
+/// **Memory.** For each variant ever made about 50 bytes: its digest and number (duplicates).
+/// Beyond that only what is in flight, the members of the policy's archive and the last
+/// `kFailuresKept` failures. An event costs O(log n) in the number of variants, plus what is in
+/// flight at an end.
 ///
 /// Not safe to share between threads. Movable.
 class Search {
