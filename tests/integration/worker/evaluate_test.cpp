@@ -1,0 +1,277 @@
+// Every outcome that a candidate can have, with real compilers, sandboxes and a real judge.
+#include <catch2/matchers/catch_matchers_string.hpp>
+
+#include "support.hpp"
+
+namespace {
+
+using namespace cambrian::worker;
+using namespace cambrian::worker::test;
+using Catch::Matchers::ContainsSubstring;
+using Catch::Matchers::StartsWith;
+
+// Asks for the doubles of some numbers and measures the largest error.
+constexpr const char* kJudge = R"(
+#include <cambrian/judge.hpp>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+
+cambrian::Verdict cambrian::judge(Session& session) {
+  if (session.parameter("abort", 0, 0, 1) > 0) std::abort();
+  auto candidate = session.start_candidate("ask");
+  const std::vector<double> x = {1, 2, 3, 4};
+  Message question("ask");
+  question.tensors.push_back(make_tensor("x", {4}, x));
+  TensorSpec expected{"y", DType::f64, {4}};
+  const Message answer = candidate.ask(std::move(question), {expected}, Seconds(3));
+  const auto y = answer.tensor("y").values<double>();
+  double error = 0;
+  for (std::size_t i = 0; i < 4; ++i) error = std::max(error, std::abs(y[i] - 2 * x[i]));
+  Verdict verdict;
+  verdict.metrics["error"] = error;
+  verdict.metrics["seed"] = static_cast<double>(session.evaluation().seed);
+  verdict.metrics["sealed"] = session.evaluation().split == Split::sealed ? 1 : 0;
+  std::ifstream data("/data/labels");
+  data >> verdict.metrics["label"];
+  return verdict;
+}
+)";
+
+constexpr const char* kProgram = R"(
+#include <cambrian/candidate.hpp>
+#include "act.hpp"
+
+struct Doubler : cambrian::Program {
+  cambrian::Message answer(const cambrian::Message& question) override {
+    const auto x = question.tensor("x").values<double>();
+    const std::vector<double> y = act({x.begin(), x.end()});
+    cambrian::Message answer;
+    answer.tensors.push_back(
+        cambrian::make_tensor("y", {static_cast<std::int64_t>(y.size())}, y));
+    return answer;
+  }
+};
+
+std::unique_ptr<cambrian::Program> cambrian::make_program(const cambrian::Setup&) {
+  return std::make_unique<Doubler>();
+}
+)";
+
+constexpr const char* kHeader =
+    "#pragma once\n#include <vector>\n"
+    "std::vector<double> act(std::vector<double> x);\n";
+
+std::string act(const std::string& body) {
+  return "#include \"act.hpp\"\n#include <unistd.h>\n#include <sys/mman.h>\n#include <cmath>\n"
+         "#include <cstdio>\n#include <cstdlib>\n#include <cstring>\n#include <fstream>\n"
+         "#include <stdexcept>\n#include <string>\n#include <thread>\n"
+         "std::vector<double> act(std::vector<double> x) {\n" +
+         body + "\n  for (double& value : x) value *= 2;\n  return x;\n}\n";
+}
+
+std::shared_ptr<Task> doubling_task() {
+  TaskManifest manifest;
+  manifest.name = "doubling";
+  manifest.candidate.runtime = Runtime::cpp;
+  manifest.candidate.evolve = {"act.cpp"};
+  manifest.judge.sources = {"judge/judge.cpp"};
+  manifest.objectives = {{"error", 0, 1000}};
+  manifest.limits.run_time = std::chrono::seconds(8);
+  manifest.limits.compile_time = std::chrono::seconds(60);
+  manifest.limits.memory_bytes = 256 << 20;
+  manifest.limits.disk_bytes = 16 << 20;
+  manifest.limits.processes = 16;
+  return make_task(manifest, {{"judge/judge.cpp", kJudge},
+                              {"seed/program.cpp", kProgram},
+                              {"seed/act.hpp", kHeader},
+                              {"seed/act.cpp", act("")}});
+}
+
+EvaluationRequest request(const std::string& source) {
+  EvaluationRequest request;
+  request.task = doubling_task();
+  request.sources = {{"act.cpp", source}};
+  return request;
+}
+
+EvaluationResult run(const std::string& body) { return evaluate(request(act(body))); }
+
+}  // namespace
+
+TEST_CASE("evaluate: an honest candidate gets its metrics, timings and usage", "[integration]") {
+  const EvaluationResult result = run("");
+  INFO(result.diagnostics);
+  REQUIRE(result.outcome == Outcome::success);
+  CHECK(result.metrics.at("error") == 0);
+  CHECK(result.metrics.at("seed") == 1);
+  CHECK(result.metrics.at("sealed") == 0);
+  REQUIRE(result.timings.compile);
+  REQUIRE(result.timings.start);
+  REQUIRE(result.timings.judge);
+  CHECK(*result.timings.total >= *result.timings.compile + *result.timings.judge);
+  CHECK(result.usage.cpu_time.count() > 0);
+  CHECK(result.usage.memory_peak_bytes > 1 << 20);
+  CHECK(result.result_key.size() == 64);
+
+  SECTION("the same source with another seed is not built again, and has another key") {
+    EvaluationRequest again = request(act(""));
+    again.seed = 18446744073709551615ULL;
+    again.split = Split::sealed;
+    const EvaluationResult second = evaluate(again);
+    REQUIRE(second.outcome == Outcome::success);
+    CHECK(second.is_candidate_cached);
+    CHECK(second.is_judge_cached);
+    CHECK(second.metrics.at("sealed") == 1);
+    CHECK(second.metrics.at("seed") == 18446744073709551615.0);
+    CHECK(second.result_key != result.result_key);
+  }
+}
+
+TEST_CASE("evaluate: a compile error names line and message without folders", "[integration]") {
+  const EvaluationResult result = run("  return y;");
+  CHECK(result.outcome == Outcome::compile_error);
+  CHECK_THAT(result.diagnostics, StartsWith("act.cpp:"));
+  CHECK_THAT(result.diagnostics, ContainsSubstring("undeclared identifier 'y'"));
+  CHECK(result.diagnostics.find("/src") == std::string::npos);
+  CHECK(result.metrics.empty());
+  CHECK_FALSE(result.timings.start);
+}
+
+TEST_CASE("evaluate: a compile cannot read this machine", "[integration]") {
+  const std::string secret = "/etc/passwd";
+  const EvaluationResult included = evaluate(request("#include \"" + secret + "\"\n" + act("")));
+  CHECK(included.outcome == Outcome::compile_error);
+  CHECK(included.diagnostics.find("root:") == std::string::npos);
+  const EvaluationResult embedded =
+      evaluate(request("asm(\".incbin \\\"" + secret + "\\\"\");\n" + act("")));
+  CHECK(embedded.outcome == Outcome::compile_error);
+}
+
+TEST_CASE("evaluate: a compile that grows without end is stopped", "[integration][slow]") {
+  const EvaluationResult huge =
+      evaluate(request("int a[1 << 29] = {1};\n" + act("  x[0] += a[(int)x[1]];")));
+  CHECK((huge.outcome == Outcome::compile_error || huge.outcome == Outcome::resource_exceeded));
+  CHECK(huge.diagnostics.size() <= kDiagnosticsBytesMax);
+}
+
+TEST_CASE("evaluate: a source above its size is refused", "[integration]") {
+  EvaluationRequest large = request(act("") + std::string(70'000, '\n'));
+  CHECK(evaluate(large).outcome == Outcome::compile_error);
+}
+
+TEST_CASE("evaluate: signals, exceptions and exits are crashes with a reason", "[integration]") {
+  const EvaluationResult fault = run("  volatile int* p = nullptr; *p = 1;");
+  CHECK(fault.outcome == Outcome::crash);
+  CHECK_THAT(fault.diagnostics, ContainsSubstring("segmentation fault"));
+
+  const EvaluationResult thrown = run("  throw std::runtime_error(\"what a pity\");");
+  CHECK(thrown.outcome == Outcome::crash);
+  CHECK_THAT(thrown.diagnostics, ContainsSubstring("what a pity"));
+
+  const EvaluationResult left = run("  std::puts(\"bye now\"); std::exit(3);");
+  CHECK(left.outcome == Outcome::crash);
+  CHECK_THAT(left.diagnostics, ContainsSubstring("exit code 3"));
+  CHECK_THAT(left.log, ContainsSubstring("bye now"));
+}
+
+TEST_CASE("evaluate: silence is a timeout", "[integration]") {
+  const EvaluationResult result = run("  pause();");
+  CHECK(result.outcome == Outcome::timeout);
+  CHECK(*result.timings.total < std::chrono::seconds(12));
+}
+
+TEST_CASE("evaluate: memory above the limit is out_of_memory however it is taken",
+          "[integration]") {
+  const EvaluationResult heap =
+      run("  std::vector<char*> all;\n  for (;;) { all.push_back((char*)std::malloc(1 << 24));"
+          " std::memset(all.back(), 1, 1 << 24); }");
+  CHECK(heap.outcome == Outcome::out_of_memory);
+  const EvaluationResult thrown =
+      run("  volatile std::size_t size = 1ull << 33;\n"
+          "  std::vector<double> a(size); x[0] += a[size / 2];");
+  CHECK(thrown.outcome == Outcome::out_of_memory);
+  // Shared memory is not part of RLIMIT_DATA: the sum over the tree catches it.
+  const EvaluationResult shared =
+      run("  char* p = (char*)mmap(0, 1ull << 30, 3, MAP_SHARED | MAP_ANONYMOUS, -1, 0);\n"
+          "  for (long i = 0; i < (1L << 30); i += 4096) p[i] = 1;\n  pause();");
+  CHECK(shared.outcome == Outcome::out_of_memory);
+  CHECK(shared.limit_hit == "memory");
+}
+
+TEST_CASE("evaluate: a fork bomb ends and is named", "[integration]") {
+  const EvaluationResult result = run("  for (;;) fork();");
+  CHECK(result.outcome == Outcome::resource_exceeded);
+  CHECK_THAT(result.diagnostics, ContainsSubstring("processes"));
+  CHECK(run("").outcome == Outcome::success);
+}
+
+TEST_CASE("evaluate: a log bomb is cut and ended", "[integration]") {
+  const EvaluationResult result = run("  for (;;) std::printf(\"%0999d\\n\", 1);");
+  CHECK(result.outcome == Outcome::resource_exceeded);
+  CHECK(result.log.size() <= kLogBytesMax);
+  CHECK_THAT(result.log, ContainsSubstring("bytes left out"));
+}
+
+TEST_CASE("evaluate: a disk bomb fills its own disk only", "[integration]") {
+  const EvaluationResult large =
+      run("  std::ofstream file(\"/tmp/a\"); std::string block(1 << 20, 'x');\n"
+          "  while (file << block << std::flush) {}\n  std::abort();");
+  CHECK(large.outcome == Outcome::resource_exceeded);
+  const EvaluationResult elsewhere = run(
+      "  for (const char* name : {\"/a\", \"/dev/a\", \"/usr/a\", \"/program/a\", \"/sdk/a\"})\n"
+      "    if (std::ofstream(name) << \"x\" << std::flush) std::exit(9);");
+  CHECK(elsewhere.outcome == Outcome::success);
+}
+
+TEST_CASE("evaluate: wrong answers have names", "[integration]") {
+  CHECK(run("  x[0] = NAN; return x;").outcome == Outcome::not_finite);
+  CHECK(run("  x.push_back(1);").outcome == Outcome::bad_output);
+  // Beyond the honest range of the objective.
+  CHECK(run("  x[0] = 1e9;").outcome == Outcome::bad_output);
+  // Bytes that are no frame, on the socket to the judge.
+  const EvaluationResult garbage = run("  if (write(3, \"garbage!garbage!garbage!\", 24)) {}");
+  CHECK(garbage.outcome == Outcome::bad_output);
+}
+
+TEST_CASE("evaluate: a judge that dies is our failure", "[integration]") {
+  EvaluationRequest aborted = request(act(""));
+  aborted.parameters["abort"] = 1;
+  const EvaluationResult result = evaluate(aborted);
+  CHECK(result.outcome == Outcome::infrastructure);
+  CHECK_THAT(result.diagnostics, ContainsSubstring("judge"));
+  CHECK_THAT(result.diagnostics, ContainsSubstring("signal 6"));
+}
+
+TEST_CASE("evaluate: a broken task is an error that names it", "[integration]") {
+  TaskManifest manifest = doubling_task()->manifest;
+  EvaluationRequest broken = request(act(""));
+  broken.task = make_task(manifest, {{"judge/judge.cpp", "int judge("},
+                                     {"seed/act.cpp", act("")},
+                                     {"seed/act.hpp", kHeader},
+                                     {"seed/program.cpp", kProgram}});
+  const auto built = workshop().evaluator().evaluate(broken, {}, [](auto, auto) {});
+  REQUIRE_FALSE(built);
+  CHECK(built.error().code == cambrian::Errc::invalid_argument);
+  CHECK_THAT(built.error().message, ContainsSubstring("judge/judge.cpp:1"));
+
+  manifest.data = {{"labels", "${TEST_DATA}/none", "", "apt-get install none"}};
+  broken.task = make_task(manifest, {{"judge/judge.cpp", kJudge}});
+  const auto missing = workshop().evaluator().evaluate(broken, {}, [](auto, auto) {});
+  REQUIRE_FALSE(missing);
+  CHECK(missing.error().code == cambrian::Errc::unavailable);
+  CHECK_THAT(missing.error().message, ContainsSubstring("apt-get install none"));
+}
+
+TEST_CASE("evaluate: a stop ends it soon", "[integration]") {
+  std::stop_source stop;
+  EvaluationRequest endless = request(act("  pause();"));
+  const auto begun = std::chrono::steady_clock::now();
+  const auto result =
+      workshop().evaluator().evaluate(endless, stop.get_token(), [&](std::string_view phase, auto) {
+        if (phase == "train") stop.request_stop();
+      });
+  REQUIRE_FALSE(result);
+  CHECK(result.error().code == cambrian::Errc::cancelled);
+  CHECK(std::chrono::steady_clock::now() - begun < std::chrono::seconds(10));
+}

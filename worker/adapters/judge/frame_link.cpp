@@ -1,0 +1,162 @@
+#include "worker/adapters/judge/frame_link.hpp"
+
+#include <poll.h>
+
+#include <array>
+#include <exception>
+#include <limits>
+
+#include "cambrian/frame.hpp"
+
+namespace cambrian::worker {
+namespace {
+
+using cambrian::Channel;
+using cambrian::FrameError;
+using cambrian::Json;
+using cambrian::JsonObject;
+using cambrian::Message;
+
+// A judge writes its small frames at once; one that stops in the middle is broken.
+constexpr std::chrono::seconds kFrameTime(10);
+// Judges send no tensors to the worker.
+const ReceiveLimits kLimits{.json_bytes = kJsonBytesMax, .payload_bytes = 0, .descriptors = false};
+
+struct VerdictName {
+  std::string_view name;
+  Outcome outcome;
+};
+constexpr std::array<VerdictName, 5> kVerdicts = {{{"success", Outcome::success},
+                                                   {"crash", Outcome::crash},
+                                                   {"timeout", Outcome::timeout},
+                                                   {"bad_output", Outcome::bad_output},
+                                                   {"not_finite", Outcome::not_finite}}};
+
+Message begin_message(const EvaluationRequest& request) {
+  const Limits& limits = request.task->manifest.limits;
+  JsonObject parameters;
+  for (const auto& [name, value] : request.parameters) parameters.emplace(name, value);
+  JsonObject members;
+  members.emplace("seed", std::to_string(request.seed));
+  members.emplace("split", to_string(request.split));
+  members.emplace("parameters", std::move(parameters));
+  members.emplace("threads", limits.cpus);
+  members.emplace("device", request.gpus.empty() ? "cpu" : "cuda:0");
+  members.emplace("run_seconds", static_cast<double>(limits.run_time.count()) / 1000.0);
+  return Message("begin", std::move(members));
+}
+
+std::string text_member(const Message& message, const char* name) {
+  const auto found = message.members.find(name);
+  if (found == message.members.end()) return "";
+  const std::string* text = found->second.text();
+  return text != nullptr ? *text : "";
+}
+
+Result<Verdict> to_verdict(const Message& message) {
+  const std::string name = text_member(message, "outcome");
+  for (const VerdictName& known : kVerdicts) {
+    if (known.name != name) continue;
+    Verdict verdict{known.outcome,
+                    {},
+                    text_member(message, "diagnostics"),
+                    text_member(message, "behaviour_digest")};
+    const auto metrics = message.members.find("metrics");
+    const JsonObject* object =
+        metrics == message.members.end() ? nullptr : metrics->second.object();
+    if (object != nullptr) {
+      for (const auto& [metric, value] : *object) {
+        // JSON has no NaN: what is not a number becomes one and is refused later, by its name.
+        verdict.metrics[metric] = value.number().value_or(std::numeric_limits<double>::quiet_NaN());
+      }
+    }
+    return verdict;
+  }
+  return fail(Errc::internal, "the judge gave an unknown outcome: outcome=" + name);
+}
+
+JudgeEvent to_event(const Message& message) {
+  JudgeEvent event{text_member(message, "name"), std::nullopt};
+  const auto fraction = message.members.find("fraction");
+  if (fraction != message.members.end()) event.fraction = fraction->second.number();
+  return event;
+}
+
+Status read_message(const Message& message, std::optional<JudgeMessage>& read) {
+  if (message.type == "start_candidate") {
+    read.emplace(StartCandidate{});
+  } else if (message.type == "end_candidate") {
+    read.emplace(EndCandidate{});
+  } else if (message.type == "event") {
+    read.emplace(to_event(message));
+  } else if (message.type == "result") {
+    CAMBRIAN_TRY(Verdict verdict, to_verdict(message));
+    read.emplace(std::move(verdict));
+  } else {
+    return fail(Errc::internal, "the judge sent an unknown message: type=" + message.type);
+  }
+  return {};
+}
+
+class FrameLink final : public JudgeLink {
+ public:
+  explicit FrameLink(cambrian::Descriptor socket) : channel_(std::move(socket)) {}
+
+  Status begin(const EvaluationRequest& request) override { return send(begin_message(request)); }
+
+  Result<std::optional<JudgeMessage>> receive(std::chrono::milliseconds longest) override {
+    pollfd polled{channel_.descriptor(), POLLIN, 0};
+    if (poll(&polled, 1, static_cast<int>(longest.count())) <= 0) return std::nullopt;
+    try {
+      const Message message =
+          channel_.receive(std::chrono::steady_clock::now() + kFrameTime, kLimits);
+      std::optional<JudgeMessage> read;
+      CAMBRIAN_TRY_STATUS(read_message(message, read));
+      return read;
+    } catch (const FrameError& error) {
+      const bool is_gone = error.kind() == FrameError::Kind::closed;
+      return fail(is_gone ? Errc::unavailable : Errc::internal, error.what());
+    }
+  }
+
+  Status send_started(Descriptor socket) override {
+    Message message("started");
+    message.descriptors.emplace_back(socket.release());
+    return send(message);
+  }
+
+ private:
+  Status send(const Message& message) {
+    try {
+      channel_.send(message, std::chrono::steady_clock::now() + kFrameTime);
+      return {};
+    } catch (const std::exception& error) {
+      return fail(Errc::unavailable, std::string("the judge does not listen: ") + error.what());
+    }
+  }
+
+  Channel channel_;
+};
+
+Result<std::pair<cambrian::Descriptor, cambrian::Descriptor>> make_sockets() {
+  try {
+    return cambrian::make_socket_pair();
+  } catch (const std::exception& error) {
+    return fail(Errc::unavailable, std::string("no socket pair: ") + error.what());
+  }
+}
+
+}  // namespace
+
+Result<std::pair<std::unique_ptr<JudgeLink>, Descriptor>> FrameLinks::make_link() {
+  CAMBRIAN_TRY(auto sockets, make_sockets());
+  return std::pair<std::unique_ptr<JudgeLink>, Descriptor>(
+      std::make_unique<FrameLink>(std::move(sockets.first)), Descriptor(sockets.second.release()));
+}
+
+Result<std::pair<Descriptor, Descriptor>> FrameLinks::make_candidate_socket() {
+  CAMBRIAN_TRY(auto sockets, make_sockets());
+  return std::pair(Descriptor(sockets.first.release()), Descriptor(sockets.second.release()));
+}
+
+}  // namespace cambrian::worker

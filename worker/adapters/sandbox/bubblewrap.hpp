@@ -1,0 +1,33 @@
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+
+#include "worker/adapters/sandbox/bubblewrap_arguments.hpp"
+#include "worker/ports/sandbox.hpp"
+
+namespace cambrian::worker {
+
+/// Sandboxes by bubblewrap: empty root with a read-only /usr, own namespaces, no network, a system
+/// call filter, resource limits and a supervisor as first process.
+///
+/// Run by root, each sandbox gets a user id of its own that nobody else has; run by an ordinary
+/// user, a user namespace. Either way RLIMIT_NPROC counts this sandbox alone.
+class BubblewrapSandbox final : public Sandbox {
+ public:
+  /// Errors: internal when a filter cannot be made. It starts nothing: `probe_sandbox` does.
+  static Result<std::unique_ptr<BubblewrapSandbox>> make(SandboxHost host);
+
+  SandboxLevel level() const override { return SandboxLevel::standard; }
+  Result<std::unique_ptr<SandboxedProcess>> start(const SandboxCommand& command) override;
+
+ private:
+  explicit BubblewrapSandbox(SandboxHost host) : host_(std::move(host)) {}
+
+  SandboxHost host_;
+  // By profile, without and with a GPU.
+  std::array<std::array<std::string, 2>, 3> filters_;
+};
+
+}  // namespace cambrian::worker

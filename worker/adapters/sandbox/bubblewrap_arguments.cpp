@@ -1,0 +1,109 @@
+#include "worker/adapters/sandbox/bubblewrap_arguments.hpp"
+
+#include <algorithm>
+
+#include "worker/adapters/sandbox/supervisor.hpp"
+
+namespace cambrian::worker {
+namespace {
+
+using Arguments = std::vector<std::string>;
+
+constexpr std::string_view kSupervisorTarget = "/supervisor";
+
+// Mapped, but not used: libraries, arenas of threads, stacks. LibTorch alone maps 1.3 GiB.
+constexpr std::int64_t kAddressSlackBytes = std::int64_t{8} << 30;
+constexpr std::int64_t kStackBytes = std::int64_t{64} << 20;
+constexpr int kOpenFilesMax = 256;
+// The supervisor counts as a process of the sandbox, too.
+constexpr int kSupervisorProcesses = 1;
+
+void append(Arguments& to, std::initializer_list<std::string> more) {
+  to.insert(to.end(), more.begin(), more.end());
+}
+
+void append_isolation(Arguments& to, const SandboxHost& host) {
+  append(to, {"--unshare-net", "--unshare-pid", "--unshare-ipc", "--unshare-uts",
+              "--unshare-cgroup-try", "--die-with-parent", "--new-session", "--as-pid-1",
+              "--clearenv", "--hostname", "sandbox", "--cap-drop", "ALL", "--seccomp",
+              std::to_string(kSeccompProgram)});
+  if (host.is_root) {
+    // The supervisor gives them up when it becomes another user.
+    append(to, {"--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP"});
+  } else {
+    append(to, {"--unshare-user"});
+  }
+}
+
+void append_tmpfs(Arguments& to, const std::string& target, std::int64_t bytes) {
+  append(to, {"--perms", "1777", "--size", std::to_string(bytes), "--tmpfs", target});
+}
+
+void append_files(Arguments& to, const SandboxHost& host, const SandboxCommand& command) {
+  append(to, {"--ro-bind", "/usr", "/usr"});
+  for (const std::string& link : host.usr_merged) append(to, {"--symlink", "usr" + link, link});
+  append(to, {"--perms", "0755", "--dir", "/etc"});
+  if (host.has_loader_cache) append(to, {"--ro-bind", "/etc/ld.so.cache", "/etc/ld.so.cache"});
+  if (host.has_alternatives) append(to, {"--ro-bind", "/etc/alternatives", "/etc/alternatives"});
+  append(to, {"--proc", "/proc", "--dev", "/dev"});
+  append_tmpfs(to, "/dev/shm", command.disk_bytes);
+  append_tmpfs(to, "/tmp", command.disk_bytes);
+  append(to, {"--ro-bind", host.supervisor, std::string(kSupervisorTarget)});
+  for (const Mount& mount : command.mounts) {
+    append(to, {mount.is_writable ? "--bind" : "--ro-bind", mount.source.string(), mount.target});
+  }
+  if (!command.gpus.empty()) {
+    for (const std::string& device : host.gpu_devices) append(to, {"--dev-bind", device, device});
+    for (const std::string& gpu : command.gpus) {
+      // An id that is not an index (a UUID) does not name its device file: the variable chooses.
+      append(to, {"--dev-bind-try", "/dev/nvidia" + gpu, "/dev/nvidia" + gpu});
+    }
+  }
+  // The root and /dev are tmpfs without a size: nobody may write into them.
+  append(to, {"--remount-ro", "/", "--remount-ro", "/dev", "--chdir", command.working_folder});
+}
+
+void append_environment(Arguments& to, const SandboxCommand& command) {
+  std::string gpus;
+  for (const std::string& gpu : command.gpus) gpus += (gpus.empty() ? "" : ",") + gpu;
+  append(to, {"--setenv", "PATH", "/usr/bin", "--setenv", "HOME", "/tmp", "--setenv", "TMPDIR",
+              "/tmp", "--setenv", "LANG", "C.UTF-8", "--setenv", "USER", "sandbox", "--setenv",
+              "CUDA_VISIBLE_DEVICES", gpus});
+  if (command.socket >= 0) append(to, {"--setenv", "CAMBRIAN_FD", std::to_string(kProgramSocket)});
+  for (const auto& [name, value] : command.environment) append(to, {"--setenv", name, value});
+}
+
+void append_supervisor(Arguments& to, const SandboxCommand& command, long long uid) {
+  const auto setting = [&to](const char* name, long long value) {
+    to.push_back(std::string(name) + "=" + std::to_string(value));
+  };
+  to.push_back("--");
+  to.emplace_back(kSupervisorTarget);
+  setting("uid", uid);
+  setting("socket", command.socket >= 0 ? 1 : 0);
+  setting("memory", command.memory_bytes);
+  setting("data", command.memory_bytes);
+  // A CUDA driver reserves far more addresses than it uses.
+  setting("address", command.gpus.empty() ? command.memory_bytes + kAddressSlackBytes : 0);
+  setting("file", command.disk_bytes);
+  setting("stack", kStackBytes);
+  setting("files", kOpenFilesMax);
+  setting("processes", command.processes + kSupervisorProcesses);
+  setting("cpu", std::max<long long>(1, command.cpu_time.count()));
+  to.push_back("--");
+  to.insert(to.end(), command.arguments.begin(), command.arguments.end());
+}
+
+}  // namespace
+
+Arguments bubblewrap_arguments(const SandboxHost& host, const SandboxCommand& command,
+                               long long uid) {
+  Arguments arguments = {host.bubblewrap};
+  append_isolation(arguments, host);
+  append_files(arguments, host, command);
+  append_environment(arguments, command);
+  append_supervisor(arguments, command, uid);
+  return arguments;
+}
+
+}  // namespace cambrian::worker

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "worker/ports/sandbox.hpp"
+
+namespace cambrian::worker {
+
+/// How sandboxes are made on this machine: found once at start.
+struct SandboxHost {
+  std::string bubblewrap = "/usr/bin/bwrap";
+  std::string supervisor;                ///< Path of cambrian-sandbox-init.
+  bool is_root = false;                  ///< Root needs no user namespace and becomes `uid` inside.
+  bool has_loader_cache = true;          ///< /etc/ld.so.cache exists.
+  bool has_alternatives = true;          ///< /etc/alternatives exists.
+  std::vector<std::string> usr_merged;   ///< Of /bin, /lib, /lib64 …: those that are links to /usr.
+  std::vector<std::string> gpu_devices;  ///< Device files that every user of a GPU needs.
+};
+
+/// The command line of one sandbox. `uid` is the user to become inside, -1 to stay.
+std::vector<std::string> bubblewrap_arguments(const SandboxHost& host,
+                                              const SandboxCommand& command, long long uid);
+
+}  // namespace cambrian::worker

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/result.hpp"
+#include "worker/ports/descriptor.hpp"
+
+namespace cambrian::worker {
+
+/// Starts a program with exactly these descriptors: pairs of ours and its number, the numbers
+/// without gaps from 0. Everything else is closed, signals are reset, it gets its own session and
+/// an environment with PATH alone. Safe in a program with many threads.
+/// Errors: unavailable when the machine has no room, not_found when there is no such program.
+Result<pid_t> spawn(const std::vector<std::string>& arguments,
+                    const std::vector<std::pair<int, int>>& descriptors);
+
+/// A pipe (reader, writer), a pair of sockets that keep the borders of messages, or a pair of
+/// stream sockets. All are closed by exec. Errors: unavailable when there are no descriptors left.
+struct DescriptorPair {
+  Descriptor first;
+  Descriptor second;
+};
+Result<DescriptorPair> make_pipe();
+Result<DescriptorPair> make_socket_pair(int type);
+
+}  // namespace cambrian::worker

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+
+/// What the worker and the first process of a sandbox agree on. Both come from one build, on one
+/// machine, so the records travel as they lie in memory over a socket that keeps their borders.
+namespace cambrian::worker {
+
+/// Descriptors of a sandboxed process tree. The socket is kept open for the program, the control
+/// socket only for the supervisor.
+inline constexpr int kProgramSocket = 3;
+inline constexpr int kControlSocket = 4;
+inline constexpr int kSeccompProgram = 5;
+
+/// Limits for the supervisor, as its first arguments: name=value, in any order, then "--", then
+/// the command. All are decimal integers.
+///   uid        user to become, -1 to stay
+///   socket     1: descriptor 3 belongs to the program
+///   memory     bytes that all processes together may have resident
+///   data, address, file, stack, files, processes, cpu   resource limits of each process
+
+enum class SupervisorEvent : std::int32_t {
+  started = 1,      ///< The program runs.
+  exec_failed = 2,  ///< `value` is the errno.
+  ended = 3,        ///< The tree is gone; everything below is set.
+};
+
+struct SupervisorRecord {
+  SupervisorEvent event = SupervisorEvent::started;
+  std::int32_t value = 0;  ///< Wait status of the program.
+  std::int32_t processes_peak = 0;
+  std::uint8_t was_stopped = 0;
+  std::uint8_t is_memory_exceeded = 0;
+  std::uint8_t is_disk_full = 0;
+  std::uint8_t reserved = 0;
+  std::int64_t cpu_nanoseconds = 0;
+  std::int64_t memory_peak_bytes = 0;
+};
+
+}  // namespace cambrian::worker

@@ -1,0 +1,192 @@
+#include "worker/adapters/toolchain/toolchain.hpp"
+
+#include <gnu/libc-version.h>
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+#include "common/digest/sha256.hpp"
+#include "common/log/log.hpp"
+#include "worker/evaluation/verdict.hpp"
+
+namespace cambrian::worker {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A compile of a template-heavy model takes 1 to 1.5 GiB.
+constexpr int kCompileProcesses = 64;
+constexpr std::chrono::seconds kPchTime(600);
+constexpr std::int64_t kPchBytes = std::int64_t{1} << 30;
+constexpr std::int64_t kCompileLogBytes = 64 << 10;
+
+std::string read_file(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// LibTorch's version from its own header; empty where there is none.
+std::string torch_version(const fs::path& prefix) {
+  for (const char* header :
+       {"include/torch/csrc/api/include/torch/version.h", "include/torch/headeronly/version.h"}) {
+    std::ifstream file(prefix / header);
+    for (std::string line; std::getline(file, line);) {
+      const std::size_t at = line.find("TORCH_VERSION \"");
+      if (at != std::string::npos) return line.substr(at + 15, line.rfind('"') - at - 15);
+    }
+  }
+  return fs::exists(prefix / "include/torch/csrc/api/include/torch/torch.h") ? "unknown" : "";
+}
+
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+}  // namespace
+
+Result<std::unique_ptr<Toolchain>> Toolchain::find(Options options, Sandbox& sandbox,
+                                                   FolderCache& cache) {
+  std::error_code error;
+  const fs::path sdk = fs::canonical(options.sdk, error);
+  if (error || !fs::exists(sdk / "include/cambrian/candidate.hpp")) {
+    return fail(Errc::unavailable, "SDK for tasks is missing: folder=" + options.sdk.string() +
+                                       " (--sdk or CAMBRIAN_SDK names another)");
+  }
+  options.sdk = sdk;
+  std::unique_ptr<Toolchain> toolchain(new Toolchain(std::move(options), sandbox, cache));
+  CAMBRIAN_TRY_STATUS(toolchain->look());
+  return toolchain;
+}
+
+Status Toolchain::look() {
+  SandboxCommand version;
+  version.profile = SandboxProfile::compile;
+  version.arguments = {"/usr/bin/clang++-19", "-v"};
+  version.wall_time = std::chrono::seconds(30);
+  CAMBRIAN_TRY(const auto ended, run_to_end(sandbox_, version, {}));
+  if (ended.first.exit_code != 0) {
+    return fail(Errc::unavailable, "compiler is missing: apt-get install clang-19 (" +
+                                       describe_exit(ended.first) + ")");
+  }
+  const fs::path prefix = options_.torch.empty() ? "/usr" : options_.torch;
+  const std::string torch = torch_version(prefix);
+  has_libtorch_ = !torch.empty() && fs::exists(options_.sdk / "lib/libcambrian_torch_candidate.a");
+  has_cuda_ = has_libtorch_ && (fs::exists(prefix / "lib/libtorch_cuda.so") ||
+                                fs::exists("/usr/lib/x86_64-linux-gnu/libtorch_cuda.so"));
+  versions_ = first_line(ended.second) + "; glibc " + gnu_get_libc_version();
+  if (has_libtorch_) versions_ += "; LibTorch " + torch + (has_cuda_ ? " with CUDA" : "");
+  KeyDigest key;
+  key.add("commands", kCompileCommandVersion);
+  key.add("compiler", ended.second);
+  key.add("versions", versions_);
+  CAMBRIAN_TRY_STATUS(add_sdk(key));
+  digest_ = key.finish_hex();
+  return {};
+}
+
+Status Toolchain::add_sdk(KeyDigest& key) const {
+  std::vector<fs::path> files;
+  std::error_code error;
+  fs::recursive_directory_iterator at(options_.sdk, error);
+  for (const fs::recursive_directory_iterator end; !error && at != end; at.increment(error)) {
+    if (at->is_regular_file(error)) files.push_back(at->path());
+  }
+  if (error) return fail(Errc::unavailable, "SDK is not readable: " + error.message());
+  std::sort(files.begin(), files.end());
+  for (const fs::path& file : files) {
+    key.add(fs::relative(file, options_.sdk).string(), read_file(file));
+  }
+  return {};
+}
+
+std::vector<Mount> Toolchain::mounts() const {
+  std::vector<Mount> mounts = {{options_.sdk, std::string(kSdkFolder), false}};
+  if (!options_.torch.empty()) mounts.push_back({options_.torch, std::string(kTorchFolder), false});
+  return mounts;
+}
+
+CompileOptions Toolchain::compile_options(bool libtorch) const {
+  CompileOptions options;
+  options.libtorch = libtorch;
+  options.own_torch = !options_.torch.empty();
+  options.torch_cuda = has_cuda_;
+  return options;
+}
+
+Result<BuildRun> Toolchain::run(const BuildJob& job, std::stop_token stop) {
+  SandboxCommand command;
+  command.profile = SandboxProfile::compile;
+  command.arguments = job.command;
+  command.working_folder = job.working_folder;
+  command.mounts = job.mounts;
+  command.wall_time = job.time;
+  // The linker works with several threads.
+  command.cpu_time = std::chrono::duration_cast<std::chrono::seconds>(2 * job.time);
+  command.memory_bytes = job.memory_bytes;
+  command.disk_bytes = job.output_bytes;
+  command.log_bytes = kCompileLogBytes;
+  command.processes = kCompileProcesses;
+  command.environment = {{"PYTHONPATH", std::string(kSdkFolder) + "/python"}};
+  CAMBRIAN_TRY(const auto ended, run_to_end(sandbox_, command, stop));
+  const ProcessExit& exit = ended.first;
+  if (!exit.was_started) {
+    return fail(Errc::internal, "sandbox for a build did not start: " + exit.failure);
+  }
+  BuildRun run;
+  run.cpu_time = exit.cpu_time;
+  run.is_ok = exit.exit_code == 0 && !exit.is_disk_full;
+  if (run.is_ok) return run;
+  run.failure = exit.is_disk_full ? Outcome::resource_exceeded : classify_build_failure(exit);
+  std::string text = scrub_paths(
+      sanitise(ended.second),
+      {std::string(kSourceFolder), std::string(kOutputFolder), std::string(kTaskFolder)});
+  if (run.failure != Outcome::compile_error || exit.signal) {
+    text = "the build " + describe_exit(exit) + ": " + std::string(to_string(run.failure)) + "\n" +
+           text;
+  }
+  run.diagnostics = shorten(text, kDiagnosticsBytesMax);
+  return run;
+}
+
+Result<CachedFolder> Toolchain::precompiled_header(const CompileOptions& options,
+                                                   std::stop_token stop) {
+  KeyDigest digest;
+  digest.add("toolchain", digest_);
+  digest.add("libtorch", options.libtorch ? "1" : "0");
+  for (const std::string& option : options.extra) digest.add("option", option);
+  const std::string key = "pch-" + digest.finish_hex();
+  if (auto found = cache_.find(key)) return std::move(*found);
+  CAMBRIAN_TRY(const Descriptor lock, cache_.lock(key, stop));
+  if (auto found = cache_.find(key)) return std::move(*found);
+
+  log::info("precompiled_header_started", {{"seconds_expected", options.libtorch ? 25 : 2}});
+  const auto begun = std::chrono::steady_clock::now();
+  CAMBRIAN_TRY(const ScratchFolder scratch, cache_.make_scratch());
+  CAMBRIAN_TRY(const fs::path output, make_output(scratch));
+  BuildJob job{pch_command(options), "/tmp", mounts(), kPchTime};
+  job.mounts.push_back({output, std::string(kOutputFolder), true});
+  job.output_bytes = kPchBytes;
+  CAMBRIAN_TRY(const BuildRun built, run(job, stop));
+  if (!built.is_ok) {
+    return fail(Errc::internal, "precompiled header was not made: " + built.diagnostics);
+  }
+  CAMBRIAN_TRY(CachedFolder folder, cache_.insert(key, output));
+  log::info("precompiled_header_made", {{"duration_ms", std::chrono::steady_clock::now() - begun}});
+  return folder;
+}
+
+Result<fs::path> Toolchain::write_sources(const ScratchFolder& scratch,
+                                          const std::vector<FileToWrite>& files) {
+  const fs::path folder = scratch.path() / "src";
+  CAMBRIAN_TRY_STATUS(write_files(folder, files));
+  return folder;
+}
+
+Result<fs::path> Toolchain::make_output(const ScratchFolder& scratch) {
+  const fs::path folder = scratch.path() / "out";
+  CAMBRIAN_TRY_STATUS(write_files(folder, {}));
+  return folder;
+}
+
+}  // namespace cambrian::worker

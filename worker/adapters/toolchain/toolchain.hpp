@@ -1,0 +1,102 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "common/base/result.hpp"
+#include "worker/adapters/toolchain/folder_cache.hpp"
+#include "worker/adapters/toolchain/source_folder.hpp"
+#include "worker/evaluation/compile_command.hpp"
+#include "worker/ports/programs.hpp"
+
+namespace cambrian {
+class KeyDigest;
+}
+
+namespace cambrian::worker {
+
+/// A folder of the cache as a program.
+class BuiltProgram final : public Program {
+ public:
+  explicit BuiltProgram(CachedFolder folder) : folder_(std::move(folder)) {}
+  const std::filesystem::path& folder() const { return folder_.path(); }
+
+ private:
+  CachedFolder folder_;
+};
+
+/// One run of a build command in its own sandbox.
+struct BuildJob {
+  std::vector<std::string> command;
+  std::string working_folder;
+  std::vector<Mount> mounts;
+  std::chrono::milliseconds time;
+  std::int64_t memory_bytes = std::int64_t{4} << 30;
+  std::int64_t output_bytes = std::int64_t{256} << 20;
+};
+
+/// How a build ended.
+struct BuildRun {
+  bool is_ok = false;
+  Outcome failure = Outcome::compile_error;
+  std::string diagnostics;
+  Duration cpu_time{0};
+};
+
+/// The compiler, LibTorch and the SDK of this machine, used inside sandboxes only.
+/// Threads: any, several at once.
+class Toolchain {
+ public:
+  struct Options {
+    std::filesystem::path sdk;    ///< Holds include/ and lib/.
+    std::filesystem::path torch;  ///< A LibTorch with include/ and lib/; empty: that of /usr.
+  };
+
+  /// Looks at compiler, SDK and LibTorch. `sandbox` and `cache` must outlive it. Errors:
+  /// unavailable when the compiler or the SDK is missing.
+  static Result<std::unique_ptr<Toolchain>> find(Options options, Sandbox& sandbox,
+                                                 FolderCache& cache);
+
+  /// Names versions and contents: equal digests build equal programs.
+  const std::string& digest() const { return digest_; }
+  /// For people: versions of compiler, libraries.
+  const std::string& versions() const { return versions_; }
+  bool has_libtorch() const { return has_libtorch_; }
+  Sandbox& sandbox() { return sandbox_; }
+  FolderCache& cache() { return cache_; }
+
+  /// SDK and, where it is not in /usr, LibTorch: for builds and for runs.
+  std::vector<Mount> mounts() const;
+  CompileOptions compile_options(bool libtorch) const;
+
+  /// Runs a build. Errors: those of the sandbox; cancelled.
+  Result<BuildRun> run(const BuildJob& job, std::stop_token stop);
+
+  /// The folder with the precompiled header for these options; makes it first where it is not in
+  /// the cache, which takes about 25 s for LibTorch. Errors: internal when it does not compile.
+  Result<CachedFolder> precompiled_header(const CompileOptions& options, std::stop_token stop);
+
+  /// Writes the files into a fresh folder below `scratch`.
+  static Result<std::filesystem::path> write_sources(const ScratchFolder& scratch,
+                                                     const std::vector<FileToWrite>& files);
+  static Result<std::filesystem::path> make_output(const ScratchFolder& scratch);
+
+ private:
+  Toolchain(Options options, Sandbox& sandbox, FolderCache& cache)
+      : options_(std::move(options)), sandbox_(sandbox), cache_(cache) {}
+  Status look();
+  Status add_sdk(KeyDigest& key) const;
+
+  Options options_;
+  Sandbox& sandbox_;
+  FolderCache& cache_;
+  std::string digest_;
+  std::string versions_;
+  bool has_libtorch_ = false;
+  bool has_cuda_ = false;
+};
+
+}  // namespace cambrian::worker

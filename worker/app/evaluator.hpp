@@ -1,0 +1,43 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <stop_token>
+#include <string_view>
+
+#include "common/base/result.hpp"
+#include "worker/evaluation/types.hpp"
+#include "worker/ports/judge_link.hpp"
+#include "worker/ports/programs.hpp"
+
+namespace cambrian::worker {
+
+/// Called at each change of phase (compile, train, judge) and with the share done where it is
+/// known. From the evaluating thread.
+using ReportProgress = std::function<void(std::string_view phase, std::optional<double> fraction)>;
+
+/// Evaluates variants: build the candidate, build or find the judge, let the judge examine fresh
+/// candidate processes, make of its verdict and of what the sandboxes saw an outcome.
+class Evaluator {
+ public:
+  /// All three must outlive the evaluator.
+  Evaluator(CandidateRuntime& candidates, JudgeRuntime& judges, JudgeLinks& links)
+      : candidates_(candidates), judges_(judges), links_(links) {}
+
+  /// One evaluation, from start to end on the calling thread. Whatever the candidate does is a
+  /// result. Errors: invalid_argument when the task is broken; unavailable when this machine lacks
+  /// something and another may not; cancelled when `stop` was asked for.
+  /// Threads: several at once.
+  Result<EvaluationResult> evaluate(const EvaluationRequest& request, std::stop_token stop,
+                                    const ReportProgress& report);
+
+ private:
+  CandidateRuntime& candidates_;
+  JudgeRuntime& judges_;
+  JudgeLinks& links_;
+};
+
+/// Key under which a result may be shared: digest over everything that can change it.
+std::string result_key(const EvaluationRequest& request, const std::string& toolchain_digest);
+
+}  // namespace cambrian::worker

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <stop_token>
+
+#include "worker/app/evaluator.hpp"
+
+namespace cambrian::worker {
+
+/// Programs of one evaluation.
+struct SessionPrograms {
+  std::shared_ptr<const Program> candidate;
+  std::shared_ptr<const Program> judge;
+};
+
+/// One judge at work: answers its wishes until it gives a result, and ends it when the time is up.
+/// One thread; used once.
+class JudgeSession {
+ public:
+  /// `source_ready` is when the source text was at hand: first_step counts from there. `result`
+  /// gets timings, usage and log.
+  JudgeSession(CandidateRuntime& candidates, const EvaluationRequest& request,
+               const SessionPrograms& programs, const ReportProgress& report)
+      : candidates_(candidates), request_(request), programs_(programs), report_(report) {}
+
+  /// Runs to the end and fills `result`. Errors: those of starting processes; cancelled.
+  Status run(JudgeRuntime& judges, JudgeLinks& links, std::stop_token stop,
+             std::chrono::steady_clock::time_point source_ready, EvaluationResult& result);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  Status start_candidate(JudgeLinks& links, JudgeLink& link);
+  void end_candidate(bool wait_for_its_end);
+  void note_event(const JudgeEvent& event);
+  void note_exit(const ProcessExit& exit, const std::string& log);
+  Result<std::optional<Verdict>> talk(JudgeLinks& links, JudgeLink& link, std::stop_token stop);
+  void conclude(Verdict verdict, EvaluationResult& result);
+  void fill_timings(Clock::time_point source_ready, EvaluationResult& result) const;
+
+  CandidateRuntime& candidates_;
+  const EvaluationRequest& request_;
+  const SessionPrograms& programs_;
+  const ReportProgress& report_;
+
+  std::unique_ptr<SandboxedProcess> candidate_;
+  ProcessExit last_exit_;
+  bool had_candidate_ = false;
+  bool is_time_up_ = false;
+  std::string log_;
+  Usage usage_;
+  std::optional<Clock::time_point> started_;
+  std::optional<Clock::time_point> ready_;
+  std::optional<Clock::time_point> first_step_;
+  std::optional<Clock::time_point> trained_;
+};
+
+}  // namespace cambrian::worker

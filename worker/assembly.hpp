@@ -1,0 +1,56 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "common/base/result.hpp"
+#include "worker/adapters/judge/frame_link.hpp"
+#include "worker/adapters/sandbox/probe.hpp"
+#include "worker/adapters/toolchain/compiled_candidate.hpp"
+#include "worker/adapters/toolchain/compiled_judge.hpp"
+#include "worker/app/evaluator.hpp"
+
+namespace cambrian::worker {
+
+/// Where things lie on this machine.
+struct Places {
+  std::filesystem::path programs;  ///< Folder of this program and of cambrian-sandbox-init.
+  std::filesystem::path sdk;
+  std::filesystem::path torch;  ///< Empty: LibTorch of /usr.
+  std::filesystem::path cache;
+  std::int64_t cache_bytes = std::int64_t{4} << 30;
+  std::map<std::string, std::string> data_paths;
+};
+
+/// The folder of this program, and the places beside it that are not named otherwise: the SDK
+/// (CAMBRIAN_SDK), LibTorch (CAMBRIAN_TORCH), the cache (XDG_CACHE_HOME).
+Places default_places();
+
+/// Everything that an evaluation needs, put together. The only place that knows concrete types.
+class Workshop {
+ public:
+  /// Errors: unavailable with the cause and what mends it when this machine cannot isolate
+  /// candidates or lacks the compiler.
+  static Result<std::unique_ptr<Workshop>> open(const Places& places);
+
+  Evaluator& evaluator() { return evaluator_; }
+  Toolchain& toolchain() { return *toolchain_; }
+  SandboxLevel sandbox_level() const { return sandbox_->level(); }
+
+ private:
+  Workshop(std::unique_ptr<Sandbox> sandbox, std::unique_ptr<FolderCache> cache,
+           std::unique_ptr<Toolchain> toolchain, const Places& places);
+
+  std::unique_ptr<Sandbox> sandbox_;
+  std::unique_ptr<FolderCache> cache_;
+  std::unique_ptr<Toolchain> toolchain_;
+  DataSources data_;
+  CompiledCandidates candidates_;
+  CompiledJudges judges_;
+  FrameLinks links_;
+  Evaluator evaluator_;
+};
+
+}  // namespace cambrian::worker

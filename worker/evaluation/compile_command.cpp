@@ -1,0 +1,100 @@
+#include "worker/evaluation/compile_command.hpp"
+
+namespace cambrian::worker {
+namespace {
+
+using Arguments = std::vector<std::string>;
+
+void append(Arguments& to, const Arguments& more) { to.insert(to.end(), more.begin(), more.end()); }
+
+std::string in(std::string_view folder, std::string_view name) {
+  return std::string(folder) + "/" + std::string(name);
+}
+
+std::string torch_prefix(const CompileOptions& options) {
+  return options.own_torch ? std::string(kTorchFolder) : "/usr";
+}
+
+Arguments common_flags(std::string_view optimisation) {
+  return {"/usr/bin/clang++-19", "-std=c++20", std::string(optimisation), "-pthread",
+          // Bounds on what a compile may print and compute; the sandbox bounds the rest.
+          "-ferror-limit=20", "-ftemplate-depth=900", "-fconstexpr-steps=100000000",
+          "-ftemplate-backtrace-limit=4", "-fmacro-backtrace-limit=2", "-fno-color-diagnostics",
+          // Only errors go back to the code model.
+          "-w", "-I" + in(kSdkFolder, "include")};
+}
+
+// LibTorch's own code is optimised already; what is left for the candidate's is call overhead.
+std::string_view candidate_optimisation(const CompileOptions& options) {
+  return options.libtorch ? "-O1" : "-O2";
+}
+
+Arguments torch_flags(const CompileOptions& options) {
+  const std::string prefix = torch_prefix(options);
+  Arguments flags = {"-isystem", prefix + "/include/torch/csrc/api/include"};
+  if (options.own_torch) append(flags, {"-isystem", prefix + "/include"});
+  return flags;
+}
+
+Arguments torch_libraries(const CompileOptions& options) {
+  Arguments flags;
+  if (options.own_torch) {
+    const std::string folder = torch_prefix(options) + "/lib";
+    append(flags, {"-L" + folder, "-Wl,-rpath," + folder});
+  }
+  // Nothing refers to the CUDA library by name: it registers itself when it is loaded.
+  if (options.torch_cuda) append(flags, {"-Wl,--no-as-needed", "-ltorch_cuda", "-lc10_cuda"});
+  append(flags, {"-ltorch", "-ltorch_cpu", "-lc10"});
+  return flags;
+}
+
+}  // namespace
+
+Arguments candidate_compile_command(const Arguments& sources, const CompileOptions& options) {
+  Arguments command = common_flags(candidate_optimisation(options));
+  append(command, {"-fuse-ld=mold"});
+  if (options.libtorch) append(command, torch_flags(options));
+  if (options.use_pch) append(command, {"-include-pch", in(kPchFolder, kPchName)});
+  append(command, options.extra);
+  append(command, {"-o", in(kOutputFolder, kProgramName)});
+  append(command, sources);
+  append(command, {in(kSdkFolder, options.libtorch ? "lib/libcambrian_torch_candidate.a"
+                                                   : "lib/libcambrian_candidate.a")});
+  if (options.libtorch) append(command, torch_libraries(options));
+  return command;
+}
+
+Arguments judge_compile_command(const JudgeSpec& judge, const CompileOptions& options) {
+  Arguments command = common_flags("-O2");
+  append(command, {"-fuse-ld=mold", "-I" + in(kTaskFolder, "judge")});
+  if (options.libtorch) append(command, torch_flags(options));
+  append(command, {"-o", in(kOutputFolder, kProgramName)});
+  for (const std::string& source : judge.sources) command.push_back(in(kTaskFolder, source));
+  if (!judge.ready.empty()) command.push_back(in(kSdkFolder, "judges/" + judge.ready + ".cpp"));
+  append(command, {in(kSdkFolder, "lib/libcambrian_judge.a")});
+  if (options.libtorch) append(command, torch_libraries(options));
+  return command;
+}
+
+std::vector<std::pair<std::string, std::string>> run_environment(int cpus) {
+  const std::string threads = std::to_string(cpus);
+  return {{"OMP_NUM_THREADS", threads},     {"OPENBLAS_NUM_THREADS", threads},
+          {"MKL_NUM_THREADS", threads},     {"PYTHONPATH", in(kSdkFolder, "python")},
+          {"PYTHONDONTWRITEBYTECODE", "1"}, {"PYTHONUNBUFFERED", "1"}};
+}
+
+Arguments pch_command(const CompileOptions& options) {
+  Arguments command = common_flags(candidate_optimisation(options));
+  if (options.libtorch) append(command, torch_flags(options));
+  append(command, options.extra);
+  // Instances made once here are not made again in every candidate. The header's time stamp stays
+  // out: the cache key already covers the contents.
+  append(command,
+         {"-x", "c++-header", "-Xclang", "-fno-pch-timestamp", "-fpch-instantiate-templates"});
+  append(command, {in(kSdkFolder, options.libtorch ? "include/cambrian/torch_candidate.hpp"
+                                                   : "include/cambrian/candidate.hpp"),
+                   "-o", in(kOutputFolder, kPchName)});
+  return command;
+}
+
+}  // namespace cambrian::worker

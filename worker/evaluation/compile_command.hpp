@@ -1,0 +1,58 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "worker/evaluation/types.hpp"
+
+/// Command lines of the compiler, as argument vectors: nothing here is ever read by a shell. All
+/// paths are those inside the compile sandbox.
+namespace cambrian::worker {
+
+/// Folders inside a sandbox.
+inline constexpr std::string_view kSourceFolder = "/src";       ///< Read-only, sources.
+inline constexpr std::string_view kOutputFolder = "/out";       ///< Writable, made by the build.
+inline constexpr std::string_view kProgramFolder = "/program";  ///< Read-only, what was built.
+inline constexpr std::string_view kSdkFolder = "/sdk";
+inline constexpr std::string_view kPchFolder = "/pch";
+inline constexpr std::string_view kTorchFolder = "/torch";
+inline constexpr std::string_view kTaskFolder = "/task";
+inline constexpr std::string_view kDataFolder = "/data";
+
+/// Name of the compiled program in its output folder.
+inline constexpr std::string_view kProgramName = "program";
+/// Name of the precompiled header in its folder.
+inline constexpr std::string_view kPchName = "candidate.pch";
+
+/// Bump it when a change of these command lines must not meet old cache entries.
+inline constexpr std::string_view kCompileCommandVersion = "1";
+
+struct CompileOptions {
+  bool libtorch = false;
+  bool use_pch = false;
+  /// LibTorch lies at /torch instead of /usr.
+  bool own_torch = false;
+  bool torch_cuda = false;
+  std::vector<std::string> extra;
+};
+
+/// Compiles and links `sources` (relative to /src) to /out/program in one go.
+std::vector<std::string> candidate_compile_command(const std::vector<std::string>& sources,
+                                                   const CompileOptions& options);
+
+/// The same for a judge, whose sources lie in /task. `ready` names a source of the SDK instead.
+std::vector<std::string> judge_compile_command(const JudgeSpec& judge,
+                                               const CompileOptions& options);
+
+/// Environment of a running judge or candidate beyond what every sandbox has: thread counts,
+/// because LibTorch with more threads than cores is many times slower, and where Python finds the
+/// SDK.
+std::vector<std::pair<std::string, std::string>> run_environment(int cpus);
+
+/// Makes /out/candidate.pch from the SDK's header for candidates. Parsing it is most of a compile:
+/// 20 s of LibTorch, 2 s of plain C++.
+std::vector<std::string> pch_command(const CompileOptions& options);
+
+}  // namespace cambrian::worker

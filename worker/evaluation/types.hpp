@@ -1,0 +1,183 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// What an evaluation is made of. Values only: nothing here touches files, processes or clocks.
+namespace cambrian::worker {
+
+using Duration = std::chrono::nanoseconds;
+
+/// How an evaluation ended. A failing candidate is data; only `infrastructure` says that we failed.
+enum class Outcome {
+  success,
+  compile_error,
+  crash,
+  timeout,
+  out_of_memory,
+  bad_output,
+  not_finite,
+  resource_exceeded,
+  infrastructure,
+};
+
+std::string_view to_string(Outcome outcome);
+
+/// How source text becomes a process.
+enum class Runtime { libtorch, cpp, process };
+
+std::string_view to_string(Runtime runtime);
+
+/// How much isolation is enforced; each level contains the ones before it.
+enum class SandboxLevel { limits, standard, strict };
+
+std::string_view to_string(SandboxLevel level);
+
+/// Which data the judge scores on.
+enum class Split { validation, sealed };
+
+std::string_view to_string(Split split);
+
+/// A metric that ranks variants, with the range that an honest result can have.
+struct Objective {
+  std::string metric;
+  std::optional<double> minimum;
+  std::optional<double> maximum;
+};
+
+/// A file or folder that the judge alone may read, at /data/NAME.
+struct DataSource {
+  std::string name;
+  std::string path;    ///< Absolute; a leading ${NAME} comes from the worker's configuration.
+  std::string sha256;  ///< Empty: not checked.
+  std::string hint;    ///< How to get it, for the error message.
+};
+
+/// What one candidate may use. The defaults are those of task.proto.
+struct Limits {
+  std::chrono::milliseconds compile_time = std::chrono::seconds(120);
+  std::chrono::milliseconds run_time = std::chrono::seconds(300);
+  std::int64_t memory_bytes = std::int64_t{4} << 30;
+  std::int64_t disk_bytes = std::int64_t{256} << 20;
+  std::int64_t log_bytes = 64 << 10;
+  int processes = 64;
+  std::int64_t source_bytes = 64 << 10;
+  int cpus = 1;
+  int gpus = 0;
+};
+
+struct CandidateSpec {
+  Runtime runtime = Runtime::cpp;
+  std::vector<std::string> evolve;   ///< Paths relative to the seed folder.
+  std::vector<std::string> build;    ///< Runtime::process: may be empty.
+  std::vector<std::string> run;      ///< Runtime::process.
+  std::vector<std::string> options;  ///< Extra compiler options.
+};
+
+/// Exactly one of `sources`, `run` and `ready` is set.
+struct JudgeSpec {
+  std::vector<std::string> sources;  ///< Relative to the task folder.
+  std::vector<std::string> run;
+  std::string ready;
+  bool libtorch = false;
+};
+
+struct TaskManifest {
+  std::string name;
+  CandidateSpec candidate;
+  JudgeSpec judge;
+  std::vector<Objective> objectives;
+  std::vector<DataSource> data;
+  Limits limits;
+  std::map<std::string, double> parameters;
+  SandboxLevel sandbox = SandboxLevel::standard;
+};
+
+/// One file of the task folder.
+struct TaskFile {
+  std::string path;  ///< Relative to the task folder, without . and .. parts.
+  std::string content;
+  bool executable = false;
+};
+
+struct Task {
+  TaskManifest manifest;
+  std::string digest;  ///< Names the task in caches: equal digests, equal tasks.
+  std::vector<TaskFile> files;
+};
+
+/// One evolvable file of a variant.
+struct SourceFile {
+  std::string path;  ///< Relative to the seed folder.
+  std::string content;
+};
+
+struct EvaluationRequest {
+  std::shared_ptr<const Task> task;  ///< Shared by evaluations that run at once.
+  std::vector<SourceFile> sources;   ///< Files that are not named are the seed's.
+  Split split = Split::validation;
+  std::uint64_t seed = 1;
+  std::map<std::string, double> parameters;  ///< The manifest's with all overrides.
+  std::vector<std::string> gpus;             ///< Ids, as CUDA_VISIBLE_DEVICES takes them.
+};
+
+/// Where the time went. Absent where a phase was not reached.
+struct Timings {
+  std::optional<Duration> fetch;
+  std::optional<Duration> compile;
+  std::optional<Duration> start;
+  std::optional<Duration> first_step;
+  std::optional<Duration> train;
+  std::optional<Duration> judge;
+  std::optional<Duration> total;
+};
+
+struct Usage {
+  Duration cpu_time{0};
+  Duration gpu_time{0};
+  std::int64_t memory_peak_bytes = 0;
+};
+
+struct EvaluationResult {
+  Outcome outcome = Outcome::infrastructure;
+  std::map<std::string, double> metrics;
+  std::string diagnostics;  ///< At most kDiagnosticsBytesMax.
+  std::string log;          ///< Output of the candidate: untrusted.
+  Timings timings;
+  Usage usage;
+  std::string result_key;
+  std::string behaviour_digest;
+  bool is_cached = false;            ///< The whole result came from a cache.
+  bool is_candidate_cached = false;  ///< The candidate did not have to be built.
+  bool is_judge_cached = false;
+  /// The limit that ended the last candidate process, for the metrics: time, memory, disk,
+  /// processes or output. Empty: none.
+  std::string_view limit_hit;
+};
+
+inline constexpr std::size_t kDiagnosticsBytesMax = 16 << 10;
+inline constexpr std::size_t kLogBytesMax = 64 << 10;
+
+/// How a sandboxed process ended, as its supervisor and the worker saw it.
+struct ProcessExit {
+  bool was_started = false;  ///< False: the sandbox itself failed; `failure` says why.
+  std::string failure;
+  std::optional<int> exit_code;
+  std::optional<int> signal;
+  bool was_stopped = false;  ///< Ended by our request.
+  bool is_wall_time_exceeded = false;
+  bool is_memory_exceeded = false;  ///< All its processes together passed the limit.
+  bool is_disk_full = false;        ///< Its writable tmpfs was full.
+  bool is_output_exceeded = false;  ///< It wrote more than kOutputBytesMax.
+  int processes_peak = 0;
+  Duration cpu_time{0};
+  std::int64_t memory_peak_bytes = 0;
+};
+
+}  // namespace cambrian::worker

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/result.hpp"
+#include "worker/evaluation/text.hpp"
+#include "worker/evaluation/types.hpp"
+
+namespace cambrian::worker {
+
+/// One file or folder of this machine that a sandbox can see.
+struct Mount {
+  std::filesystem::path source;
+  std::string target;  ///< Absolute, inside the sandbox.
+  bool is_writable = false;
+};
+
+/// Which system calls are left. The judge may make memory files, which a candidate only receives.
+enum class SandboxProfile { compile, candidate, judge };
+
+struct SandboxCommand {
+  SandboxProfile profile = SandboxProfile::candidate;
+  std::vector<std::string> arguments;
+  std::vector<std::pair<std::string, std::string>> environment;
+  std::string working_folder = "/tmp";
+  std::vector<Mount> mounts;
+  std::chrono::milliseconds wall_time = std::chrono::seconds(300);
+  std::chrono::seconds cpu_time = std::chrono::seconds(300);
+  std::int64_t memory_bytes = std::int64_t{4} << 30;
+  /// Size of each writable tmpfs, and of any one file.
+  std::int64_t disk_bytes = std::int64_t{256} << 20;
+  std::int64_t log_bytes = 64 << 10;
+  int processes = 64;
+  /// Descriptor that the program gets as CAMBRIAN_FD, or -1. It stays the caller's.
+  int socket = -1;
+  std::vector<std::string> gpus;
+};
+
+/// Output of a sandboxed process in all, after which it is killed.
+inline constexpr std::uint64_t kOutputBytesMax = 64 << 20;
+
+/// A process tree in its own sandbox. Destroying it kills the tree and waits.
+/// Threads: all methods may be called from any thread.
+class SandboxedProcess {
+ public:
+  virtual ~SandboxedProcess() = default;
+
+  /// Asks for the end of the whole tree; `wait` says when it is gone.
+  virtual void stop() = 0;
+  /// Waits for the end of the tree, at most so long. Nothing when it is still running.
+  virtual std::optional<ProcessExit> wait(std::chrono::milliseconds longest) = 0;
+  /// Head and tail of what it printed so far, at most `log_bytes`.
+  virtual std::string log() const = 0;
+};
+
+/// Starts processes that see nothing of this machine but what their command names.
+class Sandbox {
+ public:
+  virtual ~Sandbox() = default;
+
+  /// What it enforces.
+  virtual SandboxLevel level() const = 0;
+  /// Starts a process. Blocks for some milliseconds; any thread. Errors: unavailable when the
+  /// machine has no room for another process, internal when the sandbox is broken.
+  virtual Result<std::unique_ptr<SandboxedProcess>> start(const SandboxCommand& command) = 0;
+};
+
+/// Starts a process, waits for its end, and kills it when `stop` is asked for.
+/// Errors: those of `start`; cancelled.
+Result<std::pair<ProcessExit, std::string>> run_to_end(Sandbox& sandbox,
+                                                       const SandboxCommand& command,
+                                                       std::stop_token stop);
+
+}  // namespace cambrian::worker
