@@ -268,7 +268,7 @@ def readmes(files):
 
 
 def test_names(files):
-    kinds = r"\[(unit|contract|integration|system)\]"
+    kinds = r"\[(unit|contract|integration|system|bench)\]"
     for file in files:
         if file.parts[0] != "tests" or not file.path.endswith(".cpp"):
             continue
