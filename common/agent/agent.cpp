@@ -117,10 +117,10 @@ class Agent::Loop {
   std::condition_variable wake_;
   std::list<Running> running_;
   std::vector<v1::Release> released_;
-  grpc::ClientContext* call_ = nullptr;  // The Sync in flight.
-  bool is_stopping_ = false;             // Asked to end by a signal.
-  bool is_draining_ = false;             // Takes nothing new.
-  bool has_news_ = false;                // Something to tell before the next interval.
+  grpc::ClientContext* call_ = nullptr;         // The Sync in flight.
+  bool is_stopping_ = false;                    // Asked to end by a signal.
+  bool is_draining_ = false;                    // Takes nothing new.
+  bool has_news_ = false;                       // Something to tell before the next interval.
   Clock::time_point next_sync_ = Clock::now();  // At the latest.
   Clock::time_point next_poll_ = Clock::now();  // For more work, at the earliest.
   Clock::time_point idle_since_ = Clock::now();
@@ -250,8 +250,8 @@ bool Agent::Loop::handle_failure(const grpc::Status& status) {
   is_in_outage_ = true;
   if (Clock::now() - last_outage_log_ >= kOutageLogInterval) {
     last_outage_log_ = Clock::now();
-    log::warn("coordinator_unreachable", {{"cause", status.error_message()},
-                                          {"next", "trying again; is the address right?"}});
+    log::warn("coordinator_unreachable",
+              {{"cause", status.error_message()}, {"next", "trying again; is the address right?"}});
   }
   const auto hint = rpc::details_of(status).retry_delay;
   const std::lock_guard lock(mutex_);

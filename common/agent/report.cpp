@@ -16,8 +16,8 @@ constexpr auto kReportTimeout = 30s;
 // Longer outages than this lose the work of one attempt, not the variant.
 constexpr auto kReportPatience = 1h;
 
-grpc::Status send(v1::AgentService::Stub& stub, const std::string& agent_id,
-                  const v1::Lease& lease, const AttemptOutcome& outcome) {
+grpc::Status send(v1::AgentService::Stub& stub, const std::string& agent_id, const v1::Lease& lease,
+                  const AttemptOutcome& outcome) {
   grpc::ClientContext context;
   rpc::set_deadline(context, kReportTimeout);
   if (const auto* evaluation = std::get_if<v1::EvaluationResult>(&outcome)) {
@@ -38,8 +38,8 @@ grpc::Status send(v1::AgentService::Stub& stub, const std::string& agent_id,
 
 bool is_final(grpc::StatusCode code) {
   return code == grpc::StatusCode::INVALID_ARGUMENT || code == grpc::StatusCode::NOT_FOUND ||
-         code == grpc::StatusCode::PERMISSION_DENIED ||
-         code == grpc::StatusCode::UNAUTHENTICATED || code == grpc::StatusCode::UNIMPLEMENTED;
+         code == grpc::StatusCode::PERMISSION_DENIED || code == grpc::StatusCode::UNAUTHENTICATED ||
+         code == grpc::StatusCode::UNIMPLEMENTED;
 }
 
 }  // namespace
@@ -53,15 +53,15 @@ bool report(v1::AgentService::Stub& stub, const std::string& agent_id, const v1:
     if (status.ok()) return true;
     if (status.error_code() == grpc::StatusCode::FAILED_PRECONDITION) {
       // The coordinator has recorded it with its cost; the lease belongs to somebody else.
-      log::warn("report_refused", {{"item", lease.item_id()},
-                                   {"epoch", lease.epoch()},
-                                   {"cause", status.error_message()}});
+      log::warn(
+          "report_refused",
+          {{"item", lease.item_id()}, {"epoch", lease.epoch()}, {"cause", status.error_message()}});
       return true;
     }
     if (is_final(status.error_code()) || std::chrono::steady_clock::now() > give_up) {
-      log::error("report_failed", {{"item", lease.item_id()},
-                                   {"epoch", lease.epoch()},
-                                   {"cause", status.error_message()}});
+      log::error(
+          "report_failed",
+          {{"item", lease.item_id()}, {"epoch", lease.epoch()}, {"cause", status.error_message()}});
       return false;
     }
     const auto hint = rpc::details_of(status).retry_delay;

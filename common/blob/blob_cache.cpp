@@ -94,9 +94,8 @@ Status BlobCache::store(const std::string& sha256, std::string_view content) {
   make_room_locked(size);
   PartialFile file(directory_ / (sha256 + ".partial"));
   if (!file.write(content) || !file.commit(directory_ / sha256)) {
-    return fail(Errc::unavailable,
-                "cannot write to the cache folder; is the disk full: path=" + directory_.string() +
-                    " cause=" + std::strerror(errno));
+    return fail(Errc::unavailable, "cannot write to the cache folder; is the disk full: path=" +
+                                       directory_.string() + " cause=" + std::strerror(errno));
   }
   entries_[sha256] = {size, ++clock_};
   bytes_ += size;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""scripts/tools/count_tests.py counts what ctest wrote down and never takes a failure for a pass."""
+"""scripts/tools/count_tests.py counts what ctest wrote, and takes no failure for a pass."""
 
 import subprocess
 import sys

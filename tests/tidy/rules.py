@@ -191,6 +191,8 @@ def words(files):
             if not applies(file):
                 continue
             for number, line in enumerate(code, 1):
+                if rule == "new" and number > 1 and "_ptr<" in code[number - 2]:
+                    continue  # std::unique_ptr<T> name( at the end of the line before.
                 match = re.search(pattern, line)
                 if match and not allowed_here(file, number, rule):
                     yield file.path, number, rule, f"`{match.group(0).strip()}`: {why}"
@@ -199,7 +201,7 @@ def words(files):
 def sizes(files):
     """Excess in lines and columns, as (path, line, rule, message, key, value)."""
     for file in files:
-        if file.path.endswith((*CPP, ".py", ".proto", ".sql", ".sh", "CMakeLists.txt")):
+        if file.path.endswith((*CPP, ".py", ".proto", ".sql", ".sh")):
             if file.path.startswith("tests/data/"):
                 continue
             for number, line in enumerate(file.lines, 1):

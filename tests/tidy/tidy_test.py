@@ -102,6 +102,7 @@ class Words(unittest.TestCase):
                 ("coordinator/search/a.cpp", "auto t = event.time(); auto c = x.clock();"),
                 ("coordinator/adapters/postgres/a.cpp", "auto n = steady_clock::now();"),
                 ("common/log/a.cpp", "std::unique_ptr<A> a(new A(1));"),
+                ("common/log/a.cpp", "std::unique_ptr<A> a(\n    new A(1));"),
                 ("tests/unit/a_test.cpp", "std::this_thread::sleep_for(1ms);"),
                 ("coordinator/search/a.cpp", "auto is_new = new_variant(1);")]:
             with self.subTest(line=line):
