@@ -1,0 +1,154 @@
+#include <catch2/catch_test_macros.hpp>
+#include <string>
+
+#include "codegen-client/app/endpoint.hpp"
+#include "tests/unit/codegen-client/fakes.hpp"
+
+using namespace cambrian::codegen;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Bench {
+  explicit Bench(std::deque<Sending> script,
+                 EndpointSettings settings = {.name = "e", .models = {"m"}})
+      : model(std::move(script)), endpoint(std::move(settings), model, clock, observer, 1) {}
+
+  Call call(const std::string& prompt = "hello") {
+    ChatRequest request{.model = "m", .output_tokens = 100};
+    request.messages = {{.role = Role::user, .content = prompt}};
+    return endpoint.call(request, stop.get_token());
+  }
+
+  ManualClock clock;
+  RecordingObserver observer;
+  ScriptedModel model;
+  Endpoint endpoint;
+  std::stop_source stop;
+};
+
+FailureKind kind_of(const Call& call) {
+  REQUIRE(std::holds_alternative<CallFailure>(call.outcome));
+  return std::get<CallFailure>(call.outcome).kind;
+}
+
+}  // namespace
+
+TEST_CASE("endpoint: an answer is accounted for", "[unit][endpoint]") {
+  Bench bench({reply_of("ok")},
+              {.name = "e",
+               .models = {"m"},
+               .prices = {.prompt_usd_per_million = 1, .completion_usd_per_million = 10}});
+  const Call call = bench.call();
+  CHECK(std::get<ChatReply>(call.outcome).content == "ok");
+  CHECK(call.record.endpoint == "e");
+  CHECK(call.record.model == "m-2026");
+  CHECK(call.record.usage == TokenUsage{.prompt_tokens = 1000, .completion_tokens = 100});
+  CHECK(call.record.cost_micro_usd == 2000);
+  CHECK(call.record.finish_reason == "stop");
+  CHECK(call.record.retries == 0);
+  CHECK(call.record.latency == 20ms);
+  CHECK_FALSE(call.record.is_outcome_unknown);
+  CHECK(call.record.prompt_digest.size() == 64);
+  CHECK(bench.observer.calls.size() == 1);
+}
+
+TEST_CASE("endpoint: transient failures are retried, and unknown outcomes are charged",
+          "[unit][endpoint]") {
+  Bench bench({failure_of(FailureKind::server), failure_of(FailureKind::cut), reply_of("ok")});
+  const auto start = bench.clock.now();
+  const Call call = bench.call();
+  CHECK(std::get<ChatReply>(call.outcome).content == "ok");
+  CHECK(call.record.retries == 2);
+  CHECK(call.record.is_outcome_unknown);
+  CHECK(call.record.usage.prompt_tokens > 1000);
+  CHECK(bench.clock.now() - start >= 1100ms);
+  CHECK(bench.model.requests.size() == 3);
+}
+
+TEST_CASE("endpoint: gives up after the retries", "[unit][endpoint]") {
+  Bench bench({failure_of(FailureKind::server)}, {.name = "e", .models = {"m"}, .retries = 1});
+  const Call call = bench.call();
+  CHECK(kind_of(call) == FailureKind::server);
+  CHECK(call.record.finish_reason == "error");
+  CHECK(bench.model.requests.size() == 2);
+  CHECK(call.record.usage == TokenUsage{});
+}
+
+TEST_CASE("endpoint: what cannot be mended is not retried", "[unit][endpoint]") {
+  for (const FailureKind kind : {FailureKind::no_quota, FailureKind::refused_request,
+                                 FailureKind::unauthorized, FailureKind::too_large}) {
+    Bench bench({failure_of(kind)});
+    CHECK(kind_of(bench.call()) == kind);
+    CHECK(bench.model.requests.size() == 1);
+  }
+}
+
+TEST_CASE("endpoint: usage is estimated where the server does not count", "[unit][endpoint]") {
+  Sending sending = reply_of("four words of answer");
+  std::get<ChatReply>(sending.outcome).usage.reset();
+  Bench bench({sending});
+  const Call call = bench.call("hello world");
+  CHECK(call.record.usage == TokenUsage{.prompt_tokens = 6, .completion_tokens = 4});
+}
+
+TEST_CASE("endpoint: an answer to a part of the prompt is a failure", "[unit][endpoint]") {
+  Bench bench({reply_of("ok")});
+  std::string prompt;
+  for (int i = 0; i < 5000; ++i) prompt += "word ";
+  const Call call = bench.call(prompt);
+  CHECK(kind_of(call) == FailureKind::prompt_cut);
+  CHECK(std::get<CallFailure>(call.outcome).message.find("context") != std::string::npos);
+  CHECK(call.record.usage.prompt_tokens == 1000);  // It was charged all the same.
+  CHECK(call.record.finish_reason == "error");
+  CHECK(bench.model.requests.size() == 1);
+}
+
+TEST_CASE("endpoint: the circuit opens, holds calls back, and closes again", "[unit][endpoint]") {
+  std::deque<Sending> script(CircuitBreaker::kFailuresMax, failure_of(FailureKind::connect));
+  script.push_back(reply_of("back"));
+  Bench bench(std::move(script), {.name = "e", .models = {"m"}, .retries = 0});
+  for (int i = 0; i < CircuitBreaker::kFailuresMax; ++i) bench.call();
+  CHECK_FALSE(bench.observer.is_endpoint_available);
+  const auto start = bench.clock.now();
+  const Call call = bench.call();
+  CHECK(std::get<ChatReply>(call.outcome).content == "back");
+  CHECK(bench.clock.now() - start >= CircuitBreaker::kOpenFirst);
+  CHECK(bench.observer.is_endpoint_available);
+}
+
+TEST_CASE("endpoint: an open circuit ends a call after a while", "[unit][endpoint]") {
+  Bench bench({failure_of(FailureKind::connect)}, {.name = "e", .models = {"m"}, .retries = 0});
+  FailureKind last = FailureKind::connect;
+  std::chrono::nanoseconds longest{0};
+  for (int i = 0; i < 30 && last != FailureKind::circuit_open; ++i) {
+    const auto start = bench.clock.now();
+    last = kind_of(bench.call());
+    longest = std::max(longest, bench.clock.now() - start);
+  }
+  CHECK(last == FailureKind::circuit_open);
+  CHECK(longest <= Endpoint::kCircuitWaitMax + 1s);
+}
+
+TEST_CASE("endpoint: rate limits delay calls", "[unit][endpoint]") {
+  Bench bench({reply_of("ok")}, {.name = "e", .models = {"m"}, .requests_per_minute = 30});
+  const auto start = bench.clock.now();
+  for (int i = 0; i < 13; ++i) bench.call();  // 3 at once, then one in two seconds.
+  CHECK(bench.clock.now() - start >= 19s);
+  CHECK(bench.clock.now() - start <= 21s);
+}
+
+TEST_CASE("endpoint: a rate limit of the server holds every call", "[unit][endpoint]") {
+  Sending limited = failure_of(FailureKind::rate_limited);
+  std::get<CallFailure>(limited.outcome).retry_after = 30s;
+  Bench bench({limited, reply_of("ok")});
+  const auto start = bench.clock.now();
+  CHECK(std::get<ChatReply>(bench.call().outcome).content == "ok");
+  CHECK(bench.clock.now() - start == 30s);
+}
+
+TEST_CASE("endpoint: a stop ends a call at once", "[unit][endpoint]") {
+  Bench bench({reply_of("ok")});
+  bench.stop.request_stop();
+  CHECK(kind_of(bench.call()) == FailureKind::cancelled);
+}

@@ -1,0 +1,133 @@
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "codegen-client/ports/chat_model.hpp"
+#include "codegen-client/ports/clock.hpp"
+#include "codegen-client/ports/content_store.hpp"
+#include "codegen-client/ports/observer.hpp"
+#include "common/digest/sha256.hpp"
+
+namespace cambrian::codegen {
+
+/// Time passes only while somebody waits.
+class ManualClock : public Clock {
+ public:
+  SteadyTime now() const override {
+    const std::lock_guard lock(mutex_);
+    return now_;
+  }
+  bool wait(std::chrono::nanoseconds duration, std::stop_token stop) override {
+    if (stop.stop_requested()) return false;
+    const std::lock_guard lock(mutex_);
+    now_ += duration;
+    return true;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  SteadyTime now_{std::chrono::hours(1)};
+};
+
+/// Gives prepared answers in order, then the last one again and again.
+class ScriptedModel : public ChatModel {
+ public:
+  explicit ScriptedModel(std::deque<Sending> script) : script_(std::move(script)) {}
+
+  Sending send(const ChatRequest& request, std::stop_token stop) override {
+    const std::lock_guard lock(mutex_);
+    requests.push_back(request);
+    if (stop.stop_requested()) {
+      return {.outcome = CallFailure{.kind = FailureKind::cancelled, .message = "stopped"}};
+    }
+    Sending sending = script_.front();
+    if (script_.size() > 1) script_.pop_front();
+    return sending;
+  }
+
+  std::vector<ChatRequest> requests;  ///< Read it when no call runs.
+
+ private:
+  std::mutex mutex_;
+  std::deque<Sending> script_;
+};
+
+inline Sending reply_of(const std::string& content, FinishReason reason = FinishReason::stop) {
+  ChatReply reply{.content = content, .model = "m-2026", .finish_reason = reason};
+  reply.usage = TokenUsage{.prompt_tokens = 1000, .completion_tokens = 100};
+  return {.outcome = reply, .latency = std::chrono::milliseconds(20)};
+}
+
+inline Sending failure_of(FailureKind kind) {
+  return {.outcome = CallFailure{.kind = kind, .message = "as scripted"}};
+}
+
+class RecordingObserver : public Observer {
+ public:
+  void call_finished(const CallRecord& call, std::optional<FailureKind> failure) override {
+    const std::lock_guard lock(mutex_);
+    calls.emplace_back(call, failure);
+  }
+  void availability_changed(std::string_view, bool is_available) override {
+    is_endpoint_available = is_available;
+  }
+  void answer_judged(EditFormat, std::optional<RejectionKind> rejection) override {
+    const std::lock_guard lock(mutex_);
+    rejections.push_back(rejection);
+  }
+  void proposal_finished(ProposalOutcome outcome) override {
+    const std::lock_guard lock(mutex_);
+    outcomes.push_back(outcome);
+  }
+
+  std::vector<std::pair<CallRecord, std::optional<FailureKind>>> calls;
+  std::vector<std::optional<RejectionKind>> rejections;
+  std::vector<ProposalOutcome> outcomes;
+  std::atomic<bool> is_endpoint_available = true;
+
+ private:
+  std::mutex mutex_;
+};
+
+/// Contents in memory.
+class MemoryStore : public ContentStore {
+ public:
+  Result<Task> get_task(const std::string& digest, std::stop_token) override {
+    if (digest != "task") return fail(Errc::not_found, "no such task: digest=" + digest);
+    return task;
+  }
+  Result<std::string> get_content(const std::string& sha256, std::stop_token stop) override {
+    const std::lock_guard lock(mutex_);
+    if (stop.stop_requested()) return fail(Errc::cancelled, "stopped");
+    const auto found = contents.find(sha256);
+    if (found == contents.end()) return fail(Errc::not_found, "no such content");
+    return found->second;
+  }
+  Status put_contents(const std::vector<std::string_view>& added, std::stop_token) override {
+    const std::lock_guard lock(mutex_);
+    if (is_full) return fail(Errc::unavailable, "the disk is full");
+    for (const std::string_view content : added) contents[sha256_hex(content)] = content;
+    return {};
+  }
+
+  std::string add(const std::string& content) {
+    const std::string digest = sha256_hex(content);
+    contents[digest] = content;
+    return digest;
+  }
+
+  Task task;
+  std::map<std::string, std::string> contents;
+  bool is_full = false;
+
+ private:
+  std::mutex mutex_;
+};
+
+}  // namespace cambrian::codegen

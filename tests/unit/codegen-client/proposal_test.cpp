@@ -1,0 +1,216 @@
+#include <algorithm>
+#include <catch2/catch_test_macros.hpp>
+#include <string>
+
+#include "codegen-client/app/proposal_handler.hpp"
+#include "common/source/token_digest.hpp"
+#include "tests/unit/codegen-client/fakes.hpp"
+
+using namespace cambrian::codegen;
+
+namespace {
+
+const std::string kParent =
+    "// EVOLVE-BLOCK-START\nint rate = 1;\nint width = 8;\n// EVOLVE-BLOCK-END\n";
+
+std::string edit(const std::string& search, const std::string& replace) {
+  return "Try it.\n<<<<<<< SEARCH\n" + search + "\n=======\n" + replace + "\n>>>>>>> REPLACE\n";
+}
+
+struct Bench {
+  explicit Bench(std::deque<Sending> script,
+                 EndpointSettings settings = {.name = "e", .models = {"m"}})
+      : model(std::move(script)),
+        endpoint(std::move(settings), model, clock, observer, 1),
+        handler({&endpoint}, store, observer) {
+    store.task = {.name = "t",
+                  .description = "d",
+                  .objectives = {{.metric = "score"}},
+                  .evolve = {"a.cpp"},
+                  .source_bytes_max = 4096};
+    proposal.task_digest = "task";
+    proposal.seed = 7;
+    proposal.output_tokens = 500;
+    proposal.parents.push_back({.files = {{"a.cpp", store.add(kParent)}}, .program = {}});
+  }
+
+  cambrian::Result<ProposalReport> run() {
+    return handler.handle(proposal, [](const char*) {}, stop.get_token());
+  }
+  ProposalReport report() {
+    auto result = run();
+    REQUIRE(result);
+    return *result;
+  }
+
+  ManualClock clock;
+  RecordingObserver observer;
+  ScriptedModel model;
+  Endpoint endpoint;
+  MemoryStore store;
+  ProposalHandler handler;
+  Proposal proposal;
+  std::stop_source stop;
+};
+
+}  // namespace
+
+TEST_CASE("proposal: an edit becomes a variant, and everything is stored", "[unit][proposal]") {
+  const std::string answer = edit("int rate = 1;", "int rate = 2;");
+  Bench bench({reply_of(answer)});
+  const auto report = bench.report();
+  CHECK(report.outcome == ProposalOutcome::success);
+  REQUIRE(report.variants.size() == 1);
+  const NewVariant& variant = report.variants[0];
+  const std::string source = bench.store.contents.at(variant.files.at("a.cpp"));
+  CHECK(source.find("int rate = 2;") != std::string::npos);
+  const auto tokens =
+      cambrian::source::token_digest({{"a.cpp", source}}, cambrian::source::Language::cpp);
+  CHECK(variant.token_digest == tokens.digest);
+  CHECK(variant.source_tokens == tokens.count);
+  CHECK(variant.rationale == "Try it.");
+  REQUIRE(report.calls.size() == 1);
+  CHECK(bench.store.contents.at(report.calls[0].answer_digest) == answer);
+  CHECK(report.rejections.empty());
+}
+
+TEST_CASE("proposal: several variants are several requests that differ in their seed",
+          "[unit][proposal]") {
+  Bench bench({reply_of(edit("int rate = 1;", "int rate = 2;")),
+               reply_of(edit("int rate = 1;", "int rate = 3;")),
+               reply_of(edit("int rate = 1;", "int rate = 2; // the same"))});
+  bench.proposal.variants = 3;
+  const auto report = bench.report();
+  CHECK(report.variants.size() == 2);
+  CHECK(report.calls.size() == 3);
+  REQUIRE(report.rejections.size() == 1);
+  CHECK(report.rejections[0].find("same program") != std::string::npos);
+  REQUIRE(bench.model.requests.size() == 3);
+  std::vector<std::int64_t> seeds;
+  for (const auto& request : bench.model.requests) {
+    seeds.push_back(request.seed);
+    CHECK(request.seed >= 0);
+    CHECK(request.messages[1].content.ends_with(
+        "## Variation seed: " + std::to_string(request.seed) + "\n"));
+  }
+  std::sort(seeds.begin(), seeds.end());
+  CHECK(std::unique(seeds.begin(), seeds.end()) == seeds.end());
+  // The same proposal asks with the same seeds again.
+  Bench again({reply_of(edit("int rate = 1;", "int rate = 2;"))});
+  again.proposal.variants = 3;
+  again.report();
+  std::vector<std::int64_t> seeds_again;
+  for (const auto& request : again.model.requests) seeds_again.push_back(request.seed);
+  std::sort(seeds_again.begin(), seeds_again.end());
+  CHECK(seeds_again == seeds);
+}
+
+TEST_CASE("proposal: a rejection goes back to the model once", "[unit][proposal]") {
+  Bench bench({reply_of(edit("int speed = 1;", "int speed = 2;")),
+               reply_of(edit("int rate = 1;", "int rate = 2;"))});
+  const auto report = bench.report();
+  CHECK(report.outcome == ProposalOutcome::success);
+  CHECK(report.calls.size() == 2);
+  CHECK(report.rejections.size() == 1);
+  REQUIRE(bench.model.requests.size() == 2);
+  const auto& messages = bench.model.requests[1].messages;
+  REQUIRE(messages.size() == 4);
+  CHECK(messages[2].role == Role::assistant);
+  CHECK(messages[3].content.find(report.rejections[0]) != std::string::npos);
+}
+
+TEST_CASE("proposal: follow-ups end", "[unit][proposal]") {
+  Bench bench({reply_of("I have no idea.")});
+  bench.proposal.variants = 8;
+  const auto report = bench.report();
+  CHECK(report.outcome == ProposalOutcome::rejected);
+  CHECK(report.calls.size() == 8 + ProposalHandler::kFollowUpsMax);
+  CHECK(report.rejections.size() <= kRejectionsMax);
+}
+
+TEST_CASE("proposal: a truncated answer is never applied", "[unit][proposal]") {
+  Bench bench({reply_of(edit("int rate = 1;", "int rate = 2;"), FinishReason::length)});
+  const auto report = bench.report();
+  CHECK(report.outcome == ProposalOutcome::truncated);
+  CHECK(report.variants.empty());
+  CHECK(report.calls.size() == 1);
+}
+
+TEST_CASE("proposal: a refusal of the model has its own outcome", "[unit][proposal]") {
+  Sending refusal = reply_of("");
+  std::get<ChatReply>(refusal.outcome).refusal = "I cannot help with that.";
+  CHECK(Bench({refusal}).report().outcome == ProposalOutcome::refused);
+  CHECK(Bench({reply_of("x", FinishReason::content_filter)}).report().outcome ==
+        ProposalOutcome::refused);
+}
+
+TEST_CASE("proposal: an empty account, a dead endpoint", "[unit][proposal]") {
+  CHECK(Bench({failure_of(FailureKind::no_quota)}).report().outcome == ProposalOutcome::no_quota);
+  const auto dead = Bench({failure_of(FailureKind::connect)}).report();
+  CHECK(dead.outcome == ProposalOutcome::infrastructure);
+  REQUIRE(dead.calls.size() == 1);
+  CHECK(dead.calls[0].finish_reason == "error");
+  CHECK(dead.calls[0].retries == 2);
+}
+
+TEST_CASE("proposal: one variant is enough for success", "[unit][proposal]") {
+  Bench bench({reply_of("no"), failure_of(FailureKind::refused_request),
+               reply_of(edit("int rate = 1;", "int rate = 2;"))});
+  bench.proposal.variants = 3;
+  CHECK(bench.report().outcome == ProposalOutcome::success);
+}
+
+TEST_CASE("proposal: the reserve bounds prompt and calls", "[unit][proposal]") {
+  Bench bench({reply_of(edit("int rate = 1;", "int rate = 2;"))});
+  bench.proposal.variants = 10;
+  bench.proposal.tokens_reserved = 2500;
+  const auto report = bench.report();
+  CHECK(bench.model.requests.size() >= 1);
+  CHECK(bench.model.requests.size() <= 3);
+  bench.proposal.tokens_reserved = 600;
+  const auto too_little = bench.report();
+  CHECK(too_little.outcome == ProposalOutcome::rejected);
+  CHECK(too_little.calls.empty());
+  CHECK(too_little.rejections.size() == 1);
+}
+
+TEST_CASE("proposal: money bounds the calls", "[unit][proposal]") {
+  Bench bench({reply_of(edit("int rate = 1;", "int rate = 2;"))},
+              {.name = "e", .models = {"m"}, .prices = {.completion_usd_per_million = 10}});
+  bench.proposal.variants = 10;
+  bench.proposal.cost_reserved_micro_usd = 12'000;  // Two answers of 500 tokens, and a rest.
+  bench.report();
+  CHECK(bench.model.requests.size() == 2);
+  bench.proposal.cost_reserved_micro_usd = 1;
+  CHECK(bench.report().outcome == ProposalOutcome::rejected);
+}
+
+TEST_CASE("proposal: an answer that cannot be stored is not used", "[unit][proposal]") {
+  Bench bench({reply_of(edit("int rate = 1;", "int rate = 2;"))});
+  bench.store.is_full = true;
+  const auto report = bench.report();
+  CHECK(report.outcome == ProposalOutcome::infrastructure);
+  CHECK(report.variants.empty());
+  REQUIRE(report.calls.size() == 1);
+  CHECK(report.calls[0].usage.prompt_tokens == 1000);
+  CHECK(report.calls[0].answer_digest.empty());
+}
+
+TEST_CASE("proposal: what is missing ends it as our failure", "[unit][proposal]") {
+  Bench bench({reply_of("x")});
+  bench.proposal.task_digest = "other";
+  CHECK(bench.report().outcome == ProposalOutcome::infrastructure);
+  Bench unknown_model({reply_of("x")});
+  unknown_model.proposal.model = "another";
+  const auto report = unknown_model.report();
+  CHECK(report.outcome == ProposalOutcome::infrastructure);
+  CHECK(report.rejections.at(0).find("model=another") != std::string::npos);
+}
+
+TEST_CASE("proposal: a stop before any answer gives the lease back", "[unit][proposal]") {
+  Bench bench({reply_of("x")});
+  bench.stop.request_stop();
+  const auto report = bench.run();
+  REQUIRE_FALSE(report);
+  CHECK(report.error().code == cambrian::Errc::cancelled);
+}
