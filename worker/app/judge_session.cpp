@@ -42,9 +42,9 @@ Status JudgeSession::run(JudgeRuntime& judges, JudgeLinks& links, std::stop_toke
   if (link.begin(request_)) verdict = talk(links, link, stop);
   if (stop.stop_requested()) return fail(Errc::cancelled, "evaluation was cancelled");
   end_candidate(verdict && *verdict && (*verdict)->outcome == Outcome::crash);
-  // A judge with a verdict is about to exit; one without is ended.
+  // A judge that gave its verdict, or hung up, is about to exit by itself.
   std::optional<ProcessExit> judge_exit;
-  if (verdict && *verdict) judge_exit = judge->wait(kExitPatience);
+  if (verdict && !is_time_up_) judge_exit = judge->wait(kExitPatience);
   if (!judge_exit) {
     judge->stop();
     while (!judge_exit) judge_exit = judge->wait(std::chrono::seconds(10));

@@ -50,6 +50,9 @@ void append_files(Arguments& to, const SandboxHost& host, const SandboxCommand& 
   append_tmpfs(to, "/tmp", command.disk_bytes);
   append(to, {"--ro-bind", host.supervisor, std::string(kSupervisorTarget)});
   for (const Mount& mount : command.mounts) {
+    // Left to itself, bubblewrap makes parents that only root may enter.
+    const std::string parent = std::filesystem::path(mount.target).parent_path().string();
+    if (parent != "/") append(to, {"--perms", "0755", "--dir", parent});
     append(to, {mount.is_writable ? "--bind" : "--ro-bind", mount.source.string(), mount.target});
   }
   if (!command.gpus.empty()) {
