@@ -1,0 +1,290 @@
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <catch2/catch_test_macros.hpp>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "cambrian/spec/v1/task.pb.h"
+#include "codegen-client/system_clock.hpp"
+#include "common/source/token_digest.hpp"
+#include "tests/integration/codegen-client/fault_server.hpp"
+#include "tests/integration/codegen-client/test_coordinator.hpp"
+
+using namespace cambrian;
+using namespace cambrian::codegen;
+using namespace cambrian::codegen::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr const char* kCanary = "sk-canary-77aa21f0";
+
+const std::string kParent =
+    "#include <cmath>\n"
+    "// EVOLVE-BLOCK-START\n"
+    "double priority(double item, double free_space) {\n"
+    "  const double rest = free_space - item;\n"
+    "  return 1.0 / (1.0 + rest * 0.5);\n"
+    "}\n"
+    "// EVOLVE-BLOCK-END\n";
+
+/// A folder that goes when the test ends.
+class Folder {
+ public:
+  Folder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "cambrian-codegen-XXXXXX");
+    path_ = ::mkdtemp(pattern.data());
+  }
+  ~Folder() { std::filesystem::remove_all(path_); }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+
+  std::string file(const std::string& name) const { return path_ / name; }
+  std::string write(const std::string& name, const std::string& text) const {
+    std::ofstream(file(name)) << text;
+    return file(name);
+  }
+  std::string read(const std::string& name) const {
+    std::ifstream in(file(name));
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// One of our programs, its output in a file. Killed when the test forgets it.
+class Program {
+ public:
+  Program(const std::string& name, std::vector<std::string> arguments, const std::string& log) {
+    const std::string path = std::string(CAMBRIAN_BINARY_DIR) + "/bin/" + name;
+    std::vector<char*> raw = {const_cast<char*>(path.c_str())};
+    for (std::string& argument : arguments) raw.push_back(argument.data());
+    raw.push_back(nullptr);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, log.c_str(),
+                                     O_WRONLY | O_CREAT | O_APPEND, 0600);
+    posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+    REQUIRE(::posix_spawn(&process_, path.c_str(), &actions, nullptr, raw.data(), environ) == 0);
+    posix_spawn_file_actions_destroy(&actions);
+  }
+  ~Program() {
+    if (process_ <= 0) return;
+    ::kill(process_, SIGKILL);
+    ::waitpid(process_, nullptr, 0);
+  }
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  bool is_running() const { return ::kill(process_, 0) == 0; }
+  /// The exit code, or -1 for a signal or when it does not end.
+  int end(int signal) {
+    if (signal != 0) ::kill(process_, signal);
+    int status = 0;
+    for (int i = 0; i < 300; ++i) {
+      if (::waitpid(process_, &status, WNOHANG) == process_) {
+        process_ = -1;
+        return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+      }
+      SystemClock().wait(100ms, {});
+    }
+    return -1;
+  }
+
+ private:
+  pid_t process_ = -1;
+};
+
+agent::v1::ProposalWork make_work(TestCoordinator& coordinator) {
+  spec::v1::TaskBundle bundle;
+  auto& manifest = *bundle.mutable_manifest();
+  manifest.set_name("bins");
+  manifest.set_description("Pack items into as few bins as possible.");
+  manifest.set_language("cpp");
+  manifest.mutable_candidate()->add_evolve("priority.cpp");
+  auto& objective = *manifest.add_objectives();
+  objective.set_metric("excess");
+  objective.set_goal(spec::v1::GOAL_MINIMIZE);
+  agent::v1::ProposalWork work;
+  work.set_task_digest(coordinator.add_content(bundle.SerializeAsString()));
+  work.set_operator_(spec::v1::OPERATOR_DIFF);
+  auto& parent = *work.add_parents();
+  parent.set_variant(3);
+  (*parent.mutable_metrics())["excess"] = 4.2;
+  auto& file = *parent.add_files();
+  file.set_path("priority.cpp");
+  file.set_sha256(coordinator.add_content(kParent));
+  work.set_seed(11);
+  work.set_variants(1);
+  work.set_output_tokens(2000);
+  return work;
+}
+
+/// The address in the file that the code model writes.
+std::string wait_for_address(const Folder& folder, const std::string& name) {
+  for (int i = 0; i < 100; ++i) {
+    const auto parsed = nlohmann::json::parse(folder.read(name), nullptr, false);
+    if (parsed.is_object()) return parsed.at("http").get<std::string>();
+    SystemClock().wait(100ms, {});
+  }
+  return {};
+}
+
+std::string edit_answer() {
+  return "Weigh the rest more.\n<<<<<<< SEARCH\n  return 1.0 / (1.0 + rest * 0.5);\n=======\n"
+         "  return 1.0 / (1.0 + rest * 0.75);\n>>>>>>> REPLACE\n";
+}
+
+}  // namespace
+
+TEST_CASE("cambrian-codegen: turns proposals into variants with the code model",
+          "[integration][codegen]") {
+  const Folder folder;
+  TestCoordinator coordinator;
+  const Program model("cambrian-codemodel",
+                      {"--listen", "127.0.0.1:0", "--address-file", folder.file("model")},
+                      folder.file("model.log"));
+  const std::string address = wait_for_address(folder, "model");
+  REQUIRE_FALSE(address.empty());
+  const std::string base = address.starts_with("http") ? address : "http://" + address;
+  for (const bool is_streamed : {false, true}) {
+    std::vector<std::string> arguments = {"--coordinator", coordinator.address(),
+                                          "--base-url",    base + "/v1",
+                                          "--model",       "cambrian-mutator"};
+    if (is_streamed) arguments.push_back("--stream");
+    Program program("cambrian-codegen", arguments, folder.file("codegen.log"));
+    for (const auto operation :
+         {spec::v1::OPERATOR_DIFF, spec::v1::OPERATOR_REWRITE, spec::v1::OPERATOR_CROSSOVER}) {
+      auto work = make_work(coordinator);
+      work.set_operator_(operation);
+      work.set_variants(3);
+      if (operation == spec::v1::OPERATOR_CROSSOVER) *work.add_parents() = work.parents(0);
+      coordinator.offer(work);
+      const auto result = coordinator.wait_for_result();
+      INFO(folder.read("codegen.log"));
+      REQUIRE(result);
+      INFO(result->DebugString());
+      CHECK(result->outcome() == agent::v1::PROPOSAL_OUTCOME_SUCCESS);
+      CHECK(result->calls_size() >= 3);
+      for (const auto& call : result->calls()) {
+        CHECK(call.prompt_tokens() > 100);
+        CHECK(call.finish_reason() == "stop");
+        CHECK(coordinator.find_content(call.answer_digest()));
+        CHECK(call.has_time_to_first_token() == is_streamed);
+      }
+      REQUIRE(result->variants_size() > 0);
+      for (const auto& variant : result->variants()) {
+        const auto source = coordinator.find_content(variant.files(0).sha256());
+        REQUIRE(source);
+        CHECK(*source != kParent);
+        const auto tokens =
+            source::token_digest({{"priority.cpp", *source}}, source::Language::cpp);
+        CHECK(variant.token_digest() == tokens.digest);
+      }
+    }
+    CHECK(program.end(SIGTERM) == 0);
+  }
+  const auto agent = coordinator.wait_for_agent();
+  REQUIRE(agent);
+  CHECK(agent->kind() == agent::v1::AGENT_KIND_CODEGEN);
+  REQUIRE(agent->models_size() == 1);
+  CHECK(agent->models(0) == "cambrian-mutator");
+}
+
+TEST_CASE("cambrian-codegen: survives a dead endpoint, and the key appears nowhere",
+          "[integration][codegen]") {
+  const Folder folder;
+  TestCoordinator coordinator;
+  std::atomic<bool> is_broken = true;
+  FaultServer server([&is_broken](const Request& request) {
+    if (!is_broken) return completion(edit_answer(), "stop", 700);
+    return http(500,
+                R"({"error":{"message":"you sent )" + request.headers.at("authorization") +
+                    R"(","type":"t","param":null,"code":null}})",
+                "retry-after-ms: 20\r\n");
+  });
+  const std::string key_file = folder.write("key", std::string(kCanary) + "\n");
+  const std::string config = folder.write(
+      "codegen.yaml", "coordinator: " + coordinator.address() +
+                          "\nmetrics_listen: 127.0.0.1:0\nendpoints:\n  - name: broken\n    "
+                          "base_url: " +
+                          server.url() + "\n    models: [m1, m2]\n    key_file: " + key_file +
+                          "\n    prompt_price_usd_per_million: 2\n");
+  Program program("cambrian-codegen", {"--config", config}, folder.file("codegen.log"));
+  coordinator.offer(make_work(coordinator));
+  const auto failed = coordinator.wait_for_result();
+  REQUIRE(failed);
+  CHECK(failed->outcome() == agent::v1::PROPOSAL_OUTCOME_INFRASTRUCTURE);
+  REQUIRE(failed->calls_size() == 1);
+  CHECK(failed->calls(0).retries() == 2);
+  CHECK(failed->calls(0).finish_reason() == "error");
+  CHECK(failed->DebugString().find(kCanary) == std::string::npos);
+  CHECK(program.is_running());
+
+  is_broken = false;
+  auto work = make_work(coordinator);
+  work.set_model("m2");
+  coordinator.offer(work);
+  const auto result = coordinator.wait_for_result();
+  REQUIRE(result);
+  CHECK(result->outcome() == agent::v1::PROPOSAL_OUTCOME_SUCCESS);
+  CHECK(result->variants(0).rationale() == "Weigh the rest more.");
+  CHECK(result->calls(0).model() == "served-model");
+  CHECK(result->calls(0).cost_micro_usd() == 1400);
+  CHECK(nlohmann::json::parse(server.requests().back().body).at("model") == "m2");
+  CHECK(program.end(SIGTERM) == 0);
+  const std::string log = folder.read("codegen.log");
+  CHECK(log.find("event=endpoint_unreachable") != std::string::npos);
+  CHECK(log.find(server.url()) != std::string::npos);
+  CHECK(log.find(kCanary) == std::string::npos);
+}
+
+TEST_CASE("cambrian-codegen: gives the lease back on SIGTERM", "[integration][codegen]") {
+  const Folder folder;
+  TestCoordinator coordinator;
+  FaultServer server([](const Request& request) {
+    if (request.method == "GET") return http(404, "");
+    return Script{.pieces = {""}, .hold = 60s};
+  });
+  Program program("cambrian-codegen",
+                  {"--coordinator", coordinator.address(), "--base-url", server.url(), "--model",
+                   "m", "--slots", "1"},
+                  folder.file("codegen.log"));
+  coordinator.offer(make_work(coordinator));
+  REQUIRE(coordinator.wait_for_phase("call"));
+  CHECK(program.end(SIGTERM) == 0);
+  const auto release = coordinator.wait_for_release();
+  REQUIRE(release);
+  CHECK(release->reason() == agent::v1::RELEASE_REASON_SHUTDOWN);
+}
+
+TEST_CASE("cambrian-codegen: says what is wrong with its configuration", "[integration][codegen]") {
+  const Folder folder;
+  const auto run = [&folder](const std::string& yaml) {
+    std::filesystem::remove(folder.file("log"));
+    Program program("cambrian-codegen", {"--config", folder.write("c.yaml", yaml)},
+                    folder.file("log"));
+    CHECK(program.end(0) == 1);
+    return folder.read("log");
+  };
+  CHECK(run("").find("endpoints is empty") != std::string::npos);
+  const std::string all =
+      run("endpoints:\n  - base_url: localhost:8000\n    retries: 11\n    extra_body: '[]'\n"
+          "    key_environment: CAMBRIAN_NO_SUCH_KEY\n  - base_url: http://a/v1\n    models: [m]\n"
+          "    key_file: /nonexistent/key\n");
+  for (const char* problem :
+       {"endpoints[0]: base_url must begin", "endpoints[0]: models is empty",
+        "endpoints[0]: retries must be 0 to 10", "endpoints[0]: extra_body is not",
+        "CAMBRIAN_NO_SUCH_KEY", "/nonexistent/key"}) {
+    INFO(all);
+    CHECK(all.find(problem) != std::string::npos);
+  }
+  CHECK(run("endpoint:\n  - name: x\n").find("endpoints") != std::string::npos);
+}

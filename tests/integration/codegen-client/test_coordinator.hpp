@@ -1,0 +1,73 @@
+#pragma once
+
+#include <grpcpp/server.h>
+
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cambrian/agent/v1/agent_service.grpc.pb.h"
+#include "cambrian/agent/v1/blob_service.grpc.pb.h"
+
+namespace cambrian::codegen::test {
+
+/// The agents' side of a coordinator, in memory: hands out the proposals that a test gives it and
+/// keeps what comes back. The whole coordinator is part of the system tests.
+class TestCoordinator : public agent::v1::AgentService::Service,
+                        public agent::v1::BlobService::Service {
+ public:
+  TestCoordinator();
+  ~TestCoordinator();
+
+  const std::string& address() const { return address_; }
+
+  std::string add_content(const std::string& content);
+  std::optional<std::string> find_content(const std::string& sha256) const;
+  void offer(agent::v1::ProposalWork work);
+
+  /// Waits for a result, a release, or an agent, up to 30 s.
+  std::optional<agent::v1::ProposalResult> wait_for_result();
+  std::optional<agent::v1::Release> wait_for_release();
+  std::optional<agent::v1::AgentDescription> wait_for_agent();
+  /// Waits until an attempt runs.
+  bool wait_for_phase(const std::string& phase);
+
+ private:
+  grpc::Status Sync(grpc::ServerContext* context, const agent::v1::SyncRequest* request,
+                    agent::v1::SyncResponse* response) override;
+  grpc::Status FinishProposal(grpc::ServerContext* context,
+                              const agent::v1::FinishProposalRequest* request,
+                              agent::v1::FinishProposalResponse* response) override;
+  grpc::Status FindMissingBlobs(grpc::ServerContext* context,
+                                const agent::v1::FindMissingBlobsRequest* request,
+                                agent::v1::FindMissingBlobsResponse* response) override;
+  grpc::Status UploadBlob(grpc::ServerContext* context,
+                          grpc::ServerReader<agent::v1::UploadBlobRequest>* reader,
+                          agent::v1::UploadBlobResponse* response) override;
+  grpc::Status DownloadBlob(grpc::ServerContext* context,
+                            const agent::v1::DownloadBlobRequest* request,
+                            grpc::ServerWriter<agent::v1::DownloadBlobResponse>* writer) override;
+
+  template <class T>
+  std::optional<T> wait_for(std::deque<T>& queue);
+
+  mutable std::mutex mutex_;  // Guards everything below.
+  std::condition_variable changed_;
+  std::map<std::string, std::string> contents_;
+  std::deque<agent::v1::ProposalWork> offered_;
+  std::deque<agent::v1::ProposalResult> results_;
+  std::deque<agent::v1::Release> released_;
+  std::optional<agent::v1::AgentDescription> agent_;
+  std::vector<std::string> phases_;  ///< Of what runs, as last reported.
+  std::int64_t next_item_ = 1;
+
+  std::string address_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace cambrian::codegen::test
