@@ -1,0 +1,45 @@
+#include <cambrian/torch_candidate.hpp>
+
+namespace nn = torch::nn;
+namespace F = torch::nn::functional;
+
+// clang-format off: one layer a line, so that an edit of one layer touches one line.
+// EVOLVE-BLOCK-START model
+struct Net : nn::Module {
+  nn::GRU gru{nullptr};
+  nn::Linear last{nullptr};
+
+  Net() {
+    gru = register_module("gru", nn::GRU(
+        nn::GRUOptions(1, 6).batch_first(true).bidirectional(true)));
+    last = register_module("last", nn::Linear(480, 10));
+  }
+
+  // inputs: [batch, 40] float32; result: [batch, 10] scores of the classes.
+  torch::Tensor forward(torch::Tensor inputs) {
+    auto outputs = std::get<0>(gru->forward(inputs.unsqueeze(2)));
+    return last->forward(outputs.flatten(1));
+  }
+};
+// EVOLVE-BLOCK-END
+// clang-format on
+
+// EVOLVE-BLOCK-START training
+void train(Net& net, const cambrian::Data& data, cambrian::Training& training) {
+  const int64_t batch_size = 128;
+  const double learning_rate = 0.01;
+  torch::optim::AdamW optimizer(net.parameters(), torch::optim::AdamWOptions(learning_rate));
+  while (training.has_time()) {
+    auto [inputs, targets] = data.sample(batch_size);
+    auto loss = F::cross_entropy(net.forward(inputs), targets);
+    optimizer.zero_grad();
+    loss.backward();
+    optimizer.step();
+    training.step(loss);
+  }
+}
+// EVOLVE-BLOCK-END
+
+std::unique_ptr<cambrian::Candidate> cambrian::make_candidate(const cambrian::Setup&) {
+  return std::make_unique<cambrian::NetCandidate<Net>>(train);
+}

@@ -1,0 +1,102 @@
+#include <catch2/catch_test_macros.hpp>
+#include <fstream>
+
+#include "tests/tasks/harness.hpp"
+
+namespace cambrian::tasks {
+namespace {
+
+namespace fs = std::filesystem;
+const fs::path kFolder = fs::path(CAMBRIAN_SOURCE_DIR) / "tasks/python-regression";
+
+// A model without PyTorch, which takes seconds to load: predicts the mean of the targets.
+constexpr const char* kMean = R"(
+import cambrian_sdk, numpy, sys, time
+mode = sys.argv[1]
+class Mean:
+    def train(self, data, training):
+        if mode == "throws": raise ValueError("no idea")
+        if mode == "late": time.sleep(60)
+        training.step(1.0)
+        data["targets"][0] += 0.0  # Writing to the data must not end the process.
+        return {"mean": data["targets"].mean(axis=0)}
+    def load(self, state):
+        self.mean = state["mean"]
+    def predict(self, inputs):
+        outputs = numpy.zeros((len(inputs), 1), numpy.float32) + self.mean
+        if mode == "nan": outputs[3] = numpy.nan
+        return {"double": outputs.astype(numpy.float64), "flat": outputs[:, 0]}.get(mode, outputs)
+cambrian_sdk.run_candidate(lambda setup: Mean())
+)";
+
+struct Fixture {
+  Task task = load_task(kFolder);
+  WorkFolder work;
+  Command judge = build_judge(task, work.path());
+
+  Report run_mean(const std::string& mode, const Request& request = {}) const {
+    std::ofstream(work.path() / "mean.py") << kMean;
+    return evaluate(task, judge, {{"python3", "mean.py", mode}, work.path()}, request);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("python-regression: the seed learns, and equal seeds learn the same",
+          "[integration][tasks]") {
+  const Fixture fixture;
+  const WorkFolder own;
+  const Command candidate = build_candidate(fixture.task, {}, own.path());
+  const auto run = [&] {
+    Report report = evaluate(fixture.task, fixture.judge, candidate, {});
+    INFO(report.diagnostics);
+    REQUIRE(report.outcome == "success");
+    report.metrics.erase("train_seconds");
+    return report;
+  };
+  const Report report = run();
+  const Report mean = fixture.run_mean("honest");
+  INFO(mean.diagnostics);
+  REQUIRE(mean.outcome == "success");
+  // The targets' own deviation is 5.0, that of the noise 1.0.
+  CHECK(mean.metrics.at("rmse") > 4.5);
+  CHECK(mean.metrics.at("rmse") < 5.5);
+  CHECK(report.metrics.at("rmse") < mean.metrics.at("rmse"));
+  CHECK(report.metrics.at("parameters") == 97);
+  CHECK(mean.metrics.at("parameters") == 1);
+  CHECK(run().metrics == report.metrics);
+}
+
+TEST_CASE("python-regression: the Python judge names what a candidate does wrong",
+          "[integration][tasks]") {
+  const Fixture fixture;
+  const Request request{.parameters = {{"train_seconds", 0.5}, {"grace_seconds", 0.5}}};
+  for (const auto& [mode, outcome] :
+       std::vector<std::pair<std::string, std::string>>{{"nan", "not_finite"},
+                                                        {"double", "bad_output"},
+                                                        {"flat", "bad_output"},
+                                                        {"throws", "crash"},
+                                                        {"late", "timeout"}}) {
+    const Report report = fixture.run_mean(mode, request);
+    INFO(mode << ": " << report.diagnostics);
+    CHECK(report.outcome == outcome);
+    CHECK(report.metrics.empty());
+  }
+  for (const auto& [mode, outcome] :
+       std::vector<std::pair<std::string, std::string>>{{"exit", "crash"},
+                                                        {"half_frame", "crash"},
+                                                        {"magic", "bad_output"},
+                                                        {"surplus", "bad_output"},
+                                                        {"huge_payload", "bad_output"},
+                                                        {"huge_json", "bad_output"},
+                                                        {"not_json", "bad_output"},
+                                                        {"silent", "timeout"}}) {
+    const Command candidate{{CAMBRIAN_BINARY_DIR "/tests/hostile_candidate", mode}, "/"};
+    const Report report = evaluate(fixture.task, fixture.judge, candidate, request);
+    INFO(mode << ": " << report.diagnostics);
+    CHECK(report.outcome == outcome);
+    CHECK(report.metrics.empty());
+  }
+}
+
+}  // namespace cambrian::tasks
