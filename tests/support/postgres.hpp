@@ -1,0 +1,45 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace cambrian::test {
+
+/// A private PostgreSQL in a temporary folder, on a Unix socket, that goes with this object and
+/// with this process. Made for tests: nothing is synced to disk. As root it runs as an ordinary
+/// user, as PostgreSQL insists. Every method throws std::runtime_error with the server's log when
+/// it fails, and waits for half a minute at most.
+class PrivatePostgres {
+ public:
+  PrivatePostgres();
+  ~PrivatePostgres();
+  PrivatePostgres(const PrivatePostgres&) = delete;
+  PrivatePostgres& operator=(const PrivatePostgres&) = delete;
+
+  /// One server for the whole test program; its databases are what tests make.
+  static PrivatePostgres& shared();
+
+  /// Makes an empty database with a name of its own and returns its connection string.
+  std::string make_database();
+  std::string connection(const std::string& database) const;
+
+  void start();
+  /// Ends every session at once (SIGINT), as a restart by an operator does.
+  void stop();
+  /// SIGKILL to the postmaster and all its children: as if the machine had crashed.
+  void crash();
+
+ private:
+  void run_and_wait(const std::vector<std::string>& command) const;
+  pid_t spawn(const std::vector<std::string>& command) const;
+  std::string log() const;
+
+  std::filesystem::path folder_;
+  pid_t pid_ = -1;
+  int databases_ = 0;
+};
+
+}  // namespace cambrian::test
