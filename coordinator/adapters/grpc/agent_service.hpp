@@ -1,0 +1,40 @@
+#pragma once
+
+#include "cambrian/agent/v1/agent_service.grpc.pb.h"
+#include "coordinator/adapters/grpc/calls.hpp"
+
+namespace cambrian::coordinator::wire {
+
+class AgentService final : public agent::v1::AgentService::CallbackService {
+ public:
+  AgentService(Calls& calls, AgentApi& api) : calls_(calls), api_(api) {}
+
+  grpc::ServerUnaryReactor* Sync(grpc::CallbackServerContext* context,
+                                 const agent::v1::SyncRequest* request,
+                                 agent::v1::SyncResponse* response) override {
+    return calls_.answer(context, "Sync", sync(context, request, response));
+  }
+  grpc::ServerUnaryReactor* FinishEvaluation(
+      grpc::CallbackServerContext* context, const agent::v1::FinishEvaluationRequest* request,
+      agent::v1::FinishEvaluationResponse* /*response*/) override {
+    return calls_.answer(context, "FinishEvaluation", finish(request));
+  }
+  grpc::ServerUnaryReactor* FinishProposal(
+      grpc::CallbackServerContext* context, const agent::v1::FinishProposalRequest* request,
+      agent::v1::FinishProposalResponse* /*response*/) override {
+    return calls_.answer(context, "FinishProposal", finish(request));
+  }
+
+ private:
+  // Pointers are gRPC's and live until Finish, which comes after the coroutine.
+  awaitable<grpc::Status> sync(grpc::CallbackServerContext* context,
+                               const agent::v1::SyncRequest* request,
+                               agent::v1::SyncResponse* response);
+  template <class Request>
+  awaitable<grpc::Status> finish(const Request* request);
+
+  Calls& calls_;
+  AgentApi& api_;
+};
+
+}  // namespace cambrian::coordinator::wire

@@ -1,0 +1,168 @@
+#include "coordinator/adapters/grpc/campaign_service.hpp"
+
+#include "common/source/token_digest.hpp"
+#include "coordinator/adapters/grpc/paging.hpp"
+
+namespace cambrian::coordinator::wire {
+namespace {
+
+constexpr std::size_t kRequestIdBytesMax = 64;
+/// A watcher whose caller went away without a word notices after this.
+constexpr milliseconds kWatchWait{5'000};
+
+Problems check_request_id(const std::string& request_id) {
+  if (request_id.size() <= kRequestIdBytesMax && request_id.find('\0') == std::string::npos) {
+    return {};
+  }
+  return {{"request_id", "must be at most 64 characters"}};
+}
+
+}  // namespace
+
+awaitable<Result<SeedFacts>> CampaignService::load_seed(spec::v1::TaskBundle bundle) {
+  SeedFacts seed;
+  seed.files = seed_files(bundle);
+  std::map<std::string, std::string> contents;
+  for (const auto& file : seed.files) {
+    CAMBRIAN_CO_TRY(auto content, co_await ports_.blobs.get(file.sha256));
+    seed.source_bytes += static_cast<std::int64_t>(content.size());
+    contents[file.path] = std::move(content);
+  }
+  const auto language = source::language_from_name(bundle.manifest().language());
+  const auto tokens = source::token_digest(contents, language);
+  seed.token_digest = tokens.digest;
+  seed.source_tokens = tokens.count;
+  co_return seed;
+}
+
+awaitable<Result<CampaignService::Resolved>> CampaignService::resolve(spec::v1::CampaignSpec spec) {
+  Resolved resolved{.spec = std::move(spec), .task = {}, .seed = {}, .problems = {}};
+  auto task = co_await ports_.tasks.get(resolved.spec.task().digest());
+  if (!task && task.error().code != Errc::not_found) co_return fail(task.error());
+  if (task) {
+    spec::v1::TaskBundle bundle;
+    if (!bundle.ParseFromString(task->bundle)) {
+      co_return fail(Errc::internal, "stored task is damaged: digest=" + task->digest);
+    }
+    resolved.task = bundle.manifest();
+    CAMBRIAN_CO_TRY(resolved.seed, co_await load_seed(std::move(bundle)));
+  }
+  fill_defaults(resolved.task, resolved.seed, resolved.spec);
+  if (task) {
+    resolved.problems = check_spec(resolved.task, resolved.seed, resolved.spec);
+    co_return resolved;
+  }
+  // Without the task, what depends on it cannot be judged; the rest can.
+  for (auto& problem : check_spec(resolved.task, resolved.seed, resolved.spec)) {
+    const bool needs_task = problem.field.starts_with("spec.objectives") ||
+                            problem.field.starts_with("spec.task") ||
+                            problem.field.starts_with("spec.search.features");
+    if (!needs_task) resolved.problems.push_back(std::move(problem));
+  }
+  resolved.problems.push_back(
+      {"spec.task.digest", "no such task is registered: digest=" + resolved.spec.task().digest()});
+  co_return resolved;
+}
+
+awaitable<grpc::Status> CampaignService::validate(const user::v1::ValidateCampaignRequest* request,
+                                                  user::v1::ValidateCampaignResponse* response) {
+  auto resolved = co_await resolve(request->spec());
+  if (!resolved) co_return status_of(resolved.error());
+  if (!resolved->problems.empty()) co_return status_of(resolved->problems);
+  *response->mutable_spec() = std::move(resolved->spec);
+  co_return grpc::Status::OK;
+}
+
+awaitable<grpc::Status> CampaignService::create(const user::v1::CreateCampaignRequest* request,
+                                                user::v1::CreateCampaignResponse* response) {
+  auto resolved = co_await resolve(request->spec());
+  if (!resolved) co_return status_of(resolved.error());
+  auto problems = check_request_id(request->request_id());
+  problems.insert(problems.end(), resolved->problems.begin(), resolved->problems.end());
+  if (!problems.empty()) co_return status_of(problems);
+  auto definition = make_definition(resolved->task, resolved->seed, resolved->spec);
+  const auto record = co_await ports_.api.create(std::move(definition), request->request_id());
+  if (!record) co_return status_of(record.error());
+  to_proto(*record, response->mutable_campaign());
+  co_return grpc::Status::OK;
+}
+
+awaitable<grpc::Status> CampaignService::get(const user::v1::GetCampaignRequest* request,
+                                             user::v1::GetCampaignResponse* response) {
+  const auto record = co_await ports_.campaigns.get(clean_text(request->name(), kNameMax));
+  if (!record) co_return status_of(record.error());
+  to_proto(*record, response->mutable_campaign());
+  co_return grpc::Status::OK;
+}
+
+awaitable<grpc::Status> CampaignService::list(const user::v1::ListCampaignsRequest* request,
+                                              user::v1::ListCampaignsResponse* response) {
+  const auto page = page_of(*request);
+  if (!page) co_return status_of(page.error());
+  const auto records = co_await ports_.campaigns.list(page->token, page->size);
+  if (!records) co_return status_of(records.error());
+  std::int64_t last = 0;
+  for (const auto& record : *records) {
+    if (response->ByteSizeLong() > kPageBytesMax) break;
+    to_proto(record, response->add_campaigns());
+    last = record.id.value;
+  }
+  const auto count = static_cast<std::size_t>(response->campaigns_size());
+  if (count < records->size() || count == static_cast<std::size_t>(page->size)) {
+    response->set_next_page_token(std::to_string(last));
+  }
+  co_return grpc::Status::OK;
+}
+
+template <class Request, class Response>
+awaitable<grpc::Status> CampaignService::act(UserAction action, const Request* request,
+                                             Response* response) {
+  const auto problems = check_request_id(request->request_id());
+  if (!problems.empty()) co_return status_of(problems);
+  const auto record =
+      co_await ports_.api.act(clean_text(request->name(), kNameMax), action, request->request_id());
+  if (!record) co_return status_of(record.error());
+  to_proto(*record, response->mutable_campaign());
+  co_return grpc::Status::OK;
+}
+
+awaitable<grpc::Status> CampaignService::remove(const user::v1::DeleteCampaignRequest* request,
+                                                user::v1::DeleteCampaignResponse* /*response*/) {
+  const auto status = co_await ports_.campaigns.remove(clean_text(request->name(), kNameMax));
+  co_return status ? grpc::Status::OK : status_of(status.error());
+}
+
+grpc::ServerWriteReactor<user::v1::WatchEventsResponse>* CampaignService::WatchEvents(
+    grpc::CallbackServerContext* /*context*/, const user::v1::WatchEventsRequest* request) {
+  auto owned = std::make_unique<EventStream>(calls_.executor());
+  auto* stream = owned.release();  // It deletes itself in OnDone.
+  boost::asio::co_spawn(calls_.executor(), calls_.counted("WatchEvents", watch(*request, stream)),
+                        [stream](const std::exception_ptr& failure, grpc::Status status) {
+                          if (failure) status = {grpc::StatusCode::INTERNAL, "internal error"};
+                          stream->Finish(std::move(status));
+                        });
+  return stream;
+}
+
+awaitable<grpc::Status> CampaignService::watch(user::v1::WatchEventsRequest request,
+                                               EventStream* stream) {
+  const auto wait = request.is_history_only() ? milliseconds(0) : kWatchWait;
+  const auto name = clean_text(request.campaign(), kNameMax);
+  std::int64_t after = request.after();
+  while (ports_.api.is_serving() && !stream->is_cancelled()) {
+    const auto batch = co_await ports_.api.next_events(name, after, wait);
+    if (!batch) co_return status_of(batch.error());
+    for (const auto& event : batch->events) {
+      user::v1::WatchEventsResponse response;
+      to_proto(event, response.mutable_event());
+      if (!co_await stream->write(std::move(response))) co_return grpc::Status::CANCELLED;
+      after = event.sequence;
+    }
+    if (batch->is_over || (request.is_history_only() && batch->events.empty())) {
+      co_return grpc::Status::OK;
+    }
+  }
+  co_return status_of(Error{Errc::unavailable, "the coordinator is shutting down"});
+}
+
+}  // namespace cambrian::coordinator::wire

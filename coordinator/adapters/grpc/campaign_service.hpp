@@ -1,0 +1,98 @@
+#pragma once
+
+#include "cambrian/user/v1/campaign_service.grpc.pb.h"
+#include "coordinator/adapters/grpc/calls.hpp"
+#include "coordinator/adapters/grpc/spec_resolver.hpp"
+#include "coordinator/adapters/grpc/stream.hpp"
+#include "coordinator/ports/campaign_api.hpp"
+#include "coordinator/ports/content_store.hpp"
+
+namespace cambrian::coordinator::wire {
+
+/// What the campaign service works on.
+struct CampaignPorts {
+  CampaignApi& api;
+  CampaignStore& campaigns;
+  TaskStore& tasks;
+  BlobStore& blobs;
+};
+
+class CampaignService final : public user::v1::CampaignService::CallbackService {
+ public:
+  CampaignService(Calls& calls, CampaignPorts ports) : calls_(calls), ports_(ports) {}
+
+  grpc::ServerUnaryReactor* ValidateCampaign(
+      grpc::CallbackServerContext* context, const user::v1::ValidateCampaignRequest* request,
+      user::v1::ValidateCampaignResponse* response) override {
+    return calls_.answer(context, "ValidateCampaign", validate(request, response));
+  }
+  grpc::ServerUnaryReactor* CreateCampaign(grpc::CallbackServerContext* context,
+                                           const user::v1::CreateCampaignRequest* request,
+                                           user::v1::CreateCampaignResponse* response) override {
+    return calls_.answer(context, "CreateCampaign", create(request, response));
+  }
+  grpc::ServerUnaryReactor* GetCampaign(grpc::CallbackServerContext* context,
+                                        const user::v1::GetCampaignRequest* request,
+                                        user::v1::GetCampaignResponse* response) override {
+    return calls_.answer(context, "GetCampaign", get(request, response));
+  }
+  grpc::ServerUnaryReactor* ListCampaigns(grpc::CallbackServerContext* context,
+                                          const user::v1::ListCampaignsRequest* request,
+                                          user::v1::ListCampaignsResponse* response) override {
+    return calls_.answer(context, "ListCampaigns", list(request, response));
+  }
+  grpc::ServerUnaryReactor* PauseCampaign(grpc::CallbackServerContext* context,
+                                          const user::v1::PauseCampaignRequest* request,
+                                          user::v1::PauseCampaignResponse* response) override {
+    return calls_.answer(context, "PauseCampaign", act(UserAction::pause, request, response));
+  }
+  grpc::ServerUnaryReactor* ResumeCampaign(grpc::CallbackServerContext* context,
+                                           const user::v1::ResumeCampaignRequest* request,
+                                           user::v1::ResumeCampaignResponse* response) override {
+    return calls_.answer(context, "ResumeCampaign", act(UserAction::resume, request, response));
+  }
+  grpc::ServerUnaryReactor* StopCampaign(grpc::CallbackServerContext* context,
+                                         const user::v1::StopCampaignRequest* request,
+                                         user::v1::StopCampaignResponse* response) override {
+    return calls_.answer(context, "StopCampaign", act(UserAction::stop, request, response));
+  }
+  grpc::ServerUnaryReactor* DeleteCampaign(grpc::CallbackServerContext* context,
+                                           const user::v1::DeleteCampaignRequest* request,
+                                           user::v1::DeleteCampaignResponse* response) override {
+    return calls_.answer(context, "DeleteCampaign", remove(request, response));
+  }
+  grpc::ServerWriteReactor<user::v1::WatchEventsResponse>* WatchEvents(
+      grpc::CallbackServerContext* context, const user::v1::WatchEventsRequest* request) override;
+
+ private:
+  using EventStream = WriteStream<user::v1::WatchEventsResponse>;
+  /// A spec with every default, the task behind it and its seed.
+  struct Resolved {
+    spec::v1::CampaignSpec spec;
+    spec::v1::TaskManifest task;
+    SeedFacts seed;
+    Problems problems;
+  };
+
+  // Pointers are gRPC's and live until Finish, which comes after the coroutine.
+  awaitable<grpc::Status> validate(const user::v1::ValidateCampaignRequest* request,
+                                   user::v1::ValidateCampaignResponse* response);
+  awaitable<grpc::Status> create(const user::v1::CreateCampaignRequest* request,
+                                 user::v1::CreateCampaignResponse* response);
+  awaitable<grpc::Status> get(const user::v1::GetCampaignRequest* request,
+                              user::v1::GetCampaignResponse* response);
+  awaitable<grpc::Status> list(const user::v1::ListCampaignsRequest* request,
+                               user::v1::ListCampaignsResponse* response);
+  template <class Request, class Response>
+  awaitable<grpc::Status> act(UserAction action, const Request* request, Response* response);
+  awaitable<grpc::Status> remove(const user::v1::DeleteCampaignRequest* request,
+                                 user::v1::DeleteCampaignResponse* response);
+  awaitable<grpc::Status> watch(user::v1::WatchEventsRequest request, EventStream* stream);
+  awaitable<Result<Resolved>> resolve(spec::v1::CampaignSpec spec);
+  awaitable<Result<SeedFacts>> load_seed(spec::v1::TaskBundle bundle);
+
+  Calls& calls_;
+  CampaignPorts ports_;
+};
+
+}  // namespace cambrian::coordinator::wire

@@ -1,0 +1,436 @@
+#include "coordinator/adapters/grpc/convert.hpp"
+
+#include <cmath>
+
+#include "common/digest/sha256.hpp"
+
+namespace cambrian::coordinator::wire {
+namespace {
+
+constexpr std::size_t kAgentIdBytesMin = 8;
+constexpr std::size_t kIdBytesMax = 64;
+constexpr std::size_t kNameBytesMax = 256;
+constexpr std::size_t kPhaseBytesMax = 32;
+constexpr std::size_t kDiagnosticsBytesMax = 16 * 1024;
+constexpr std::size_t kLogBytesMax = 128 * 1024;  // Twice 64 KiB: head and tail.
+constexpr std::size_t kRationaleBytesMax = 2 * 1024;
+constexpr std::size_t kRejectionBytesMax = 1024;
+constexpr int kRejectionsMax = 16;
+constexpr int kVariantsMax = 16;
+constexpr int kFilesMax = 64;
+constexpr int kCallsMax = 256;
+constexpr int kMetricsMax = 256;
+constexpr int kListMax = 64;
+constexpr int kSlotsMax = 1024;
+
+class Checker {
+ public:
+  explicit Checker(Problems& problems) : problems_(problems) {}
+
+  void require(bool is_good, std::string field, std::string description) {
+    if (!is_good) problems_.push_back({std::move(field), std::move(description)});
+  }
+  std::string digest(const std::string& text, const std::string& field, bool may_be_empty) {
+    require(is_sha256_hex(text) || (may_be_empty && text.empty()), field,
+            "must be 64 lower case hex digits");
+    return text;
+  }
+  std::int64_t not_negative(std::int64_t number, const std::string& field) {
+    require(number >= 0, field, "must not be negative");
+    return number;
+  }
+
+ private:
+  Problems& problems_;
+};
+
+std::optional<search::Outcome> outcome_of(agent::v1::EvaluationOutcome outcome) {
+  if (outcome < agent::v1::EVALUATION_OUTCOME_SUCCESS ||
+      outcome > agent::v1::EVALUATION_OUTCOME_INFRASTRUCTURE) {
+    return std::nullopt;
+  }
+  return static_cast<search::Outcome>(outcome - agent::v1::EVALUATION_OUTCOME_SUCCESS);
+}
+
+std::optional<ProposalOutcome> outcome_of(agent::v1::ProposalOutcome outcome) {
+  if (outcome < agent::v1::PROPOSAL_OUTCOME_SUCCESS ||
+      outcome > agent::v1::PROPOSAL_OUTCOME_INFRASTRUCTURE) {
+    return std::nullopt;
+  }
+  return static_cast<ProposalOutcome>(outcome - agent::v1::PROPOSAL_OUTCOME_SUCCESS);
+}
+
+std::string runtime_word(spec::v1::Runtime runtime) {
+  switch (runtime) {
+    case spec::v1::RUNTIME_LIBTORCH: return "libtorch";
+    case spec::v1::RUNTIME_CPP: return "cpp";
+    case spec::v1::RUNTIME_PROCESS: return "process";
+    default: return "";
+  }
+}
+
+spec::v1::Runtime runtime_of(const std::string& word) {
+  if (word == "libtorch") return spec::v1::RUNTIME_LIBTORCH;
+  if (word == "cpp") return spec::v1::RUNTIME_CPP;
+  return spec::v1::RUNTIME_PROCESS;
+}
+
+Lease lease_of(const agent::v1::Lease& lease) { return {ItemId{lease.item_id()}, lease.epoch()}; }
+
+void lease_to_proto(const Lease& lease, agent::v1::Lease* message) {
+  message->set_item_id(lease.item.value);
+  message->set_epoch(lease.epoch);
+}
+
+AgentDescription description_of(const agent::v1::AgentDescription& agent, Checker& check) {
+  check.require(
+      agent.agent_id().size() >= kAgentIdBytesMin && agent.agent_id().size() <= kIdBytesMax,
+      "agent.agent_id", "must have 8 to 64 characters");
+  check.require(
+      agent.kind() == agent::v1::AGENT_KIND_WORKER || agent.kind() == agent::v1::AGENT_KIND_CODEGEN,
+      "agent.kind", "must be WORKER or CODEGEN");
+  check.require(agent.protocol_version() == 1, "agent.protocol_version",
+                "this coordinator speaks version 1");
+  check.require(agent.slots() >= 0 && agent.slots() <= kSlotsMax, "agent.slots",
+                "must be 0 to 1024");
+  check.require(agent.gpus_size() <= kListMax && agent.models_size() <= kListMax &&
+                    agent.runtimes_size() <= kListMax,
+                "agent", "lists may have 64 entries");
+  AgentDescription description{
+      .agent_id = clean_text(agent.agent_id(), kIdBytesMax),
+      .name = clean_text(agent.name().empty() ? agent.agent_id() : agent.name(), kNameBytesMax),
+      .kind =
+          agent.kind() == agent::v1::AGENT_KIND_CODEGEN ? AgentKind::codegen : AgentKind::worker,
+      .version = clean_text(agent.version(), kNameBytesMax),
+      .protocol_version = agent.protocol_version(),
+      .slots = agent.slots(),
+      .runtimes = {},
+      .sandbox_level = agent.sandbox_level(),
+      .gpus = {},
+      .models = {},
+      .toolchain = clean_text(agent.toolchain(), 4 * kNameBytesMax)};
+  for (const auto runtime : agent.runtimes()) {
+    auto text = runtime_word(static_cast<spec::v1::Runtime>(runtime));
+    if (!text.empty()) description.runtimes.push_back(std::move(text));
+  }
+  for (const auto& gpu : agent.gpus()) {
+    description.gpus.push_back({.id = clean_text(gpu.id(), kNameBytesMax),
+                                .name = clean_text(gpu.name(), kNameBytesMax),
+                                .memory_bytes = gpu.memory_bytes()});
+  }
+  for (const auto& model : agent.models()) {
+    description.models.push_back(clean_text(model, kNameBytesMax));
+  }
+  return description;
+}
+
+void description_to_proto(const AgentDescription& agent, agent::v1::AgentDescription* message) {
+  message->set_agent_id(agent.agent_id);
+  message->set_name(agent.name);
+  message->set_kind(agent.kind == AgentKind::worker ? agent::v1::AGENT_KIND_WORKER
+                                                    : agent::v1::AGENT_KIND_CODEGEN);
+  message->set_version(agent.version);
+  message->set_protocol_version(agent.protocol_version);
+  message->set_slots(agent.slots);
+  for (const auto& runtime : agent.runtimes) message->add_runtimes(runtime_of(runtime));
+  message->set_sandbox_level(static_cast<spec::v1::SandboxLevel>(agent.sandbox_level));
+  for (const auto& gpu : agent.gpus) {
+    auto* added = message->add_gpus();
+    added->set_id(gpu.id);
+    added->set_name(gpu.name);
+    added->set_memory_bytes(gpu.memory_bytes);
+  }
+  for (const auto& model : agent.models) message->add_models(model);
+  message->set_toolchain(agent.toolchain);
+}
+
+std::map<std::string, double> timings_of(const agent::v1::Timings& timings) {
+  std::map<std::string, double> result;
+  const auto add = [&](const char* phase, bool is_set, const google::protobuf::Duration& time) {
+    if (is_set) {
+      result[phase] = static_cast<double>(time.seconds()) * 1e3 + time.nanos() / 1e6;
+    }
+  };
+  add("fetch", timings.has_fetch(), timings.fetch());
+  add("compile", timings.has_compile(), timings.compile());
+  add("start", timings.has_start(), timings.start());
+  add("first_step", timings.has_first_step(), timings.first_step());
+  add("train", timings.has_train(), timings.train());
+  add("judge", timings.has_judge(), timings.judge());
+  add("total", timings.has_total(), timings.total());
+  return result;
+}
+
+void timings_to_proto(const std::map<std::string, double>& timings, agent::v1::Timings* message) {
+  for (const auto& [phase, time_ms] : timings) {
+    const auto* field = agent::v1::Timings::descriptor()->FindFieldByName(phase);
+    if (field == nullptr) continue;
+    auto* sub = message->GetReflection()->MutableMessage(message, field);
+    auto& duration = dynamic_cast<google::protobuf::Duration&>(*sub);
+    const auto nanoseconds = std::llround(time_ms * 1e6);
+    duration.set_seconds(nanoseconds / 1'000'000'000);
+    duration.set_nanos(static_cast<int>(nanoseconds % 1'000'000'000));
+  }
+}
+
+std::map<std::string, double> metrics_of(const agent::v1::EvaluationResult& result,
+                                         Checker& check) {
+  std::map<std::string, double> metrics;
+  check.require(result.metrics_size() <= kMetricsMax, "result.metrics", "at most 256");
+  for (const auto& [name, value] : result.metrics()) {
+    check.require(std::isfinite(value), "result.metrics", "must be finite: " + name);
+    metrics[clean_text(name, kNameBytesMax)] = value;
+  }
+  return metrics;
+}
+
+EvaluationResult result_of(const agent::v1::EvaluationResult& result, Checker& check) {
+  const auto outcome = outcome_of(result.outcome());
+  check.require(outcome.has_value(), "result.outcome", "must be set");
+  EvaluationResult value;
+  value.outcome = outcome.value_or(search::Outcome::infrastructure);
+  value.metrics = metrics_of(result, check);
+  value.diagnostics = clean_text(result.diagnostics(), kDiagnosticsBytesMax);
+  value.log = clean_text(result.log(), kLogBytesMax);
+  value.timings_ms = timings_of(result.timings());
+  value.cpu_time_ms =
+      check.not_negative(from_proto(result.usage().cpu_time()).count(), "result.usage.cpu_time");
+  value.gpu_time_ms =
+      check.not_negative(from_proto(result.usage().gpu_time()).count(), "result.usage.gpu_time");
+  value.memory_peak_bytes = result.usage().memory_peak_bytes();
+  value.result_key = check.digest(result.result_key(), "result.result_key", true);
+  value.behaviour_digest = check.digest(result.behaviour_digest(), "result.behaviour_digest", true);
+  value.is_cached = result.is_cached();
+  return value;
+}
+
+ProposedVariant variant_of(const agent::v1::ProposedVariant& variant, const std::string& field,
+                           Checker& check) {
+  ProposedVariant value;
+  check.require(variant.files_size() >= 1 && variant.files_size() <= kFilesMax, field + ".files",
+                "must be 1 to 64");
+  for (const auto& file : variant.files()) {
+    value.files.push_back({.path = clean_text(file.path(), kNameBytesMax),
+                           .sha256 = check.digest(file.sha256(), field + ".files", false)});
+  }
+  value.token_digest = check.digest(variant.token_digest(), field + ".token_digest", false);
+  value.source_tokens = check.not_negative(variant.source_tokens(), field + ".source_tokens");
+  value.rationale = clean_text(variant.rationale(), kRationaleBytesMax);
+  return value;
+}
+
+ModelCall call_of(const agent::v1::ModelCall& call, const std::string& field, Checker& check) {
+  ModelCall value;
+  value.model = clean_text(call.model(), kNameBytesMax);
+  value.endpoint = clean_text(call.endpoint(), kNameBytesMax);
+  value.prompt_tokens = check.not_negative(call.prompt_tokens(), field + ".prompt_tokens");
+  value.completion_tokens =
+      check.not_negative(call.completion_tokens(), field + ".completion_tokens");
+  value.cost_micro_usd = check.not_negative(call.cost_micro_usd(), field + ".cost_micro_usd");
+  value.latency = from_proto(call.latency());
+  if (call.has_time_to_first_token()) {
+    value.time_to_first_token = from_proto(call.time_to_first_token());
+  }
+  value.retries = call.retries();
+  value.finish_reason = clean_text(call.finish_reason(), kIdBytesMax);
+  value.prompt_digest = check.digest(call.prompt_digest(), field + ".prompt_digest", true);
+  value.answer_digest = check.digest(call.answer_digest(), field + ".answer_digest", true);
+  value.is_outcome_unknown = call.is_outcome_unknown();
+  return value;
+}
+
+void work_to_proto(const EvaluationWork& work, agent::v1::EvaluationWork* message) {
+  message->set_task_digest(work.task_digest);
+  for (const auto& file : work.files) to_proto(file, message->add_files());
+  message->set_split(to_proto(work.split));
+  message->set_seed(work.seed);
+  message->mutable_parameters()->insert(work.parameters.begin(), work.parameters.end());
+}
+
+void context_to_proto(const ProgramContext& context, agent::v1::ProgramContext* message) {
+  message->set_variant(context.variant);
+  for (const auto& file : context.files) to_proto(file, message->add_files());
+  message->mutable_metrics()->insert(context.metrics.begin(), context.metrics.end());
+  if (context.outcome) message->set_outcome(to_proto(*context.outcome));
+  message->set_diagnostics(context.diagnostics);
+}
+
+void work_to_proto(const ProposalWork& work, agent::v1::ProposalWork* message) {
+  message->set_task_digest(work.task_digest);
+  message->set_operator_(to_proto(work.operation));
+  for (const auto& one : work.parents) context_to_proto(one, message->add_parents());
+  for (const auto& one : work.inspirations) context_to_proto(one, message->add_inspirations());
+  for (const auto& one : work.failures) context_to_proto(one, message->add_failures());
+  message->set_seed(work.seed);
+  message->set_variants(work.variants);
+  message->set_model(work.model);
+  if (work.temperature) message->set_temperature(*work.temperature);
+  message->set_output_tokens(work.output_tokens);
+  message->set_instructions(work.instructions);
+  message->set_tokens_reserved(work.tokens_reserved);
+  message->set_cost_reserved_micro_usd(work.cost_reserved_micro_usd);
+}
+
+}  // namespace
+
+std::string clean_text(const std::string& text, std::size_t bytes_max) {
+  std::string clean = text.substr(0, bytes_max);
+  // A cut within a character would not be UTF-8.
+  if (text.size() > bytes_max) {
+    while (!clean.empty() && (static_cast<unsigned char>(text[clean.size()]) & 0xC0U) == 0x80U) {
+      clean.pop_back();
+    }
+  }
+  for (auto& c : clean) {
+    if (c == '\0') c = ' ';
+  }
+  return clean;
+}
+
+milliseconds from_proto(const google::protobuf::Duration& duration) {
+  return milliseconds(duration.seconds() * 1000 + duration.nanos() / 1'000'000);
+}
+
+void to_proto(milliseconds duration, google::protobuf::Duration* message) {
+  message->set_seconds(duration.count() / 1000);
+  message->set_nanos(static_cast<int>(duration.count() % 1000) * 1'000'000);
+}
+
+void to_proto(Instant instant, google::protobuf::Timestamp* message) {
+  const auto microseconds = instant.time_since_epoch().count();
+  message->set_seconds(microseconds / 1'000'000);
+  message->set_nanos(static_cast<int>(microseconds % 1'000'000) * 1000);
+}
+
+agent::v1::EvaluationOutcome to_proto(search::Outcome outcome) {
+  return static_cast<agent::v1::EvaluationOutcome>(static_cast<int>(outcome) +
+                                                   agent::v1::EVALUATION_OUTCOME_SUCCESS);
+}
+
+agent::v1::Split to_proto(search::Split split) {
+  return split == search::Split::sealed ? agent::v1::SPLIT_SEALED : agent::v1::SPLIT_VALIDATION;
+}
+
+spec::v1::Operator to_proto(search::Operator operation) {
+  return static_cast<spec::v1::Operator>(static_cast<int>(operation) + spec::v1::OPERATOR_DIFF);
+}
+
+void to_proto(const SourceFile& file, agent::v1::SourceFile* message) {
+  message->set_path(file.path);
+  message->set_sha256(file.sha256);
+}
+
+AgentReport from_proto(const agent::v1::SyncRequest& request, Problems& problems) {
+  Checker check(problems);
+  AgentReport report;
+  report.agent = description_of(request.agent(), check);
+  check.require(request.running_size() + request.released_size() <= kLeasesMax, "running",
+                "at most 1024 leases in one call");
+  for (const auto& progress : request.running()) {
+    report.running.push_back({.lease = lease_of(progress.lease()),
+                              .phase = clean_text(progress.phase(), kPhaseBytesMax),
+                              .fraction = std::nullopt});
+    if (progress.has_fraction() && std::isfinite(progress.fraction())) {
+      report.running.back().fraction = progress.fraction();
+    }
+  }
+  for (const auto& release : request.released()) {
+    check.require(release.reason() == agent::v1::RELEASE_REASON_SHUTDOWN ||
+                      release.reason() == agent::v1::RELEASE_REASON_UNABLE,
+                  "released.reason", "must be SHUTDOWN or UNABLE");
+    report.released.push_back({.lease = lease_of(release.lease()),
+                               .reason = release.reason() == agent::v1::RELEASE_REASON_UNABLE
+                                             ? ReleaseReason::unable
+                                             : ReleaseReason::shutdown});
+  }
+  check.require(request.wanted() >= 0 && request.wanted() <= kWantedMax, "wanted",
+                "must be 0 to 64");
+  report.wanted = request.wanted();
+  report.wait_max = from_proto(request.wait_max());
+  check.require(report.wait_max >= milliseconds(0) && report.wait_max <= milliseconds(30'000),
+                "wait_max", "must be 0 to 30 s");
+  report.is_draining = request.is_draining();
+  return report;
+}
+
+WorkReport from_proto(const agent::v1::FinishEvaluationRequest& request, Problems& problems) {
+  Checker check(problems);
+  return {.agent_id = clean_text(request.agent_id(), kIdBytesMax),
+          .lease = lease_of(request.lease()),
+          .result = result_of(request.result(), check)};
+}
+
+WorkReport from_proto(const agent::v1::FinishProposalRequest& request, Problems& problems) {
+  Checker check(problems);
+  const auto& result = request.result();
+  const auto outcome = outcome_of(result.outcome());
+  check.require(outcome.has_value(), "result.outcome", "must be set");
+  check.require(result.variants_size() <= kVariantsMax, "result.variants", "at most 16");
+  check.require(result.calls_size() <= kCallsMax, "result.calls", "at most 256");
+  ProposalResult value;
+  value.outcome = outcome.value_or(ProposalOutcome::infrastructure);
+  for (int i = 0; i < result.variants_size(); ++i) {
+    value.variants.push_back(
+        variant_of(result.variants(i), "result.variants[" + std::to_string(i) + "]", check));
+  }
+  for (int i = 0; i < result.calls_size(); ++i) {
+    value.calls.push_back(
+        call_of(result.calls(i), "result.calls[" + std::to_string(i) + "]", check));
+  }
+  for (int i = 0; i < std::min(result.rejections_size(), kRejectionsMax); ++i) {
+    value.rejections.push_back(clean_text(result.rejections(i), kRejectionBytesMax));
+  }
+  return {.agent_id = clean_text(request.agent_id(), kIdBytesMax),
+          .lease = lease_of(request.lease()),
+          .result = std::move(value)};
+}
+
+void to_proto(const SyncAnswer& answer, agent::v1::SyncResponse* message) {
+  for (const auto& assignment : answer.assignments) {
+    auto* added = message->add_assignments();
+    lease_to_proto(assignment.lease, added->mutable_lease());
+    to_proto(assignment.attempt_budget, added->mutable_attempt_budget());
+    if (const auto* evaluation = std::get_if<EvaluationWork>(&assignment.work)) {
+      work_to_proto(*evaluation, added->mutable_evaluation());
+    } else {
+      work_to_proto(std::get<ProposalWork>(assignment.work), added->mutable_proposal());
+    }
+  }
+  for (const auto& lease : answer.cancelled) lease_to_proto(lease, message->add_cancelled());
+  to_proto(answer.lease_duration, message->mutable_lease_duration());
+  to_proto(answer.next_sync, message->mutable_next_sync());
+  message->set_should_drain(answer.should_drain);
+}
+
+void to_proto(const AgentRecord& record, user::v1::Worker* message) {
+  description_to_proto(record.description, message->mutable_description());
+  message->set_state(static_cast<user::v1::WorkerState>(static_cast<int>(record.state) +
+                                                        user::v1::WORKER_STATE_ALIVE));
+  message->set_leases(record.leases);
+  message->set_attempts_finished(record.attempts_finished);
+  to_proto(record.created_at, message->mutable_create_time());
+  to_proto(record.last_sync_at, message->mutable_last_sync_time());
+  for (const auto& progress : record.running) {
+    auto* added = message->add_running();
+    lease_to_proto(progress.lease, added->mutable_lease());
+    added->set_phase(progress.phase);
+    if (progress.fraction) added->set_fraction(*progress.fraction);
+  }
+}
+
+void to_proto(const EvaluationResult& result, agent::v1::EvaluationResult* message) {
+  message->set_outcome(to_proto(result.outcome));
+  message->mutable_metrics()->insert(result.metrics.begin(), result.metrics.end());
+  message->set_diagnostics(result.diagnostics);
+  message->set_log(result.log);
+  timings_to_proto(result.timings_ms, message->mutable_timings());
+  auto* usage = message->mutable_usage();
+  to_proto(milliseconds(result.cpu_time_ms), usage->mutable_cpu_time());
+  to_proto(milliseconds(result.gpu_time_ms), usage->mutable_gpu_time());
+  usage->set_memory_peak_bytes(result.memory_peak_bytes);
+  message->set_result_key(result.result_key);
+  message->set_behaviour_digest(result.behaviour_digest);
+  message->set_is_cached(result.is_cached);
+}
+
+}  // namespace cambrian::coordinator::wire

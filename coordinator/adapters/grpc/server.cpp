@@ -1,0 +1,82 @@
+#include "coordinator/adapters/grpc/server.hpp"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include "common/rpc/channel.hpp"
+#include "coordinator/adapters/grpc/agent_service.hpp"
+#include "coordinator/adapters/grpc/blob_service.hpp"
+#include "coordinator/adapters/grpc/operation_service.hpp"
+
+namespace cambrian::coordinator::wire {
+
+struct Server::State {
+  State(ServerPorts ports, boost::asio::any_io_executor executor, metrics::Registry& registry,
+        milliseconds lease)
+      : calls(std::move(executor), registry),
+        agents(calls, ports.agents),
+        blobs(calls, ports.campaigns.blobs),
+        campaigns(calls, ports.campaigns),
+        variants(calls, ports.variants),
+        tasks(calls, ports.campaigns.tasks, ports.campaigns.blobs),
+        workers(calls, ports.agent_store, lease),
+        codegen(calls, ports.agent_store) {}
+
+  Calls calls;
+  AgentService agents;
+  BlobService blobs;
+  CampaignService campaigns;
+  VariantService variants;
+  TaskService tasks;
+  WorkerService workers;
+  CodegenService codegen;
+  std::string address;
+  std::unique_ptr<grpc::Server> server;  // Last: it uses everything above.
+};
+
+Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Server::~Server() = default;
+
+Result<std::unique_ptr<Server>> Server::start(const ServerOptions& options, ServerPorts ports,
+                                              boost::asio::any_io_executor executor,
+                                              metrics::Registry& registry) {
+  auto state = std::make_unique<State>(ports, std::move(executor), registry, options.lease);
+  grpc::EnableDefaultHealthCheckService(true);
+  // The plugin registers itself with every builder of the process, for good.
+  if (options.has_reflection) grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  rpc::apply_server_limits(builder);
+  int port = 0;
+  builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &port);
+  for (grpc::Service* service : std::initializer_list<grpc::Service*>{
+           &state->agents, &state->blobs, &state->campaigns, &state->variants, &state->tasks,
+           &state->workers, &state->codegen}) {
+    builder.RegisterService(service);
+  }
+  state->server = builder.BuildAndStart();
+  const bool is_unix = options.listen.starts_with("unix:");
+  if (!state->server || (port == 0 && !is_unix)) {
+    return fail(Errc::unavailable, "cannot listen, is the port taken? listen=" + options.listen);
+  }
+  state->address =
+      is_unix ? options.listen
+              : options.listen.substr(0, options.listen.rfind(':') + 1) + std::to_string(port);
+  std::unique_ptr<Server> server(new Server(std::move(state)));
+  server->set_serving(false);
+  return server;
+}
+
+const std::string& Server::address() const { return state_->address; }
+
+void Server::set_serving(bool is_serving) {
+  state_->server->GetHealthCheckService()->SetServingStatus(is_serving);
+}
+
+void Server::shut_down(milliseconds grace) {
+  state_->server->GetHealthCheckService()->Shutdown();
+  state_->server->Shutdown(std::chrono::system_clock::now() + grace);
+  state_->server->Wait();
+}
+
+}  // namespace cambrian::coordinator::wire

@@ -1,0 +1,275 @@
+#include "coordinator/adapters/postgres/campaign_store.hpp"
+
+#include "coordinator/adapters/postgres/events.hpp"
+
+namespace cambrian::coordinator::postgres {
+namespace {
+
+// The columns of campaign_of; constant text put together at compile time, values only by params.
+#define CAMPAIGN_COLUMNS                                                                        \
+  "SELECT c.id, c.name, c.spec, c.state, c.end_reason, c.reason,"                               \
+  " (extract(epoch FROM c.created_at) * 1000000)::bigint,"                                      \
+  " (extract(epoch FROM c.ended_at) * 1000000)::bigint,"                                        \
+  " c.evaluations, c.evaluations_failed, c.final_evaluations, c.proposals, c.proposals_failed," \
+  " c.duplicates, c.tokens, c.cost_micro_usd, c.gpu_time_ms, c.cpu_time_ms, c.running_ms,"      \
+  " c.best_variant, c.best_score, c.seed_score,"                                                \
+  " (SELECT count(*) FROM work_item w WHERE w.campaign_id = c.id AND w.kind = 'evaluation'"     \
+  "  AND w.state IN ('ready', 'leased')),"                                                      \
+  " (SELECT count(*) FROM work_item w WHERE w.campaign_id = c.id AND w.kind = 'proposal'"       \
+  "  AND w.state IN ('ready', 'leased')),"                                                      \
+  " c.last_sequence, c.applied_sequence, c.task_name, c.objective_metric, c.is_maximized,"      \
+  " c.definition -> 'settings' -> 'budget'"                                                     \
+  " FROM campaign c "
+
+constexpr const char* kGet = CAMPAIGN_COLUMNS "WHERE c.name = $1";
+constexpr const char* kGetByRequest = CAMPAIGN_COLUMNS "WHERE c.request_id = $1";
+constexpr const char* kList =
+    CAMPAIGN_COLUMNS "WHERE $1 = 0 OR c.id < $1 ORDER BY c.id DESC LIMIT $2";
+#undef CAMPAIGN_COLUMNS
+
+constexpr const char* kInsert =
+    "INSERT INTO campaign (name, request_id, spec, definition, task_digest, task_name,"
+    " objective_metric, is_maximized, priority)"
+    " VALUES ($1, nullif($2, ''), $3, $4::jsonb, $5, $6, $7, $8, $9)"
+    " ON CONFLICT DO NOTHING RETURNING id";
+constexpr const char* kTaskExists = "SELECT 1 FROM task WHERE digest = $1";
+constexpr const char* kFinals =
+    "SELECT variant, split, metrics FROM evaluation WHERE campaign_id = $1 AND is_final"
+    " AND outcome = 'success' ORDER BY number";
+constexpr const char* kLockByName =
+    "SELECT id, state FROM campaign WHERE name = $1 FOR NO KEY UPDATE";
+constexpr const char* kNoteRequest =
+    "INSERT INTO campaign_request (campaign_id, request_id) VALUES ($1, $2)"
+    " ON CONFLICT DO NOTHING RETURNING 1";
+constexpr const char* kBegun =
+    "SELECT number FROM work_item WHERE campaign_id = $1 AND kind = 'evaluation'"
+    " AND state = 'leased' ORDER BY number";
+constexpr const char* kDelete = "DELETE FROM campaign WHERE id = $1";
+constexpr const char* kReadEvents =
+    "SELECT sequence, (extract(epoch FROM created_at) * 1000000)::bigint, type, variant, message,"
+    " payload FROM event WHERE campaign_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3";
+constexpr const char* kLastSequences =
+    "SELECT id, last_sequence FROM campaign"
+    " WHERE state IN ('running', 'paused', 'draining', 'finalizing')"
+    " UNION ALL SELECT id, last_sequence FROM campaign"
+    " WHERE ended_at > now() - interval '1 minute'";
+
+Error no_campaign(const std::string& name) {
+  return {Errc::not_found, "no such campaign: name=" + name};
+}
+
+CampaignRecord campaign_of(const pqxx::row& row) {
+  const auto spec = row[2].as<pqxx::bytes>();
+  CampaignRecord record;
+  record.id = CampaignId{row[0].as<std::int64_t>()};
+  record.name = row[1].as<std::string>();
+  record.spec.assign(reinterpret_cast<const char*>(spec.data()), spec.size());
+  record.state = known_word<CampaignState>(row[3].view());
+  record.end_reason = known_word<search::EndReason>(row[4].view());
+  record.reason = row[5].as<std::string>();
+  record.created_at = instant_of(row[6]);
+  record.ended_at = optional_instant_of(row[7]);
+  std::int64_t* const counters[] = {&record.consumption.evaluations,
+                                    &record.consumption.evaluations_failed,
+                                    &record.consumption.final_evaluations,
+                                    &record.consumption.proposals,
+                                    &record.consumption.proposals_failed,
+                                    &record.consumption.duplicates,
+                                    &record.consumption.tokens,
+                                    &record.consumption.cost_micro_usd,
+                                    &record.consumption.gpu_time_ms,
+                                    &record.consumption.cpu_time_ms,
+                                    &record.consumption.running_ms};
+  int column = 8;
+  for (auto* counter : counters) *counter = row[column++].as<std::int64_t>();
+  record.best_variant = optional_of<std::int64_t>(row[column++]);
+  record.best_score = optional_of<double>(row[column++]);
+  record.seed_score = optional_of<double>(row[column++]);
+  record.evaluations_open = row[column++].as<std::int64_t>();
+  record.proposals_open = row[column++].as<std::int64_t>();
+  record.last_sequence = row[column++].as<std::int64_t>();
+  record.applied_sequence = row[column++].as<std::int64_t>();
+  record.task_name = row[column++].as<std::string>();
+  record.objective_metric = row[column++].as<std::string>();
+  record.is_maximized = row[column++].as<bool>();
+  record.budget = budget_from_json(json_of(row[column++]));
+  return record;
+}
+
+/// The final evaluations of seed and winner, where there are any.
+void add_finals(pqxx::work& transaction, CampaignRecord& record) {
+  std::map<std::int64_t, FinalScore> scores;
+  for (const auto& row : transaction.exec(kFinals, pqxx::params{record.id.value})) {
+    auto& score = scores[row[0].as<std::int64_t>()];
+    score.variant = row[0].as<std::int64_t>();
+    auto& samples = row[1].view() == "sealed" ? score.sealed : score.validation;
+    const auto metrics = json_of(row[2]).get<std::map<std::string, double>>();
+    for (const auto& [metric, value] : metrics) samples[metric].push_back(value);
+  }
+  if (scores.contains(0)) record.final_seed = scores[0];
+  if (record.best_variant && scores.contains(*record.best_variant)) {
+    record.final_best = scores[*record.best_variant];
+  }
+}
+
+Result<CampaignRecord> find_existing(pqxx::work& transaction, const CampaignDefinition& definition,
+                                     const std::string& request_id) {
+  if (!request_id.empty()) {
+    const auto rows = transaction.exec(kGetByRequest, pqxx::params{request_id});
+    if (!rows.empty()) return campaign_of(rows[0]);
+  }
+  const auto rows = transaction.exec(kGet, pqxx::params{definition.name});
+  if (rows.empty()) return fail(Errc::not_found, "not there yet");
+  auto record = campaign_of(rows[0]);
+  if (record.spec == definition.spec) return record;
+  return fail(Errc::already_exists,
+              "a campaign of this name has another spec: name=" + definition.name);
+}
+
+Result<CampaignRecord> create_campaign(pqxx::work& transaction,
+                                       const CampaignDefinition& definition,
+                                       const std::string& request_id) {
+  auto existing = find_existing(transaction, definition, request_id);
+  if (existing || existing.error().code != Errc::not_found) return existing;
+  if (transaction.exec(kTaskExists, pqxx::params{definition.task_digest}).empty()) {
+    return fail(Errc::not_found, "no such task: digest=" + definition.task_digest);
+  }
+  const auto& objective = definition.settings.objectives.front();
+  const auto inserted = transaction.exec(
+      kInsert, pqxx::params{definition.name, request_id, pqxx::binary_cast(definition.spec),
+                            to_json(definition).dump(), definition.task_digest,
+                            definition.task_name, objective.metric,
+                            objective.goal == search::Goal::maximize, definition.priority});
+  // Somebody else was faster: the statement has waited for their commit.
+  if (inserted.empty()) return find_existing(transaction, definition, request_id);
+  const CampaignId id{inserted[0][0].as<std::int64_t>()};
+  auto event = make_input(definition.started, "campaign " + definition.name + " was created");
+  event.payload["name"] = definition.name;
+  event.payload["task"] = definition.task_name;
+  event.payload["task_digest"] = definition.task_digest;
+  append_event(transaction, id, event);
+  return campaign_of(transaction.exec(kGet, pqxx::params{definition.name}).one_row());
+}
+
+StoredEvent event_of(pqxx::work& transaction, CampaignId campaign, UserAction action) {
+  if (action == UserAction::pause) {
+    return make_input(search::PauseRequested{}, "the user asked for a pause");
+  }
+  if (action == UserAction::resume) {
+    return make_input(search::ResumeRequested{}, "the user asked to go on");
+  }
+  search::StopRequested stop;
+  for (const auto& row : transaction.exec(kBegun, pqxx::params{campaign.value})) {
+    stop.begun.push_back({row[0].as<std::int64_t>()});
+  }
+  return make_input(stop, "the user asked to stop");
+}
+
+Result<std::int64_t> request_action(pqxx::work& transaction, const std::string& name,
+                                    UserAction action, const std::string& request_id) {
+  const auto rows = transaction.exec(kLockByName, pqxx::params{name});
+  if (rows.empty()) return fail(no_campaign(name));
+  const CampaignId id{rows[0][0].as<std::int64_t>()};
+  if (!request_id.empty() &&
+      transaction.exec(kNoteRequest, pqxx::params{id.value, request_id}).empty()) {
+    return 0;
+  }
+  const auto state = known_word<CampaignState>(rows[0][1].view());
+  if (has_ended(state)) {
+    if (action == UserAction::stop) return 0;
+    return fail(Errc::conflict, "the campaign has ended: name=" + name + " state=" + word(state));
+  }
+  return append_event(transaction, id, event_of(transaction, id, action));
+}
+
+}  // namespace
+
+awaitable<Result<CampaignRecord>> PostgresCampaignStore::create(CampaignDefinition definition,
+                                                                std::string request_id) {
+  auto body = [definition = std::move(definition),
+               request_id = std::move(request_id)](pqxx::work& transaction) {
+    return create_campaign(transaction, definition, request_id);
+  };
+  co_return co_await database_.run(Lane::user, "campaign_create", std::move(body),
+                                   InDoubt::read_back);
+}
+
+awaitable<Result<CampaignRecord>> PostgresCampaignStore::get(std::string name) {
+  auto body = [name = std::move(name)](pqxx::work& transaction) -> Result<CampaignRecord> {
+    const auto rows = transaction.exec(kGet, pqxx::params{name});
+    if (rows.empty()) return fail(no_campaign(name));
+    auto record = campaign_of(rows[0]);
+    add_finals(transaction, record);
+    return record;
+  };
+  co_return co_await database_.run(Lane::user, "campaign_get", std::move(body));
+}
+
+awaitable<Result<std::vector<CampaignRecord>>> PostgresCampaignStore::list(std::int64_t before,
+                                                                           int count) {
+  auto body = [=](pqxx::work& transaction) -> Result<std::vector<CampaignRecord>> {
+    std::vector<CampaignRecord> records;
+    for (const auto& row : transaction.exec(kList, pqxx::params{before, count})) {
+      records.push_back(campaign_of(row));
+    }
+    return records;
+  };
+  co_return co_await database_.run(Lane::user, "campaign_list", std::move(body));
+}
+
+awaitable<Result<std::int64_t>> PostgresCampaignStore::request(std::string name, UserAction action,
+                                                               std::string request_id) {
+  auto body = [name = std::move(name), action,
+               request_id = std::move(request_id)](pqxx::work& transaction) {
+    return request_action(transaction, name, action, request_id);
+  };
+  co_return co_await database_.run(Lane::user, "campaign_request", std::move(body),
+                                   InDoubt::read_back);
+}
+
+awaitable<Status> PostgresCampaignStore::remove(std::string name) {
+  auto body = [name = std::move(name)](pqxx::work& transaction) -> Status {
+    const auto rows = transaction.exec(kLockByName, pqxx::params{name});
+    if (rows.empty()) return fail(no_campaign(name));
+    const auto state = known_word<CampaignState>(rows[0][1].view());
+    if (!has_ended(state)) {
+      return fail(Errc::conflict, "the campaign has not ended, stop it first: name=" + name +
+                                      " state=" + word(state));
+    }
+    transaction.exec(kDelete, pqxx::params{rows[0][0].as<std::int64_t>()});
+    return {};
+  };
+  co_return co_await database_.run(Lane::user, "campaign_remove", std::move(body));
+}
+
+awaitable<Result<std::vector<EventRecord>>> PostgresCampaignStore::read_events(CampaignId campaign,
+                                                                               std::int64_t after,
+                                                                               int count) {
+  auto body = [=](pqxx::work& transaction) -> Result<std::vector<EventRecord>> {
+    std::vector<EventRecord> events;
+    for (const auto& row :
+         transaction.exec(kReadEvents, pqxx::params{campaign.value, after, count})) {
+      events.push_back({.sequence = row[0].as<std::int64_t>(),
+                        .time = instant_of(row[1]),
+                        .type = row[2].as<std::string>(),
+                        .variant = optional_of<std::int64_t>(row[3]),
+                        .message = row[4].as<std::string>(),
+                        .json = row[5].as<std::string>()});
+    }
+    return events;
+  };
+  co_return co_await database_.run(Lane::user, "events_read", body);
+}
+
+awaitable<Result<std::map<CampaignId, std::int64_t>>> PostgresCampaignStore::last_sequences() {
+  auto body = [](pqxx::work& transaction) -> Result<std::map<CampaignId, std::int64_t>> {
+    std::map<CampaignId, std::int64_t> sequences;
+    for (const auto& row : transaction.exec(kLastSequences)) {
+      sequences[CampaignId{row[0].as<std::int64_t>()}] = row[1].as<std::int64_t>();
+    }
+    return sequences;
+  };
+  co_return co_await database_.run(Lane::driver, "last_sequences", body);
+}
+
+}  // namespace cambrian::coordinator::postgres

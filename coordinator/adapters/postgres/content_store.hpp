@@ -1,0 +1,48 @@
+#pragma once
+
+#include "coordinator/adapters/postgres/database.hpp"
+#include "coordinator/ports/agent_store.hpp"
+#include "coordinator/ports/content_store.hpp"
+
+namespace cambrian::coordinator::postgres {
+
+class PostgresBlobStore final : public BlobStore {
+ public:
+  explicit PostgresBlobStore(Database& database) : database_(database) {}
+
+  awaitable<Result<std::vector<std::string>>> find_missing(
+      std::vector<std::string> digests) override;
+  awaitable<Status> put(std::string sha256, std::string content) override;
+  awaitable<Result<std::string>> get(std::string sha256) override;
+
+ private:
+  Database& database_;
+};
+
+class PostgresTaskStore final : public TaskStore {
+ public:
+  explicit PostgresTaskStore(Database& database) : database_(database) {}
+
+  awaitable<Result<TaskRecord>> add(std::string digest, std::string name,
+                                    std::string bundle) override;
+  awaitable<Result<TaskRecord>> get(std::string digest) override;
+  awaitable<Result<std::vector<TaskRecord>>> list(std::int64_t before, int count) override;
+
+ private:
+  Database& database_;
+};
+
+class PostgresAgentStore final : public AgentStore {
+ public:
+  explicit PostgresAgentStore(Database& database) : database_(database) {}
+
+  awaitable<Result<std::vector<AgentRecord>>> list(bool with_lost, milliseconds lease) override;
+  awaitable<Result<AgentRecord>> drain(std::string agent, milliseconds lease) override;
+  awaitable<Result<std::vector<ModelUsage>>> usage(std::string campaign) override;
+  awaitable<Result<Overview>> overview(milliseconds lease) override;
+
+ private:
+  Database& database_;
+};
+
+}  // namespace cambrian::coordinator::postgres

@@ -1,0 +1,178 @@
+#include "coordinator/adapters/postgres/database.hpp"
+
+#include <chrono>
+
+#include "common/log/log.hpp"
+
+namespace cambrian::coordinator::postgres {
+namespace {
+
+// A body may meet a deadlock or a dead connection this often before the caller hears of it.
+constexpr int kTriesMax = 3;
+constexpr std::size_t kPendingMax = 4'096;
+
+struct LaneLimits {
+  const char* name;
+  int statement_timeout_ms;
+  int lock_timeout_ms;
+};
+
+// Agents wait for the first two; a driver's step may write hundreds of rows; lists may be long.
+constexpr std::array<LaneLimits, kLanes> kLimits = {{
+    {"agent", 10'000, 5'000},
+    {"claim", 5'000, 2'000},
+    {"driver", 30'000, 10'000},
+    {"user", 20'000, 5'000},
+}};
+
+const LaneLimits& limits_of(Lane lane) { return kLimits[static_cast<std::size_t>(lane)]; }
+
+/// libpq waits for ever by default.
+std::string with_timeouts(const std::string& connection) {
+  const bool is_uri =
+      connection.starts_with("postgres://") || connection.starts_with("postgresql://");
+  if (!is_uri) return connection + " connect_timeout=5 tcp_user_timeout=10000";
+  const char* separator = connection.find('?') == std::string::npos ? "?" : "&";
+  return connection + separator + "connect_timeout=5&tcp_user_timeout=10000";
+}
+
+/// True for states in which the server cannot serve now, and another connection may do better.
+bool is_away(std::string_view state) {
+  return state.starts_with("08") || state.starts_with("57P") || state.starts_with("53") ||
+         state == "25006";
+}
+
+std::string first_line(std::string_view text) {
+  return std::string(text.substr(0, text.find('\n')));
+}
+
+}  // namespace
+
+Database::Database(DatabaseOptions options, metrics::Registry& registry)
+    : options_(std::move(options)),
+      registry_(registry),
+      retries_(registry.counter("cambrian_coordinator_database_retries_total",
+                                "Transactions that were run again after a deadlock or a lost "
+                                "connection")),
+      failures_(registry.counter("cambrian_coordinator_database_failures_total",
+                                 "Transactions that failed because the database was away or too "
+                                 "slow")),
+      in_doubt_(registry.counter("cambrian_coordinator_database_in_doubt_total",
+                                 "Commits whose answer was lost")) {
+  const int share = std::max(1, options_.connections / kLanes);
+  for (std::size_t i = 0; i < kLanes; ++i) {
+    lanes_[i] =
+        std::make_unique<LaneState>(kLimits[i].name, static_cast<std::size_t>(share), kPendingMax);
+  }
+}
+
+Database::~Database() = default;
+
+std::unique_ptr<pqxx::connection> Database::connect(Lane lane) {
+  auto connection = std::make_unique<pqxx::connection>(with_timeouts(options_.connection));
+  const auto& limits = limits_of(lane);
+  pqxx::nontransaction setup(*connection);
+  setup.exec(
+      "SELECT set_config('statement_timeout', $1, false), set_config('lock_timeout', $2, false), "
+      "set_config('idle_in_transaction_session_timeout', '60000', false), "
+      "set_config('client_min_messages', 'warning', false), "
+      "set_config('application_name', $3, false)",
+      pqxx::params{std::to_string(limits.statement_timeout_ms),
+                   std::to_string(limits.lock_timeout_ms),
+                   std::string("cambrian-coordinator-") + limits.name});
+  return connection;
+}
+
+Status Database::try_once(Lane lane, const Erased& body, bool& may_repeat) {
+  auto& state = *lanes_[static_cast<std::size_t>(lane)];
+  std::unique_ptr<pqxx::connection> connection;
+  {
+    const std::lock_guard lock(state.mutex);
+    if (!state.idle.empty()) {
+      connection = std::move(state.idle.back());
+      state.idle.pop_back();
+    }
+  }
+  // A connection that lay idle may have died meanwhile: that alone says nothing about the server.
+  may_repeat = connection != nullptr;
+  if (!connection) connection = connect(lane);
+  bool is_done = false;
+  {
+    pqxx::work transaction(*connection);
+    is_done = body(transaction);
+    if (is_done) transaction.commit();
+  }
+  const std::lock_guard lock(state.mutex);
+  state.idle.push_back(std::move(connection));
+  if (!is_done) return fail(Errc::cancelled, "rolled back");
+  return {};
+}
+
+Status Database::run_erased(Lane lane, const char* name, InDoubt in_doubt, const Erased& body) {
+  const auto begin = std::chrono::steady_clock::now();
+  Status last = fail(Errc::unavailable, "not tried");
+  for (int i = 0; i < kTriesMax; ++i) {
+    if (i > 0) retries_.add();
+    bool may_repeat = false;
+    try {
+      auto status = try_once(lane, body, may_repeat);
+      note_available(true, "");
+      duration_of(name).observe(
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+      return status;
+    } catch (const pqxx::in_doubt_error& error) {
+      in_doubt_.add();
+      last = fail(Errc::outcome_unknown,
+                  "the answer to a commit was lost: " + first_line(error.what()));
+      if (in_doubt == InDoubt::report) break;
+    } catch (const pqxx::broken_connection& error) {
+      last = fail(Errc::unavailable, "the database is away: " + first_line(error.what()));
+      if (!may_repeat) break;
+    } catch (const pqxx::serialization_failure& error) {
+      last = fail(Errc::unavailable, "transactions collided: " + first_line(error.what()));
+    } catch (const pqxx::deadlock_detected& error) {
+      last = fail(Errc::unavailable, "transactions collided: " + first_line(error.what()));
+    } catch (const pqxx::sql_error& error) {
+      const std::string& code = error.sqlstate();
+      if (is_away(code)) {
+        last = fail(Errc::unavailable, "the database is away: " + first_line(error.what()));
+        if (!may_repeat) break;
+      } else if (code == "57014" || code == "55P03") {
+        last =
+            fail(Errc::deadline_exceeded, "the database took too long: query=" + std::string(name));
+        break;
+      } else {
+        log::error("query_failed",
+                   {{"query", name}, {"sqlstate", code}, {"what", first_line(error.what())}});
+        return fail(Errc::internal, "query failed: query=" + std::string(name));
+      }
+    } catch (const std::exception& error) {
+      log::error("query_failed", {{"query", name}, {"what", first_line(error.what())}});
+      return fail(Errc::internal, "query failed: query=" + std::string(name));
+    }
+  }
+  failures_.add();
+  if (last.error().code == Errc::unavailable) note_available(false, last.error().message);
+  return last;
+}
+
+void Database::note_available(bool is_available, const std::string& why) {
+  if (is_available_.exchange(is_available) == is_available) return;
+  if (is_available) {
+    log::info("database_restored");
+  } else {
+    log::warn("database_lost", {{"reason", why}});
+  }
+}
+
+metrics::Histogram& Database::duration_of(const char* name) {
+  const std::lock_guard lock(metrics_mutex_);
+  const auto found = durations_.find(name);
+  if (found != durations_.end()) return found->second;
+  auto histogram = registry_.histogram("cambrian_coordinator_database_query_duration_seconds",
+                                       "Time of one transaction, by use case",
+                                       metrics::duration_buckets(), {{"query", name}});
+  return durations_.emplace(name, histogram).first->second;
+}
+
+}  // namespace cambrian::coordinator::postgres

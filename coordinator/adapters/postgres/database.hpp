@@ -1,0 +1,105 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <pqxx/pqxx>
+#include <string>
+#include <vector>
+
+#include "common/aio/blocking.hpp"
+#include "common/metrics/metrics.hpp"
+
+namespace cambrian::coordinator::postgres {
+
+/// Kinds of work with connections and threads of their own, so that none starves another:
+/// heartbeats and results go on while claims or long lists wait.
+enum class Lane { agent, claim, driver, user };
+inline constexpr int kLanes = 4;
+
+/// What to do when the answer to COMMIT was lost.
+enum class InDoubt {
+  report,     ///< Fail with `outcome_unknown`: the caller loads its state anew.
+  read_back,  ///< Run the body again: its first statement sees whether it was done.
+};
+
+struct DatabaseOptions {
+  std::string connection;  ///< As libpq takes it: key=value pairs or a URI.
+  int connections = 8;     ///< At least one for each lane.
+};
+
+/// Connections to PostgreSQL and the one place where its failures become ours. A lost connection
+/// is replaced at the next call; nothing here ends the process.
+///
+/// Errors of every call: `unavailable` (server away, shutting down, read-only), `exhausted` (the
+/// lane's queue is full), `deadline_exceeded` (statement or lock time-out), `outcome_unknown`,
+/// `internal` (a bug: logged), and those that the body returns, which roll back.
+class Database {
+ public:
+  Database(DatabaseOptions options, metrics::Registry& registry);
+  ~Database();
+
+  /// Runs `body(pqxx::work&)`, which returns a Result, in one transaction on a thread of the lane
+  /// and commits when it succeeds. The body may run several times: it must only touch its own
+  /// copies and the transaction. `name` is a closed set: it labels a metric.
+  template <class Body>
+  aio::asio::awaitable<std::invoke_result_t<Body, pqxx::work&>> run(
+      Lane lane, const char* name, Body body, InDoubt in_doubt = InDoubt::report) {
+    auto work = [this, lane, name, in_doubt, body = std::move(body)]() mutable {
+      return run_here(lane, name, body, in_doubt);
+    };
+    co_return co_await aio::run_blocking(lanes_[static_cast<std::size_t>(lane)]->pool,
+                                         std::move(work));
+  }
+
+  /// The same on the caller's thread: for start-up and tests.
+  template <class Body>
+  std::invoke_result_t<Body, pqxx::work&> run_here(Lane lane, const char* name, Body& body,
+                                                   InDoubt in_doubt = InDoubt::report) {
+    using R = std::invoke_result_t<Body, pqxx::work&>;
+    R result = fail(Errc::internal, "not run");
+    const Status status = run_erased(lane, name, in_doubt, [&](pqxx::work& transaction) {
+      result = body(transaction);
+      return result.has_value();
+    });
+    if (!status && (result || status.error().code != Errc::cancelled)) {
+      return fail(status.error());
+    }
+    return result;
+  }
+
+  /// False while the last call failed because the server was away.
+  bool is_available() const { return is_available_; }
+
+ private:
+  struct LaneState {
+    LaneState(std::string name, std::size_t threads, std::size_t pending_max)
+        : pool(std::move(name), threads, pending_max) {}
+    std::mutex mutex;  // Guards idle.
+    std::vector<std::unique_ptr<pqxx::connection>> idle;
+    aio::BlockingPool pool;
+  };
+  /// The body's success; false rolls back.
+  using Erased = std::function<bool(pqxx::work&)>;
+
+  /// Fails with `cancelled` when the body itself refused and all was rolled back.
+  Status run_erased(Lane lane, const char* name, InDoubt in_doubt, const Erased& body);
+  Status try_once(Lane lane, const Erased& body, bool& may_repeat);
+  std::unique_ptr<pqxx::connection> connect(Lane lane);
+  void note_available(bool is_available, const std::string& why);
+  metrics::Histogram& duration_of(const char* name);
+
+  DatabaseOptions options_;
+  metrics::Registry& registry_;
+  std::array<std::unique_ptr<LaneState>, kLanes> lanes_;
+  std::atomic<bool> is_available_ = true;
+  std::mutex metrics_mutex_;  // Guards durations_.
+  std::map<std::string, metrics::Histogram, std::less<>> durations_;
+  metrics::Counter retries_;
+  metrics::Counter failures_;
+  metrics::Counter in_doubt_;
+};
+
+}  // namespace cambrian::coordinator::postgres

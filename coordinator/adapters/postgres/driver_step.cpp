@@ -1,0 +1,284 @@
+#include "coordinator/adapters/postgres/driver_step.hpp"
+
+#include "coordinator/adapters/postgres/item_end.hpp"
+
+namespace cambrian::coordinator::postgres {
+namespace {
+
+constexpr const char* kLock =
+    "SELECT applied_sequence, last_sequence, state, definition, priority, end_reason, reason"
+    " FROM campaign WHERE id = $1 AND driver_epoch = $2 FOR NO KEY UPDATE";
+constexpr const char* kInsertProposal =
+    "INSERT INTO proposal (campaign_id, number, operator, parents, inspirations, failures, seed,"
+    " variants, model, temperature) VALUES ($1, $2, $3, $4::bigint[], $5::bigint[], $6::bigint[],"
+    " $7::numeric, $8, $9, $10)";
+constexpr const char* kInsertEvaluation =
+    "INSERT INTO evaluation (campaign_id, number, variant, split, seed, is_final)"
+    " VALUES ($1, $2, $3, $4, $5::numeric, $6)";
+constexpr const char* kInsertItem =
+    "INSERT INTO work_item (campaign_id, kind, number, priority, runtime, sandbox_level, gpus,"
+    " model, attempt_budget_min_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+constexpr const char* kFindProposed =
+    "SELECT p.result_variants -> $3::integer, p.model, p.operator FROM proposal p"
+    " WHERE p.campaign_id = $1 AND p.number = $2";
+constexpr const char* kInsertVariant =
+    "INSERT INTO variant (campaign_id, number, parents, proposal, operator, model, island,"
+    " generation, duplicate_of, files, token_digest, source_tokens, rationale, state)"
+    " VALUES ($1, $2, $3::bigint[], $4, $5, $6, $7, $8, $9, $10::jsonb, $11, $12, $13, $14)";
+constexpr const char* kSettleVariant =
+    "UPDATE variant SET state = $3, outcome = $4, metrics = $5::jsonb, score = $6,"
+    " settled_at = now() WHERE campaign_id = $1 AND number = $2";
+constexpr const char* kCancelAttempts =
+    "UPDATE attempt a SET ended_at = now(), outcome = 'cancelled' FROM work_item w"
+    " WHERE w.campaign_id = $1 AND w.kind = $2 AND w.number = ANY($3::bigint[])"
+    " AND w.state = 'leased' AND a.item_id = w.id AND a.epoch = w.epoch";
+constexpr const char* kCancelItems =
+    "UPDATE work_item SET state = 'cancelled' WHERE campaign_id = $1 AND kind = $2"
+    " AND number = ANY($3::bigint[]) AND state IN ('ready', 'leased')";
+constexpr const char* kOpenItems =
+    "SELECT kind, number FROM work_item WHERE campaign_id = $1 AND state IN ('ready', 'leased')";
+constexpr const char* kStoreStep =
+    "UPDATE campaign SET applied_sequence = $2, last_sequence = $3,"
+    " running_ms = running_ms + CASE WHEN state = 'running' THEN"
+    "  least(extract(epoch FROM now() - coalesce(accrued_at, now())) * 1000, 60000)::bigint"
+    "  ELSE 0 END, accrued_at = now(),"
+    " state = $4, end_reason = $5, reason = $6,"
+    " ended_at = CASE WHEN $7 THEN now() ELSE ended_at END,"
+    " driver_id = CASE WHEN $7 THEN NULL ELSE driver_id END,"
+    " best_variant = coalesce($8, best_variant), best_score = coalesce($9, best_score),"
+    " seed_score = coalesce($10, seed_score), duplicates = duplicates + $11 WHERE id = $1";
+
+CampaignState state_of(const search::SetPhase& command) {
+  switch (command.phase) {
+    case search::Phase::running: return CampaignState::running;
+    case search::Phase::paused: return CampaignState::paused;
+    case search::Phase::draining: return CampaignState::draining;
+    case search::Phase::finalizing: return CampaignState::finalizing;
+    case search::Phase::ended: break;
+  }
+  if (command.reason == search::EndReason::user) return CampaignState::stopped;
+  if (command.reason == search::EndReason::failure) return CampaignState::failed;
+  return CampaignState::succeeded;
+}
+
+/// One step in progress. Each overload carries out one kind of command.
+class Step {
+ public:
+  Step(pqxx::work& transaction, CampaignId campaign, const pqxx::row& row)
+      : transaction_(transaction),
+        campaign_(campaign),
+        last_sequence_(row[1].as<std::int64_t>()),
+        definition_(definition_from_json(json_of(row[3]))),
+        priority_(row[4].as<int>()),
+        end_reason_(known_word<search::EndReason>(row[5].view())),
+        reason_(row[6].as<std::string>()) {
+    state_.state = known_word<CampaignState>(row[2].view());
+  }
+
+  void operator()(const search::RequestProposal& command) {
+    std::optional<double> temperature = command.temperature;
+    transaction_.exec(kInsertProposal,
+                      pqxx::params{campaign_.value, command.proposal.value, word(command.operation),
+                                   id_array(command.parents), id_array(command.inspirations),
+                                   id_array(command.failures), std::to_string(command.seed),
+                                   command.variants, command.model, temperature});
+    transaction_.exec(kInsertItem, pqxx::params{campaign_.value, "proposal", command.proposal.value,
+                                                priority_, "", 0, 0, command.model, 0});
+    ++state_.proposals_added;
+  }
+
+  void operator()(const search::RequestEvaluation& command) {
+    transaction_.exec(
+        kInsertEvaluation,
+        pqxx::params{campaign_.value, command.evaluation.value, command.variant.value,
+                     word(command.split), std::to_string(command.seed), command.is_final});
+    transaction_.exec(kInsertItem,
+                      pqxx::params{campaign_.value, "evaluation", command.evaluation.value,
+                                   priority_, definition_.runtime, definition_.sandbox_level,
+                                   definition_.gpus, "", definition_.attempt_budget_min.count()});
+    ++state_.evaluations_added;
+  }
+
+  void operator()(const search::AddVariant& command) {
+    const bool is_seed = !command.proposal.has_value();
+    ProposedVariant content;
+    std::string model;
+    std::optional<std::string> operation;
+    std::optional<std::int64_t> proposal;
+    if (is_seed) {
+      content = {.files = definition_.seed_files,
+                 .token_digest = definition_.started.seed_token_digest,
+                 .source_tokens = definition_.started.seed_source_tokens,
+                 .rationale = ""};
+    } else {
+      proposal = command.proposal->value;
+      operation = word(command.operation);
+      content = find_proposed(command, model);
+    }
+    std::optional<std::int64_t> duplicate_of;
+    if (command.duplicate_of) duplicate_of = command.duplicate_of->value;
+    if (duplicate_of) ++duplicates_;
+    transaction_.exec(
+        kInsertVariant,
+        pqxx::params{campaign_.value, command.variant.value, id_array(command.parents), proposal,
+                     operation, model, command.island, command.generation, duplicate_of,
+                     to_json(content.files).dump(), content.token_digest, content.source_tokens,
+                     content.rationale, duplicate_of ? "duplicate" : "pending"});
+    append_added(command, content);
+  }
+
+  void operator()(const search::SettleVariant& command) {
+    std::optional<std::string> outcome;
+    if (command.state != search::VariantState::duplicate) outcome = word(command.outcome);
+    transaction_.exec(kSettleVariant,
+                      pqxx::params{campaign_.value, command.variant.value, word(command.state),
+                                   outcome, Json(command.metrics).dump(), command.score});
+    if (command.variant.value == 0 && command.score) seed_score_ = command.score;
+    Json payload = {{"variant", command.variant.value},
+                    {"state", word(command.state)},
+                    {"metrics", command.metrics},
+                    {"score", command.score ? Json(*command.score) : Json(nullptr)}};
+    if (outcome) payload["outcome"] = *outcome;
+    auto message = "variant " + std::to_string(command.variant.value) + " " + word(command.state);
+    if (command.score) message += ": score " + short_number(*command.score);
+    if (command.state == search::VariantState::failed) message += ": " + *outcome;
+    append("variant_settled", command.variant.value, std::move(message), std::move(payload));
+  }
+
+  void operator()(const search::SetBest& command) {
+    best_ = command;
+    append("best_changed", command.variant.value,
+           "variant " + std::to_string(command.variant.value) + " is the best: score " +
+               short_number(command.score),
+           {{"variant", command.variant.value}, {"score", command.score}});
+  }
+
+  void operator()(const search::CancelProposals& command) {
+    cancel(WorkKind::proposal, id_array(command.proposals));
+  }
+
+  void operator()(const search::CancelEvaluations& command) {
+    cancel(WorkKind::evaluation, id_array(command.evaluations));
+  }
+
+  void operator()(const search::SetPhase& command) {
+    state_.state = state_of(command);
+    if (command.phase != search::Phase::paused) {
+      end_reason_ = command.reason;
+      reason_ = command.explanation;
+    }
+    if (has_ended(state_.state)) cancel_rest();
+    Json payload = {{"state", word(state_.state)},
+                    {"reason", word(command.reason)},
+                    {"explanation", command.explanation}};
+    auto message = "campaign is " + word(state_.state);
+    if (!command.explanation.empty()) message += ": " + command.explanation;
+    append("phase_changed", std::nullopt, std::move(message), std::move(payload));
+  }
+
+  StepState store(std::int64_t applied) {
+    std::optional<std::int64_t> best_variant;
+    std::optional<double> best_score;
+    if (best_) {
+      best_variant = best_->variant.value;
+      best_score = best_->score;
+    }
+    transaction_.exec(
+        kStoreStep, pqxx::params{campaign_.value, applied, last_sequence_, word(state_.state),
+                                 word(end_reason_), reason_, has_ended(state_.state), best_variant,
+                                 best_score, seed_score_, duplicates_});
+    return state_;
+  }
+
+ private:
+  void append(std::string type, std::optional<std::int64_t> variant, std::string message,
+              Json payload) {
+    insert_event(transaction_, campaign_, ++last_sequence_,
+                 {.type = std::move(type),
+                  .is_input = false,
+                  .variant = variant,
+                  .message = std::move(message),
+                  .payload = std::move(payload)});
+  }
+
+  ProposedVariant find_proposed(const search::AddVariant& command, std::string& model) {
+    const auto row = transaction_
+                         .exec(kFindProposed, pqxx::params{campaign_.value, command.proposal->value,
+                                                           static_cast<int>(command.index)})
+                         .one_row();
+    model = row[1].as<std::string>();
+    return proposed_from_json(Json::array({json_of(row[0])})).front();
+  }
+
+  void append_added(const search::AddVariant& command, const ProposedVariant& content) {
+    Json parents = Json::array();
+    for (const auto& parent : command.parents) parents.push_back(parent.value);
+    Json payload = {
+        {"variant", command.variant.value},     {"parents", parents},
+        {"generation", command.generation},     {"source_tokens", content.source_tokens},
+        {"token_digest", content.token_digest}, {"files", to_json(content.files)}};
+    if (command.proposal) {
+      payload["proposal"] = command.proposal->value;
+      payload["operator"] = word(command.operation);
+    }
+    if (command.island) payload["island"] = *command.island;
+    if (command.duplicate_of) payload["duplicate_of"] = command.duplicate_of->value;
+    auto message = "variant " + std::to_string(command.variant.value);
+    message += command.proposal ? " by " + word(command.operation) + " of " + parents.dump()
+                                : std::string(" is the seed");
+    if (command.duplicate_of) {
+      message += ", equal to " + std::to_string(command.duplicate_of->value);
+    }
+    append("variant_added", command.variant.value, std::move(message), std::move(payload));
+  }
+
+  /// Withdraws items whether or not an agent works on them; that agent learns it at its next call.
+  void cancel(WorkKind kind, const std::string& numbers) {
+    const pqxx::params parameters{campaign_.value, word(kind), numbers};
+    const auto ended = transaction_.exec(kCancelAttempts, parameters).affected_rows();
+    state_.cancelled.insert(state_.cancelled.end(), static_cast<std::size_t>(ended),
+                            EndedAttempt{kind, "cancelled"});
+    transaction_.exec(kCancelItems, parameters);
+  }
+
+  /// An ended campaign has no open work, whatever the search forgot.
+  void cancel_rest() {
+    std::vector<std::int64_t> evaluations;
+    std::vector<std::int64_t> proposals;
+    for (const auto& row : transaction_.exec(kOpenItems, pqxx::params{campaign_.value})) {
+      (row[0].view() == "evaluation" ? evaluations : proposals)
+          .push_back(row[1].as<std::int64_t>());
+    }
+    if (!evaluations.empty()) cancel(WorkKind::evaluation, number_array(evaluations));
+    if (!proposals.empty()) cancel(WorkKind::proposal, number_array(proposals));
+  }
+
+  pqxx::work& transaction_;
+  CampaignId campaign_;
+  std::int64_t last_sequence_;
+  CampaignDefinition definition_;
+  int priority_;
+  search::EndReason end_reason_;
+  std::string reason_;
+  StepState state_;
+  std::optional<search::SetBest> best_;
+  std::optional<double> seed_score_;
+  std::int64_t duplicates_ = 0;
+};
+
+}  // namespace
+
+Result<StepState> carry_out(pqxx::work& transaction, const DriverStep& step) {
+  const auto rows =
+      transaction.exec(kLock, pqxx::params{step.lease.campaign.value, step.lease.epoch});
+  if (rows.empty()) return fail(Errc::conflict, "another coordinator drives the campaign");
+  if (rows[0][0].as<std::int64_t>() != step.applied_before) {
+    return fail(Errc::conflict,
+                "the campaign has gone on: applied_sequence=" + rows[0][0].as<std::string>());
+  }
+  Step run(transaction, step.lease.campaign, rows[0]);
+  for (const auto& command : step.commands) std::visit(run, command);
+  return run.store(step.applied_after);
+}
+
+}  // namespace cambrian::coordinator::postgres

@@ -1,0 +1,218 @@
+#include "coordinator/adapters/postgres/item_end.hpp"
+
+#include <algorithm>
+
+namespace cambrian::coordinator::postgres {
+namespace {
+
+constexpr const char* kFindCampaign = "SELECT campaign_id FROM work_item WHERE id = $1";
+constexpr const char* kLockCampaign = "SELECT 1 FROM campaign WHERE id = $1 FOR NO KEY UPDATE";
+constexpr const char* kLockItem =
+    "SELECT kind, number, state, epoch, coalesce(agent_id, ''), worker_faults, losses"
+    " FROM work_item WHERE id = $1 FOR UPDATE";
+constexpr const char* kEndAttempt =
+    "UPDATE attempt SET ended_at = now(), outcome = $3, evidence = $4"
+    " WHERE item_id = $1 AND epoch = $2";
+constexpr const char* kMakeReady =
+    "UPDATE work_item SET state = 'ready', agent_id = NULL, renewed_at = NULL,"
+    " lease_expires_at = NULL, attempt_deadline = NULL, worker_faults = $2, losses = $3,"
+    " not_before = now() + $4 * interval '1 millisecond' WHERE id = $1";
+constexpr const char* kMakeDone =
+    "UPDATE work_item SET state = 'done', worker_faults = $2, losses = $3 WHERE id = $1";
+constexpr const char* kKilledAgents =
+    "SELECT greatest(count(DISTINCT agent_id), count(*) FILTER (WHERE outcome = 'overrun')),"
+    " coalesce(bool_and(outcome = 'overrun'), false),"
+    " string_agg(agent_name || ': ' || outcome, '; ' ORDER BY epoch)"
+    " FROM attempt WHERE item_id = $1 AND outcome IN ('lost', 'overrun')";
+constexpr const char* kStoreEvaluation =
+    "UPDATE evaluation SET outcome = $3, metrics = $4::jsonb, diagnostics = $5, log = $6,"
+    " timings_ms = $7::jsonb, cpu_time_ms = $8, gpu_time_ms = $9, memory_peak_bytes = $10,"
+    " result_key = $11, behaviour_digest = $12, is_cached = $13, agent_name = $14, attempts = $15,"
+    " finished_at = now() WHERE campaign_id = $1 AND number = $2 AND outcome IS NULL"
+    " RETURNING variant, is_final, split";
+constexpr const char* kCountEvaluation =
+    "UPDATE campaign SET evaluations = evaluations + $2, evaluations_failed = evaluations_failed +"
+    " $3, final_evaluations = final_evaluations + $4, gpu_time_ms = gpu_time_ms + $5,"
+    " cpu_time_ms = cpu_time_ms + $6 WHERE id = $1";
+constexpr const char* kStoreProposal =
+    "UPDATE proposal SET outcome = $3, result_variants = $4::jsonb, rejections = $5::jsonb,"
+    " agent_name = $6, model = CASE WHEN $7 = '' THEN model ELSE $7 END, finished_at = now()"
+    " WHERE campaign_id = $1 AND number = $2 AND outcome IS NULL";
+constexpr const char* kCountProposal =
+    "UPDATE campaign SET proposals = proposals + 1, proposals_failed = proposals_failed + $2,"
+    " tokens = tokens + $3, cost_micro_usd = cost_micro_usd + $4 WHERE id = $1";
+
+// Failed tries of the same item cost tokens too: the search hears of them with the end.
+constexpr const char* kSpentBefore =
+    "SELECT coalesce(sum(tokens), 0)::bigint, coalesce(sum(cost_micro_usd), 0)::bigint"
+    " FROM attempt WHERE item_id = $1 AND outcome = 'infrastructure'";
+
+milliseconds retry_delay(int faults) {
+  auto delay = kRetryDelayMin;
+  for (int i = 1; i < faults && delay < kRetryDelayMax; ++i) delay *= 2;
+  return std::min(delay, kRetryDelayMax);
+}
+
+void make_ready(pqxx::work& transaction, const LockedItem& item, milliseconds delay) {
+  transaction.exec(kMakeReady,
+                   pqxx::params{item.id.value, item.worker_faults, item.losses, delay.count()});
+}
+
+/// Ends the item without a report, so that the campaign never waits for it.
+void conclude_unreported(pqxx::work& transaction, const LockedItem& item, search::Outcome outcome,
+                         const std::string& evidence) {
+  if (item.kind == WorkKind::evaluation) {
+    EvaluationResult result;
+    result.outcome = outcome;
+    result.diagnostics = evidence;
+    return conclude_evaluation(transaction, item, result, "");
+  }
+  ProposalResult result;
+  result.outcome = ProposalOutcome::infrastructure;
+  result.rejections = {evidence};
+  conclude_proposal(transaction, item, result, "");
+}
+
+/// Poison when enough different agents went down with it, or it used up its budget as often.
+std::optional<search::Outcome> find_poison(pqxx::work& transaction, const LockedItem& item,
+                                           std::string& evidence) {
+  const auto row = transaction.exec(kKilledAgents, pqxx::params{item.id.value}).one_row();
+  if (row[0].as<int>() < kKilledAgentsMax) return std::nullopt;
+  evidence = "agents were lost while they worked on this: " + row[2].as<std::string>();
+  return row[1].as<bool>() ? search::Outcome::timeout : search::Outcome::crash;
+}
+
+}  // namespace
+
+std::string word_of(AttemptEnd end) {
+  switch (end) {
+    case AttemptEnd::released: return "released";
+    case AttemptEnd::unable: return "unable";
+    case AttemptEnd::infrastructure: return "infrastructure";
+    case AttemptEnd::lost: return "lost";
+    case AttemptEnd::dropped: return "dropped";
+    case AttemptEnd::overrun: return "overrun";
+  }
+  return "lost";
+}
+
+std::optional<LockedItem> lock_item(pqxx::work& transaction, ItemId item) {
+  const auto found = transaction.exec(kFindCampaign, pqxx::params{item.value});
+  if (found.empty()) return std::nullopt;
+  const CampaignId campaign{found[0][0].as<std::int64_t>()};
+  transaction.exec(kLockCampaign, pqxx::params{campaign.value});
+  const auto rows = transaction.exec(kLockItem, pqxx::params{item.value});
+  if (rows.empty()) return std::nullopt;
+  const auto row = rows[0];
+  return LockedItem{.id = item,
+                    .campaign = campaign,
+                    .kind = known_word<WorkKind>(row[0].view()),
+                    .number = row[1].as<std::int64_t>(),
+                    .state = row[2].as<std::string>(),
+                    .epoch = row[3].as<std::int64_t>(),
+                    .agent_id = row[4].as<std::string>(),
+                    .worker_faults = row[5].as<int>(),
+                    .losses = row[6].as<int>()};
+}
+
+AfterEnd end_attempt(pqxx::work& transaction, LockedItem& item, AttemptEnd end,
+                     const std::string& evidence) {
+  transaction.exec(kEndAttempt, pqxx::params{item.id.value, item.epoch, word_of(end), evidence});
+  if (end == AttemptEnd::released) {
+    make_ready(transaction, item, milliseconds(0));
+    return AfterEnd::ready;
+  }
+  if (end == AttemptEnd::unable || end == AttemptEnd::infrastructure) {
+    if (++item.worker_faults >= kWorkerFaultsMax) {
+      conclude_unreported(transaction, item, search::Outcome::infrastructure,
+                          "workers failed too often, last: " + evidence);
+      return AfterEnd::finished;
+    }
+    make_ready(transaction, item, retry_delay(item.worker_faults));
+    return AfterEnd::ready;
+  }
+  ++item.losses;
+  std::string killed;
+  if (const auto poison = find_poison(transaction, item, killed)) {
+    conclude_unreported(transaction, item, *poison, killed);
+    return AfterEnd::poisoned;
+  }
+  if (item.losses >= kLossesMax) {
+    conclude_unreported(transaction, item, search::Outcome::infrastructure,
+                        "too many attempts were lost");
+    return AfterEnd::finished;
+  }
+  make_ready(transaction, item, milliseconds(0));
+  return AfterEnd::ready;
+}
+
+void conclude_evaluation(pqxx::work& transaction, const LockedItem& item,
+                         const EvaluationResult& result, const std::string& agent_name) {
+  const auto row =
+      transaction
+          .exec(kStoreEvaluation,
+                pqxx::params{item.campaign.value, item.number, word(result.outcome),
+                             Json(result.metrics).dump(), result.diagnostics, result.log,
+                             Json(result.timings_ms).dump(), result.cpu_time_ms, result.gpu_time_ms,
+                             result.memory_peak_bytes, result.result_key, result.behaviour_digest,
+                             result.is_cached, agent_name, item.epoch})
+          .one_row();
+  const auto variant = row[0].as<std::int64_t>();
+  const bool is_final = row[1].as<bool>();
+  const bool has_failed = result.outcome != search::Outcome::success;
+  transaction.exec(kMakeDone, pqxx::params{item.id.value, item.worker_faults, item.losses});
+  transaction.exec(kCountEvaluation, pqxx::params{item.campaign.value, is_final ? 0 : 1,
+                                                  !is_final && has_failed ? 1 : 0, is_final ? 1 : 0,
+                                                  result.gpu_time_ms, result.cpu_time_ms});
+  auto event =
+      make_input(search::EvaluationFinished{.evaluation = {item.number},
+                                            .outcome = result.outcome,
+                                            .metrics = result.metrics,
+                                            .gpu_time_ms = result.gpu_time_ms},
+                 "variant " + std::to_string(variant) +
+                     (is_final ? " final evaluation: " : " evaluated: ") + word(result.outcome));
+  event.variant = variant;
+  event.payload["variant"] = variant;
+  event.payload["is_final"] = is_final;
+  event.payload["split"] = row[2].as<std::string>();
+  event.payload["agent"] = agent_name;
+  event.payload["is_cached"] = result.is_cached;
+  event.payload["timings_ms"] = result.timings_ms;
+  append_event(transaction, item.campaign, event);
+}
+
+void conclude_proposal(pqxx::work& transaction, const LockedItem& item,
+                       const ProposalResult& result, const std::string& agent_name) {
+  search::ProposalFinished finished{
+      .proposal = {item.number},
+      .variants = {},
+      .is_quota_exhausted = result.outcome == ProposalOutcome::no_quota};
+  for (const auto& variant : result.variants) {
+    finished.variants.push_back({variant.token_digest, variant.source_tokens});
+  }
+  for (const auto& call : result.calls) {
+    finished.tokens += call.prompt_tokens + call.completion_tokens;
+    finished.cost_micro_usd += call.cost_micro_usd;
+  }
+  transaction.exec(kStoreProposal,
+                   pqxx::params{item.campaign.value, item.number, word(result.outcome),
+                                to_json(result.variants).dump(), Json(result.rejections).dump(),
+                                agent_name, result.calls.empty() ? "" : result.calls.back().model});
+  transaction.exec(kMakeDone, pqxx::params{item.id.value, item.worker_faults, item.losses});
+  transaction.exec(kCountProposal,
+                   pqxx::params{item.campaign.value, result.variants.empty() ? 1 : 0,
+                                finished.tokens, finished.cost_micro_usd});
+  const auto spent = transaction.exec(kSpentBefore, pqxx::params{item.id.value}).one_row();
+  finished.tokens += spent[0].as<std::int64_t>();
+  finished.cost_micro_usd += spent[1].as<std::int64_t>();
+  auto event =
+      make_input(finished, "proposal " + std::to_string(item.number) + " " + word(result.outcome) +
+                               ": " + std::to_string(result.variants.size()) + " variants");
+  event.payload["outcome"] = word(result.outcome);
+  event.payload["agent"] = agent_name;
+  event.payload["rejections"] = result.rejections;
+  if (!result.calls.empty()) event.payload["model"] = result.calls.back().model;
+  append_event(transaction, item.campaign, event);
+}
+
+}  // namespace cambrian::coordinator::postgres

@@ -1,0 +1,59 @@
+#pragma once
+
+#include "coordinator/adapters/postgres/events.hpp"
+
+/// How attempts and items end: the rules of blame are here and nowhere else.
+namespace cambrian::coordinator::postgres {
+
+/// A work item whose row, and whose campaign's row before it, is locked until the commit. Always
+/// taken in this order: campaign, then item.
+struct LockedItem {
+  ItemId id;
+  CampaignId campaign;
+  WorkKind kind = WorkKind::evaluation;
+  std::int64_t number = 0;
+  std::string state;
+  std::int64_t epoch = 0;
+  std::string agent_id;
+  int worker_faults = 0;
+  int losses = 0;
+
+  bool is_leased_as(const Lease& lease, const std::string& agent) const {
+    return state == "leased" && epoch == lease.epoch && agent_id == agent;
+  }
+};
+
+/// Empty when the item is gone with its campaign.
+std::optional<LockedItem> lock_item(pqxx::work& transaction, ItemId item);
+
+/// How an attempt can end without a result that counts.
+enum class AttemptEnd {
+  released,        ///< Handed back: nobody's fault, not even counted.
+  unable,          ///< The agent cannot do it: its fault.
+  infrastructure,  ///< The agent failed: its fault.
+  lost,            ///< The agent fell silent: the item may have killed it.
+  dropped,         ///< The agent lives and never knew of it: nobody's fault.
+  overrun,         ///< The attempt took longer than its budget: the item may be to blame.
+};
+
+std::string word_of(AttemptEnd end);
+
+enum class AfterEnd {
+  ready,     ///< It will be tried again.
+  finished,  ///< Tries are used up: it ended as an infrastructure failure.
+  poisoned,  ///< It took two agents down: it ended as a failure of the candidate.
+};
+
+/// Ends the attempt of the item's present epoch and decides what becomes of the item.
+AfterEnd end_attempt(pqxx::work& transaction, LockedItem& item, AttemptEnd end,
+                     const std::string& evidence);
+
+/// Stores the final result of an evaluation, marks the item done, counts, appends the event.
+void conclude_evaluation(pqxx::work& transaction, const LockedItem& item,
+                         const EvaluationResult& result, const std::string& agent_name);
+
+/// The same for a proposal.
+void conclude_proposal(pqxx::work& transaction, const LockedItem& item,
+                       const ProposalResult& result, const std::string& agent_name);
+
+}  // namespace cambrian::coordinator::postgres

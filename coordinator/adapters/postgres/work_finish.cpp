@@ -1,0 +1,150 @@
+#include "coordinator/adapters/postgres/item_end.hpp"
+#include "coordinator/adapters/postgres/work_store.hpp"
+
+namespace cambrian::coordinator::postgres {
+namespace {
+
+constexpr const char* kFindAttempt =
+    "SELECT agent_id, agent_name, coalesce(outcome, '') FROM attempt"
+    " WHERE item_id = $1 AND epoch = $2";
+constexpr const char* kFinishAttempt =
+    "UPDATE attempt SET ended_at = now(), outcome = 'finished', is_counted = true,"
+    " cpu_time_ms = $3, gpu_time_ms = $4, tokens = $5, cost_micro_usd = $6"
+    " WHERE item_id = $1 AND epoch = $2";
+constexpr const char* kNoteCost =
+    "UPDATE attempt SET cpu_time_ms = $3, gpu_time_ms = $4, tokens = $5, cost_micro_usd = $6"
+    " WHERE item_id = $1 AND epoch = $2";
+constexpr const char* kNoteStale =
+    "UPDATE attempt SET stale_report_at = now(), cpu_time_ms = $3, gpu_time_ms = $4, tokens = $5,"
+    " cost_micro_usd = $6 WHERE item_id = $1 AND epoch = $2 AND agent_id = $7"
+    " AND stale_report_at IS NULL";
+constexpr const char* kCountAttempt =
+    "UPDATE agent SET attempts_finished = attempts_finished + 1 WHERE agent_id = $1";
+constexpr const char* kInsertCall =
+    "INSERT INTO model_call (campaign_id, proposal, item_id, epoch, model, endpoint,"
+    " prompt_tokens, completion_tokens, cost_micro_usd, latency_ms, time_to_first_token_ms,"
+    " retries, finish_reason, prompt_digest, answer_digest, is_outcome_unknown, is_counted)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+
+struct Cost {
+  std::int64_t cpu_time_ms = 0;
+  std::int64_t gpu_time_ms = 0;
+  std::int64_t tokens = 0;
+  std::int64_t cost_micro_usd = 0;
+};
+
+Cost cost_of(const WorkReport& report) {
+  if (const auto* evaluation = std::get_if<EvaluationResult>(&report.result)) {
+    return {.cpu_time_ms = evaluation->cpu_time_ms, .gpu_time_ms = evaluation->gpu_time_ms};
+  }
+  Cost cost;
+  for (const auto& call : std::get<ProposalResult>(report.result).calls) {
+    cost.tokens += call.prompt_tokens + call.completion_tokens;
+    cost.cost_micro_usd += call.cost_micro_usd;
+  }
+  return cost;
+}
+
+pqxx::params lease_and_cost(const Lease& lease, const Cost& cost) {
+  return pqxx::params{lease.item.value, lease.epoch, cost.cpu_time_ms,
+                      cost.gpu_time_ms, cost.tokens, cost.cost_micro_usd};
+}
+
+void store_calls(pqxx::work& transaction, const LockedItem& item, const WorkReport& report,
+                 bool is_counted) {
+  const auto* proposal = std::get_if<ProposalResult>(&report.result);
+  if (proposal == nullptr) return;
+  for (const auto& call : proposal->calls) {
+    std::optional<std::int64_t> first_token;
+    if (call.time_to_first_token) first_token = call.time_to_first_token->count();
+    transaction.exec(kInsertCall,
+                     pqxx::params{item.campaign.value, item.number, item.id.value,
+                                  report.lease.epoch, call.model, call.endpoint, call.prompt_tokens,
+                                  call.completion_tokens, call.cost_micro_usd, call.latency.count(),
+                                  first_token, call.retries, call.finish_reason, call.prompt_digest,
+                                  call.answer_digest, call.is_outcome_unknown, is_counted});
+  }
+}
+
+bool is_infrastructure(const WorkReport& report) {
+  if (const auto* evaluation = std::get_if<EvaluationResult>(&report.result)) {
+    return evaluation->outcome == search::Outcome::infrastructure;
+  }
+  return std::get<ProposalResult>(report.result).outcome == ProposalOutcome::infrastructure;
+}
+
+std::string evidence_of(const WorkReport& report) {
+  if (const auto* evaluation = std::get_if<EvaluationResult>(&report.result)) {
+    return evaluation->diagnostics;
+  }
+  const auto& rejections = std::get<ProposalResult>(report.result).rejections;
+  return rejections.empty() ? std::string() : rejections.front();
+}
+
+/// What the proposal spent counts against the budget, whether or not it will be tried again.
+constexpr const char* kCountSpending =
+    "UPDATE campaign SET tokens = tokens + $2, cost_micro_usd = cost_micro_usd + $3 WHERE id = $1";
+
+Verdict accept(pqxx::work& transaction, LockedItem& item, const WorkReport& report,
+               const std::string& agent_name) {
+  const auto cost = cost_of(report);
+  store_calls(transaction, item, report, true);
+  transaction.exec(kCountAttempt, pqxx::params{report.agent_id});
+  if (is_infrastructure(report)) {
+    transaction.exec(kNoteCost, lease_and_cost(report.lease, cost));
+    transaction.exec(kCountSpending,
+                     pqxx::params{item.campaign.value, cost.tokens, cost.cost_micro_usd});
+    const auto after =
+        end_attempt(transaction, item, AttemptEnd::infrastructure, evidence_of(report));
+    return after == AfterEnd::ready ? Verdict::retried : Verdict::accepted;
+  }
+  transaction.exec(kFinishAttempt, lease_and_cost(report.lease, cost));
+  if (const auto* evaluation = std::get_if<EvaluationResult>(&report.result)) {
+    conclude_evaluation(transaction, item, *evaluation, agent_name);
+  } else {
+    conclude_proposal(transaction, item, std::get<ProposalResult>(report.result), agent_name);
+  }
+  return Verdict::accepted;
+}
+
+Verdict refuse(pqxx::work& transaction, const LockedItem& item, const WorkReport& report) {
+  auto parameters = lease_and_cost(report.lease, cost_of(report));
+  parameters.append(report.agent_id);
+  const auto noted = transaction.exec(kNoteStale, parameters);
+  if (noted.affected_rows() > 0) store_calls(transaction, item, report, false);
+  return Verdict::stale;
+}
+
+Result<FinishState> finish_item(pqxx::work& transaction, const WorkReport& report) {
+  auto item = lock_item(transaction, report.lease.item);
+  if (!item) return FinishState{};
+  FinishState state{.verdict = Verdict::stale, .campaign = item->campaign};
+  const bool is_evaluation = std::holds_alternative<EvaluationResult>(report.result);
+  if (is_evaluation != (item->kind == WorkKind::evaluation)) {
+    return fail(Errc::invalid_argument,
+                "the item is of the other kind: item=" + std::to_string(item->id.value));
+  }
+  const auto attempts =
+      transaction.exec(kFindAttempt, pqxx::params{report.lease.item.value, report.lease.epoch});
+  if (attempts.empty() || attempts[0][0].view() != report.agent_id) return state;
+  const auto ended = attempts[0][2].as<std::string>();
+  if (ended == "finished" || ended == "infrastructure") {
+    state.verdict = Verdict::repeated;
+    return state;
+  }
+  state.verdict = item->is_leased_as(report.lease, report.agent_id)
+                      ? accept(transaction, *item, report, attempts[0][1].as<std::string>())
+                      : refuse(transaction, *item, report);
+  return state;
+}
+
+}  // namespace
+
+awaitable<Result<FinishState>> PostgresWorkStore::finish(WorkReport report) {
+  auto body = [report = std::move(report)](pqxx::work& transaction) {
+    return finish_item(transaction, report);
+  };
+  co_return co_await database_.run(Lane::agent, "finish", std::move(body), InDoubt::read_back);
+}
+
+}  // namespace cambrian::coordinator::postgres

@@ -1,0 +1,167 @@
+#include <set>
+
+#include "coordinator/adapters/postgres/item_end.hpp"
+#include "coordinator/adapters/postgres/work_store.hpp"
+
+namespace cambrian::coordinator::postgres {
+namespace {
+
+constexpr const char* kNoteAgent =
+    "INSERT INTO agent (agent_id, name, kind, description, running, is_draining)"
+    " VALUES ($1, $2, $3, $4::jsonb, $5::jsonb, $6)"
+    " ON CONFLICT (agent_id) DO UPDATE SET name = excluded.name, kind = excluded.kind,"
+    " description = excluded.description, running = excluded.running,"
+    " is_draining = excluded.is_draining, last_sync_at = now() RETURNING should_drain";
+constexpr const char* kRenew =
+    "UPDATE work_item w SET renewed_at = now(),"
+    " lease_expires_at = now() + $4 * interval '1 millisecond'"
+    " FROM unnest($2::bigint[], $3::bigint[]) AS l (id, epoch)"
+    " WHERE w.id = l.id AND w.epoch = l.epoch AND w.state = 'leased' AND w.agent_id = $1"
+    " RETURNING w.id, w.epoch";
+constexpr const char* kFindExpired =
+    "SELECT w.id, w.epoch FROM work_item w WHERE w.state = 'leased'"
+    " AND (w.lease_expires_at < now() OR w.attempt_deadline < now()) ORDER BY w.id LIMIT $1";
+constexpr const char* kClassifyExpired =
+    "SELECT w.attempt_deadline < now(), w.lease_expires_at < now(),"
+    " coalesce(a.last_sync_at > w.renewed_at, false)"
+    " FROM work_item w LEFT JOIN agent a ON a.agent_id = w.agent_id"
+    " WHERE w.id = $1 AND w.epoch = $2 AND w.state = 'leased'";
+constexpr const char* kCountReady =
+    "SELECT w.kind, count(*) FROM (SELECT kind, campaign_id FROM work_item"
+    " WHERE state = 'ready' AND not_before <= now() LIMIT 1000) w"
+    " JOIN campaign c ON c.id = w.campaign_id"
+    " WHERE c.state IN ('running', 'draining', 'finalizing') GROUP BY w.kind";
+
+std::string item_array(const std::vector<Lease>& leases) {
+  std::vector<std::int64_t> ids;
+  for (const auto& lease : leases) ids.push_back(lease.item.value);
+  return number_array(ids);
+}
+
+std::string epoch_array(const std::vector<Lease>& leases) {
+  std::vector<std::int64_t> epochs;
+  for (const auto& lease : leases) epochs.push_back(lease.epoch);
+  return number_array(epochs);
+}
+
+/// One statement for all leases of the call. Returns those that are lost.
+std::vector<Lease> renew(pqxx::work& transaction, const AgentReport& report, milliseconds lease) {
+  std::vector<Lease> named;
+  for (const auto& progress : report.running) named.push_back(progress.lease);
+  if (named.empty()) return {};
+  std::set<Lease> renewed;
+  for (const auto& row :
+       transaction.exec(kRenew, pqxx::params{report.agent.agent_id, item_array(named),
+                                             epoch_array(named), lease.count()})) {
+    renewed.insert({ItemId{row[0].as<std::int64_t>()}, row[1].as<std::int64_t>()});
+  }
+  std::erase_if(named, [&](const Lease& one) { return renewed.contains(one); });
+  return named;
+}
+
+std::optional<EndedAttempt> release(pqxx::work& transaction, const AgentReport& report,
+                                    const Release& release) {
+  auto item = lock_item(transaction, release.lease.item);
+  if (!item || !item->is_leased_as(release.lease, report.agent.agent_id)) return std::nullopt;
+  const auto end =
+      release.reason == ReleaseReason::unable ? AttemptEnd::unable : AttemptEnd::released;
+  end_attempt(transaction, *item, end, "handed back by " + report.agent.name);
+  return EndedAttempt{item->kind, word_of(end)};
+}
+
+struct Expired {
+  EndedAttempt attempt;
+  AfterEnd after = AfterEnd::ready;
+  CampaignId campaign;
+};
+
+/// Ends one expired lease if it is still expired. Empty when somebody else was faster.
+std::optional<Expired> end_expired(pqxx::work& transaction, const Lease& lease) {
+  auto item = lock_item(transaction, lease.item);
+  if (!item) return std::nullopt;
+  const auto rows = transaction.exec(kClassifyExpired, pqxx::params{lease.item.value, lease.epoch});
+  if (rows.empty()) return std::nullopt;
+  const bool is_overrun = rows[0][0].as<bool>();
+  const bool is_expired = rows[0][1].as<bool>();
+  const bool is_agent_alive = rows[0][2].as<bool>();
+  if (!is_overrun && !is_expired) return std::nullopt;
+  auto end = is_agent_alive ? AttemptEnd::dropped : AttemptEnd::lost;
+  if (!is_expired) end = AttemptEnd::overrun;
+  const auto after = end_attempt(transaction, *item, end, "lease ended without a report");
+  return Expired{{item->kind, word_of(end)}, after, item->campaign};
+}
+
+}  // namespace
+
+awaitable<Result<SyncState>> PostgresWorkStore::sync(AgentReport report, LeaseTimes times) {
+  auto body = [report = std::move(report), times](pqxx::work& transaction) -> Result<SyncState> {
+    SyncState state;
+    const auto& agent = report.agent;
+    state.should_drain =
+        transaction
+            .exec(kNoteAgent,
+                  pqxx::params{agent.agent_id, agent.name, word(agent.kind), to_json(agent).dump(),
+                               to_json(report.running).dump(), report.is_draining})
+            .one_row()[0]
+            .as<bool>();
+    state.cancelled = renew(transaction, report, times.lease);
+    for (const auto& one : report.released) {
+      if (auto ended = release(transaction, report, one)) {
+        state.released.push_back(std::move(*ended));
+      }
+    }
+    return state;
+  };
+  co_return co_await database_.run(Lane::agent, "sync", std::move(body), InDoubt::read_back);
+}
+
+awaitable<Status> PostgresWorkStore::give_back(std::vector<Lease> leases) {
+  auto body = [leases = std::move(leases)](pqxx::work& transaction) -> Status {
+    for (const auto& lease : leases) {
+      auto item = lock_item(transaction, lease.item);
+      if (!item || item->state != "leased" || item->epoch != lease.epoch) continue;
+      end_attempt(transaction, *item, AttemptEnd::released, "the call was gone");
+    }
+    return {};
+  };
+  co_return co_await database_.run(Lane::agent, "give_back", std::move(body), InDoubt::read_back);
+}
+
+awaitable<Result<SweepState>> PostgresWorkStore::sweep(int count) {
+  auto find = [count](pqxx::work& transaction) -> Result<std::vector<Lease>> {
+    std::vector<Lease> leases;
+    for (const auto& row : transaction.exec(kFindExpired, pqxx::params{count})) {
+      leases.push_back({ItemId{row[0].as<std::int64_t>()}, row[1].as<std::int64_t>()});
+    }
+    return leases;
+  };
+  CAMBRIAN_CO_TRY(const auto leases, co_await database_.run(Lane::agent, "sweep_find", find));
+  SweepState state;
+  // One short transaction each: a held lock on one campaign does not stop the others' recovery.
+  for (const auto& lease : leases) {
+    auto end_one = [lease](pqxx::work& transaction) -> Result<std::optional<Expired>> {
+      return end_expired(transaction, lease);
+    };
+    CAMBRIAN_CO_TRY(auto ended,
+                    co_await database_.run(Lane::agent, "sweep_end", end_one, InDoubt::read_back));
+    if (!ended) continue;
+    state.ended.push_back(std::move(ended->attempt));
+    if (ended->after == AfterEnd::poisoned) ++state.poisoned;
+    if (ended->after != AfterEnd::ready) state.campaigns.push_back(ended->campaign);
+  }
+  co_return state;
+}
+
+awaitable<Result<ReadyCounts>> PostgresWorkStore::count_ready() {
+  auto body = [](pqxx::work& transaction) -> Result<ReadyCounts> {
+    ReadyCounts counts;
+    for (const auto& row : transaction.exec(kCountReady)) {
+      const bool is_evaluation = row[0].view() == "evaluation";
+      (is_evaluation ? counts.evaluations : counts.proposals) = row[1].as<int>();
+    }
+    return counts;
+  };
+  co_return co_await database_.run(Lane::claim, "count_ready", body);
+}
+
+}  // namespace cambrian::coordinator::postgres

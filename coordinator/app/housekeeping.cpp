@@ -1,0 +1,97 @@
+#include "coordinator/app/housekeeping.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "common/log/log.hpp"
+
+namespace cambrian::coordinator {
+namespace {
+
+constexpr milliseconds kPollInterval{1'000};
+constexpr milliseconds kSweepInterval{1'000};
+constexpr milliseconds kOverviewInterval{5'000};
+constexpr int kSweptAtOnce = 200;
+constexpr int kObservedCampaigns = 50;
+/// At least so many sleepers are woken for each hint: some cannot do the work at hand.
+constexpr std::size_t kWokenMin = 16;
+
+/// Timers that end with the hub: nobody notifies these topics.
+Topic timer_topic(std::int64_t which) { return {Topic::Kind::drivers, 100 + which}; }
+
+}  // namespace
+
+awaitable<void> Housekeeping::run_poll() {
+  const auto timer = timer_topic(0);
+  while (!hub_.is_closed()) {
+    const auto status = co_await poll_once();
+    on_health_(status.has_value());
+    if (!status) sweep_after_ = std::chrono::steady_clock::now() + times_.lease;
+    co_await hub_.wait(timer, hub_.version(timer), kPollInterval);
+  }
+}
+
+awaitable<Status> Housekeeping::poll_once() {
+  CAMBRIAN_CO_TRY(const auto ready, co_await stores_.work.count_ready());
+  const auto wake = [&](WorkKind kind, int count) {
+    if (count > 0) {
+      hub_.notify(Topic::work(kind), std::max(kWokenMin, static_cast<std::size_t>(count)));
+    }
+  };
+  wake(WorkKind::evaluation, ready.evaluations);
+  wake(WorkKind::proposal, ready.proposals);
+  CAMBRIAN_CO_TRY(auto sequences, co_await stores_.campaigns.last_sequences());
+  for (const auto& [campaign, sequence] : sequences) {
+    const auto known = sequences_.find(campaign);
+    if (known == sequences_.end() || known->second != sequence) {
+      hub_.notify(Topic::campaign(campaign));
+    }
+  }
+  sequences_ = std::move(sequences);
+  co_return Status();
+}
+
+awaitable<void> Housekeeping::run_sweep() {
+  sweep_after_ = std::chrono::steady_clock::now() + times_.lease;
+  const auto timer = timer_topic(1);
+  while (!hub_.is_closed()) {
+    if (std::chrono::steady_clock::now() >= sweep_after_) {
+      const auto status = co_await sweep_once();
+      if (!status) log::debug("sweep_failed", {{"reason", status.error().message}});
+    }
+    co_await hub_.wait(timer, hub_.version(timer), kSweepInterval);
+  }
+}
+
+awaitable<Status> Housekeeping::sweep_once() {
+  CAMBRIAN_CO_TRY(const auto state, co_await stores_.work.sweep(kSweptAtOnce));
+  if (state.ended.empty()) co_return Status();
+  observer_.on_attempts_ended(state.ended);
+  log::warn("leases_expired", {{"count", state.ended.size()},
+                               {"first", state.ended.front().outcome},
+                               {"poisoned", state.poisoned}});
+  for (const auto campaign : state.campaigns) hub_.notify(Topic::campaign(campaign));
+  hub_.notify(Topic::work(WorkKind::evaluation));
+  hub_.notify(Topic::work(WorkKind::proposal));
+  co_return Status();
+}
+
+awaitable<void> Housekeeping::run_overview() {
+  const auto timer = timer_topic(2);
+  while (!hub_.is_closed()) {
+    const auto status = co_await observe_once();
+    if (!status) log::debug("overview_failed", {{"reason", status.error().message}});
+    co_await hub_.wait(timer, hub_.version(timer), kOverviewInterval);
+  }
+}
+
+awaitable<Status> Housekeeping::observe_once() {
+  CAMBRIAN_CO_TRY(const auto overview, co_await stores_.agents.overview(times_.lease));
+  observer_.on_overview(overview);
+  CAMBRIAN_CO_TRY(auto campaigns, co_await stores_.campaigns.list(0, kObservedCampaigns));
+  std::erase_if(campaigns, [](const CampaignRecord& one) { return has_ended(one.state); });
+  observer_.on_campaigns(campaigns);
+  co_return Status();
+}
+
+}  // namespace cambrian::coordinator

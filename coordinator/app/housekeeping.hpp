@@ -1,0 +1,52 @@
+#pragma once
+
+#include <functional>
+#include <map>
+
+#include "coordinator/app/hub.hpp"
+#include "coordinator/ports/agent_store.hpp"
+#include "coordinator/ports/campaign_store.hpp"
+#include "coordinator/ports/observer.hpp"
+#include "coordinator/ports/work_store.hpp"
+
+namespace cambrian::coordinator {
+
+/// What happens on its own: hints from other coordinators, expired leases, numbers for metrics.
+/// Every part is idempotent and may run in any number of coordinators. Lives on the app's thread.
+class Housekeeping {
+ public:
+  struct Stores {
+    WorkStore& work;
+    CampaignStore& campaigns;
+    AgentStore& agents;
+  };
+  /// `on_health` hears whether the database serves, at every look.
+  Housekeeping(Stores stores, Hub& hub, Observer& observer, LeaseTimes times,
+               std::function<void(bool)> on_health)
+      : stores_(stores),
+        hub_(hub),
+        observer_(observer),
+        times_(times),
+        on_health_(std::move(on_health)) {}
+
+  /// Each runs until the hub closes.
+  awaitable<void> run_poll();
+  awaitable<void> run_sweep();
+  awaitable<void> run_overview();
+
+ private:
+  awaitable<Status> poll_once();
+  awaitable<Status> sweep_once();
+  awaitable<Status> observe_once();
+
+  Stores stores_;
+  Hub& hub_;
+  Observer& observer_;
+  LeaseTimes times_;
+  std::function<void(bool)> on_health_;
+  std::map<CampaignId, std::int64_t> sequences_;
+  /// Leases are not swept before: agents that could not reach us get time to renew.
+  std::chrono::steady_clock::time_point sweep_after_;
+};
+
+}  // namespace cambrian::coordinator

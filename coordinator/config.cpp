@@ -1,0 +1,107 @@
+#include "coordinator/config.hpp"
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "common/config/reader.hpp"
+#include "common/rpc/channel.hpp"
+
+namespace cambrian::coordinator {
+namespace {
+
+constexpr milliseconds kGraceMax{12'000};  // Whoever started us kills at 15 s.
+constexpr int kConnectionsMin = 4;         // One for each lane.
+constexpr int kConnectionsMax = 200;
+
+milliseconds time_or(const google::protobuf::Duration& time, milliseconds fallback) {
+  const milliseconds value(time.seconds() * 1000 + time.nanos() / 1'000'000);
+  return value.count() == 0 ? fallback : value;
+}
+
+Config with_defaults(const config::v1::CoordinatorConfig& file) {
+  const auto text_or = [](const std::string& text, const char* fallback) {
+    return text.empty() ? std::string(fallback) : text;
+  };
+  Config config;
+  config.listen = text_or(file.listen(), "127.0.0.1:7070");
+  config.metrics_listen = text_or(file.metrics_listen(), "127.0.0.1:7071");
+  config.database = file.database();
+  if (file.database_connections() != 0) config.database_connections = file.database_connections();
+  config.times = {
+      .lease = time_or(file.lease_duration(), config.times.lease),
+      .evaluation_attempt =
+          time_or(file.evaluation_attempt_budget(), config.times.evaluation_attempt),
+      .proposal_attempt = time_or(file.proposal_attempt_budget(), config.times.proposal_attempt)};
+  config.sync_interval = time_or(file.sync_interval(), config.sync_interval);
+  config.shutdown_grace = time_or(file.shutdown_grace(), config.shutdown_grace);
+  config.has_reflection = file.reflection();
+  config.is_open_to_anyone = file.i_know_that_anyone_who_reaches_this_port_can_run_code();
+  return config;
+}
+
+/// All problems, one a line.
+std::string check(const Config& config) {
+  std::string problems;
+  const auto require = [&](bool is_good, const std::string& problem) {
+    if (!is_good) problems += (problems.empty() ? "" : "\n") + problem;
+  };
+  require(!config.database.empty(),
+          "database is not set: --database 'host=/run/postgresql dbname=cambrian'");
+  require(rpc::is_local_address(config.listen) || config.is_open_to_anyone,
+          "listen is not a loopback address: listen=" + config.listen +
+              "; there is no authentication yet, so whoever reaches the port can run code on the "
+              "workers; use 127.0.0.1 behind a tunnel, or set "
+              "i_know_that_anyone_who_reaches_this_port_can_run_code");
+  require(config.database_connections >= kConnectionsMin &&
+              config.database_connections <= kConnectionsMax,
+          "database_connections must be 4 to 200");
+  require(config.times.lease >= milliseconds(1'000), "lease_duration must be at least 1 s");
+  require(config.sync_interval * 2 <= config.times.lease,
+          "sync_interval must be at most half of lease_duration");
+  require(config.times.evaluation_attempt > milliseconds(0) &&
+              config.times.proposal_attempt > milliseconds(0),
+          "attempt budgets must be positive");
+  require(config.shutdown_grace > milliseconds(0) && config.shutdown_grace <= kGraceMax,
+          "shutdown_grace must be at most 12 s");
+  return problems;
+}
+
+}  // namespace
+
+Result<std::optional<Config>> read_config(int argc, char** argv) {
+  CLI::App app("Campaigns, population, search and leases, over PostgreSQL");
+  std::string file_name;
+  config::v1::CoordinatorConfig flags;
+  std::string address_file;
+  bool is_open = false;
+  bool has_reflection = false;
+  app.set_version_flag("--version", std::string(CAMBRIAN_VERSION));
+  app.add_option("--config", file_name, "Configuration file (YAML)");
+  app.add_option("--listen", *flags.mutable_listen(), "Where to serve gRPC: host:port, unix:/path");
+  app.add_option("--metrics-listen", *flags.mutable_metrics_listen(), "Where to serve /metrics");
+  app.add_option("--database", *flags.mutable_database(), "Connection string of PostgreSQL");
+  app.add_option("--address-file", address_file,
+                 "Write the addresses as JSON into this file when ready");
+  app.add_flag("--reflection", has_reflection, "Serve gRPC reflection");
+  app.add_flag("--i-know-that-anyone-who-reaches-this-port-can-run-code", is_open,
+               "Allow --listen on an address that is not loopback");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() != 0) return fail(Errc::invalid_argument, error.what());
+    app.exit(error);
+    return std::optional<Config>();
+  }
+  CAMBRIAN_TRY(auto merged, config::read_config_file<config::v1::CoordinatorConfig>(file_name));
+  merged.MergeFrom(flags);  // Only what a flag set is not empty.
+  if (has_reflection) merged.set_reflection(true);
+  if (is_open) merged.set_i_know_that_anyone_who_reaches_this_port_can_run_code(true);
+  auto config = with_defaults(merged);
+  config.address_file = address_file;
+  if (auto problems = check(config); !problems.empty()) {
+    return fail(Errc::invalid_argument, std::move(problems));
+  }
+  return std::optional(std::move(config));
+}
+
+}  // namespace cambrian::coordinator

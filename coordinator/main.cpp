@@ -1,0 +1,196 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <thread>
+
+#include "common/log/log.hpp"
+#include "common/metrics/metrics.hpp"
+#include "coordinator/adapters/grpc/server.hpp"
+#include "coordinator/adapters/metrics/observer.hpp"
+#include "coordinator/adapters/postgres/campaign_store.hpp"
+#include "coordinator/adapters/postgres/content_store.hpp"
+#include "coordinator/adapters/postgres/driver_store.hpp"
+#include "coordinator/adapters/postgres/migrate.hpp"
+#include "coordinator/adapters/postgres/work_store.hpp"
+#include "coordinator/app/agent_desk.hpp"
+#include "coordinator/app/campaign_desk.hpp"
+#include "coordinator/app/driver.hpp"
+#include "coordinator/app/housekeeping.hpp"
+#include "coordinator/config.hpp"
+
+namespace cambrian::coordinator {
+namespace {
+
+namespace asio = boost::asio;
+
+/// How long start-up waits for a database that is not there yet.
+constexpr milliseconds kDatabasePatience{30'000};
+
+/// Tells this process from others that use the same database.
+std::string make_instance_name() {
+  std::random_device device;
+  char text[64];
+  std::snprintf(text, sizeof text, "%d-%08x%08x", static_cast<int>(::getpid()), device(), device());
+  return text;
+}
+
+/// Complete or not there at all: whoever waits for the file may read it at once.
+Status write_address_file(const std::string& path, const nlohmann::json& addresses) {
+  if (path.empty()) return {};
+  const auto partial = path + ".partial";
+  {
+    std::ofstream file(partial, std::ios::trunc);
+    file << addresses.dump() << "\n";
+    if (!file.flush()) return fail(Errc::unavailable, "cannot write the address file: " + partial);
+  }
+  std::error_code error;
+  std::filesystem::rename(partial, path, error);
+  if (error) return fail(Errc::unavailable, "cannot write the address file: " + path);
+  return {};
+}
+
+/// The whole program: everything is made here and lives until the end.
+class Program {
+ public:
+  explicit Program(Config config)
+      : config_(std::move(config)),
+        database_({.connection = config_.database, .connections = config_.database_connections},
+                  registry_),
+        work_(database_),
+        campaigns_(database_),
+        variants_(database_),
+        drivers_store_(database_),
+        blobs_(database_),
+        tasks_(database_),
+        agents_(database_),
+        observer_(registry_, CAMBRIAN_VERSION),
+        agent_desk_(work_, hub_, observer_, config_.times, config_.sync_interval),
+        campaign_desk_(campaigns_, hub_),
+        drivers_(drivers_store_, hub_, observer_, make_instance_name()),
+        housekeeping_({work_, campaigns_, agents_}, hub_, observer_, config_.times,
+                      [this](bool is_up) { on_health(is_up); }) {}
+
+  Status run() {
+    CAMBRIAN_TRY_STATUS(
+        postgres::migrate(config_.database, postgres::embedded_migrations(), kDatabasePatience));
+    CAMBRIAN_TRY(const int metrics_port, registry_.serve(config_.metrics_listen));
+    CAMBRIAN_TRY(
+        server_,
+        wire::Server::start(
+            {.listen = config_.listen,
+             .has_reflection = config_.has_reflection,
+             .lease = config_.times.lease},
+            {agent_desk_, {campaign_desk_, campaigns_, tasks_, blobs_}, variants_, agents_},
+            context_.get_executor(), registry_));
+    const auto metrics_address =
+        config_.metrics_listen.substr(0, config_.metrics_listen.rfind(':') + 1) +
+        std::to_string(metrics_port);
+    asio::signal_set signals(context_, SIGTERM, SIGINT);
+    signals.async_wait([this](const boost::system::error_code& error, int) {
+      if (!error) begin_shutdown();
+    });
+    for (auto&& loop : {&Program::run_acquisition, &Program::run_renewal, &Program::run_poll,
+                        &Program::run_sweep, &Program::run_overview}) {
+      spawn((this->*loop)());
+    }
+    CAMBRIAN_TRY_STATUS(write_address_file(
+        config_.address_file, {{"grpc", server_->address()}, {"metrics", metrics_address}}));
+    log::info("coordinator_started", {{"version", CAMBRIAN_VERSION},
+                                      {"grpc", server_->address()},
+                                      {"metrics", metrics_address},
+                                      {"lease_ms", config_.times.lease}});
+    context_.run();
+    if (closer_.joinable()) closer_.join();
+    log::info("coordinator_stopped");
+    return {};
+  }
+
+ private:
+  awaitable<void> run_acquisition() { return drivers_.run_acquisition(); }
+  awaitable<void> run_renewal() { return drivers_.run_renewal(); }
+  awaitable<void> run_poll() { return housekeeping_.run_poll(); }
+  awaitable<void> run_sweep() { return housekeeping_.run_sweep(); }
+  awaitable<void> run_overview() { return housekeeping_.run_overview(); }
+
+  void spawn(awaitable<void> loop) {
+    ++loops_;
+    asio::co_spawn(context_, std::move(loop), [this](const std::exception_ptr& failure) {
+      if (failure) std::rethrow_exception(failure);  // A bug: end, and be started again.
+      --loops_;
+      stop_when_done();
+    });
+  }
+
+  void on_health(bool is_up) {
+    if (server_ && !hub_.is_closed()) server_->set_serving(is_up);
+  }
+
+  /// Refuses new calls, wakes every long call, lets open ones end, gives the campaigns back.
+  void begin_shutdown() {
+    if (hub_.is_closed()) return;
+    log::info("shutdown_begun");
+    server_->set_serving(false);
+    hub_.close();
+    closer_ = std::thread([this] {
+      server_->shut_down(config_.shutdown_grace);
+      asio::post(context_, [this] {
+        is_server_down_ = true;
+        stop_when_done();
+      });
+    });
+  }
+
+  void stop_when_done() {
+    if (is_server_down_ && loops_ == 0) context_.stop();
+  }
+
+  Config config_;
+  metrics::Registry registry_;
+  asio::io_context context_{1};
+  postgres::Database database_;
+  postgres::PostgresWorkStore work_;
+  postgres::PostgresCampaignStore campaigns_;
+  postgres::PostgresVariantStore variants_;
+  postgres::PostgresDriverStore drivers_store_;
+  postgres::PostgresBlobStore blobs_;
+  postgres::PostgresTaskStore tasks_;
+  postgres::PostgresAgentStore agents_;
+  MetricsObserver observer_;
+  Hub hub_;
+  AgentDesk agent_desk_;
+  CampaignDesk campaign_desk_;
+  Drivers drivers_;
+  Housekeeping housekeeping_;
+  std::unique_ptr<wire::Server> server_;
+  std::thread closer_;
+  int loops_ = 0;
+  bool is_server_down_ = false;
+};
+
+}  // namespace
+}  // namespace cambrian::coordinator
+
+int main(int argc, char** argv) {
+  auto config = cambrian::coordinator::read_config(argc, argv);
+  if (!config) {
+    std::fprintf(stderr, "cambrian-coordinator: %s\n", config.error().message.c_str());
+    return 2;
+  }
+  if (!*config) return 0;
+  cambrian::coordinator::Program program(std::move(**config));
+  const auto status = program.run();
+  if (!status) {
+    std::fprintf(stderr, "cambrian-coordinator: %s\n", status.error().message.c_str());
+    return 1;
+  }
+  return 0;
+}

@@ -1,0 +1,67 @@
+#pragma once
+
+#include "coordinator/ports/campaign.hpp"
+#include "coordinator/ports/work_store.hpp"
+
+namespace cambrian::coordinator {
+
+enum class UserAction { pause, resume, stop };
+
+/// Campaigns for their users. Any executor; never blocks the caller. Every method may fail with
+/// `unavailable`, `exhausted` or `deadline_exceeded`, as WorkStore's.
+class CampaignStore {
+ public:
+  virtual ~CampaignStore() = default;
+
+  /// Stores a campaign with its first event. The same request id, or the same name with the same
+  /// spec, gives the campaign that is there. Errors: `already_exists` for another spec;
+  /// `not_found` when the task is not registered.
+  virtual awaitable<Result<CampaignRecord>> create(CampaignDefinition definition,
+                                                   std::string request_id) = 0;
+
+  /// Errors: `not_found`.
+  virtual awaitable<Result<CampaignRecord>> get(std::string name) = 0;
+
+  /// Newest first, ids below `before` (0: all).
+  virtual awaitable<Result<std::vector<CampaignRecord>>> list(std::int64_t before, int count) = 0;
+
+  /// Appends the user's wish to the log and returns its sequence; 0 when there is nothing to do.
+  /// Errors: `not_found`; `conflict` when the campaign has ended.
+  virtual awaitable<Result<std::int64_t>> request(std::string name, UserAction action,
+                                                  std::string request_id) = 0;
+
+  /// Errors: `not_found`; `conflict` while it has not ended.
+  virtual awaitable<Status> remove(std::string name) = 0;
+
+  /// Events behind `after`, at most `count`, in order.
+  virtual awaitable<Result<std::vector<EventRecord>>> read_events(CampaignId campaign,
+                                                                  std::int64_t after,
+                                                                  int count) = 0;
+
+  /// The last sequence of every campaign that has not ended, or ended within the last minute.
+  virtual awaitable<Result<std::map<CampaignId, std::int64_t>>> last_sequences() = 0;
+};
+
+enum class VariantOrder { number, score };
+
+struct VariantPage {
+  VariantOrder order = VariantOrder::number;
+  std::int64_t offset = 0;
+  int count = 100;
+};
+
+/// Variants for their users. Errors as above, and `not_found`.
+class VariantStore {
+ public:
+  virtual ~VariantStore() = default;
+
+  virtual awaitable<Result<std::vector<VariantRecord>>> list(std::string campaign,
+                                                             VariantPage page) = 0;
+  /// With its evaluations.
+  virtual awaitable<Result<VariantRecord>> get(std::string campaign, std::int64_t number) = 0;
+  /// The variant and its first parents up to the seed, youngest first.
+  virtual awaitable<Result<std::vector<VariantRecord>>> lineage(std::string campaign,
+                                                                std::int64_t number) = 0;
+};
+
+}  // namespace cambrian::coordinator

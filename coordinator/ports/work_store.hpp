@@ -1,0 +1,76 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+
+#include "common/base/result.hpp"
+#include "coordinator/ports/work.hpp"
+
+namespace cambrian::coordinator {
+
+using boost::asio::awaitable;
+
+/// How long leases and attempts live.
+struct LeaseTimes {
+  milliseconds lease{60'000};
+  milliseconds evaluation_attempt{1'800'000};
+  milliseconds proposal_attempt{900'000};
+};
+
+/// An attempt that ended without a report: released, unable, lost, dropped, overrun, cancelled.
+struct EndedAttempt {
+  WorkKind kind = WorkKind::evaluation;
+  std::string outcome;
+};
+
+/// What the store knows about an agent's leases after its report.
+struct SyncState {
+  std::vector<Lease> cancelled;  ///< Named in `running`, and no longer this agent's.
+  bool should_drain = false;
+  std::vector<EndedAttempt> released;
+};
+
+struct FinishState {
+  Verdict verdict = Verdict::unknown;
+  CampaignId campaign;
+};
+
+/// Leases that ended without a report.
+struct SweepState {
+  std::vector<EndedAttempt> ended;
+  int poisoned = 0;                   ///< Items that ended as a candidate failure.
+  std::vector<CampaignId> campaigns;  ///< That got an event by it.
+};
+
+/// Items that could be given out now.
+struct ReadyCounts {
+  int evaluations = 0;
+  int proposals = 0;
+};
+
+/// The queue and its leases. All times are the database's. Any executor; never blocks the caller.
+/// Every method may fail with `unavailable` (database away), `exhausted` (too many calls wait) or
+/// `deadline_exceeded`; more is said at the method. Methods read back what they cannot know.
+class WorkStore {
+ public:
+  virtual ~WorkStore() = default;
+
+  /// Notes that the agent is alive, renews what it runs, takes back what it releases.
+  virtual awaitable<Result<SyncState>> sync(AgentReport report, LeaseTimes times) = 0;
+
+  /// Leases at most `count` items that the agent can do. Oldest first within a priority.
+  virtual awaitable<Result<std::vector<Assignment>>> claim(AgentDescription agent, int count,
+                                                           LeaseTimes times) = 0;
+
+  /// Gives back leases that never reached their agent.
+  virtual awaitable<Status> give_back(std::vector<Lease> leases) = 0;
+
+  /// Stores a report in one transaction with the event that it causes.
+  virtual awaitable<Result<FinishState>> finish(WorkReport report) = 0;
+
+  /// Ends expired leases, at most `count`. Any number of coordinators may sweep at once.
+  virtual awaitable<Result<SweepState>> sweep(int count) = 0;
+
+  virtual awaitable<Result<ReadyCounts>> count_ready() = 0;
+};
+
+}  // namespace cambrian::coordinator

@@ -1,0 +1,155 @@
+#pragma once
+
+#include <grpcpp/channel.h>
+#include <sys/types.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cambrian/agent/v1/agent_service.grpc.pb.h"
+#include "cambrian/user/v1/campaign_service.grpc.pb.h"
+#include "cambrian/user/v1/operation_service.grpc.pb.h"
+#include "common/rpc/status.hpp"
+
+/// A real coordinator process on a real PostgreSQL, and agents whose every call is scripted.
+namespace cambrian::test {
+
+using std::chrono::milliseconds;
+
+struct CoordinatorOptions {
+  std::string database;
+  milliseconds lease{60'000};
+  milliseconds evaluation_attempt{1'800'000};
+  bool has_reflection = false;
+};
+
+/// Starts the program and waits until it is ready. Ends it when it goes.
+class CoordinatorProcess {
+ public:
+  explicit CoordinatorProcess(CoordinatorOptions options);
+  ~CoordinatorProcess();
+  CoordinatorProcess(const CoordinatorProcess&) = delete;
+  CoordinatorProcess& operator=(const CoordinatorProcess&) = delete;
+
+  const std::string& address() const { return address_; }
+  const std::string& metrics_address() const { return metrics_address_; }
+  std::shared_ptr<grpc::Channel> channel() const { return channel_; }
+  pid_t pid() const { return pid_; }
+
+  /// Ends it at once, as a power cut does, and starts another one on the same database.
+  void crash_and_restart();
+  void crash();
+  /// Sends SIGTERM and waits. Returns the exit code; -1 when it took longer than `patience`.
+  int terminate(milliseconds patience);
+
+ private:
+  void start();
+
+  CoordinatorOptions options_;
+  std::string folder_;
+  std::string address_;
+  std::string metrics_address_;
+  pid_t pid_ = -1;
+  std::shared_ptr<grpc::Channel> channel_;
+};
+
+/// The output and exit code of a coordinator that is expected to end by itself.
+struct Ended {
+  int exit_code = -1;
+  std::string output;
+};
+Ended run_coordinator(const std::vector<std::string>& arguments);
+
+/// A user: registers a task, makes campaigns, asks and watches.
+class User {
+ public:
+  explicit User(std::shared_ptr<grpc::Channel> channel);
+
+  /// Uploads and registers a small task and returns its digest.
+  std::string register_task();
+  /// A spec that is good as it is: `evaluations` of budget, one at a time in flight.
+  spec::v1::CampaignSpec make_spec(const std::string& name, int evaluations);
+  user::v1::Campaign create(const spec::v1::CampaignSpec& spec, const std::string& request_id = "");
+  grpc::Status try_create(const spec::v1::CampaignSpec& spec, user::v1::Campaign* campaign,
+                          const std::string& request_id = "");
+  user::v1::Campaign get(const std::string& name);
+  user::v1::Campaign pause(const std::string& name);
+  user::v1::Campaign resume(const std::string& name);
+  user::v1::Campaign stop(const std::string& name);
+  grpc::Status remove(const std::string& name);
+  std::vector<user::v1::Event> events(const std::string& name, std::int64_t after = 0);
+  std::vector<user::v1::Variant> variants(const std::string& name);
+  user::v1::Variant variant(const std::string& name, std::int64_t number);
+
+  user::v1::CampaignService::Stub& campaigns() { return *campaigns_; }
+  user::v1::VariantService::Stub& variant_stub() { return *variants_; }
+  user::v1::TaskService::Stub& tasks() { return *tasks_; }
+  user::v1::WorkerService::Stub& workers() { return *workers_; }
+  user::v1::CodegenService::Stub& codegen() { return *codegen_; }
+
+ private:
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<user::v1::CampaignService::Stub> campaigns_;
+  std::unique_ptr<user::v1::VariantService::Stub> variants_;
+  std::unique_ptr<user::v1::TaskService::Stub> tasks_;
+  std::unique_ptr<user::v1::WorkerService::Stub> workers_;
+  std::unique_ptr<user::v1::CodegenService::Stub> codegen_;
+  std::string task_digest_;
+};
+
+/// An agent without any logic: it does what the test says.
+class ScriptedAgent {
+ public:
+  ScriptedAgent(std::shared_ptr<grpc::Channel> channel, agent::v1::AgentKind kind,
+                std::string name);
+
+  agent::v1::SyncRequest make_sync(int wanted, milliseconds wait = milliseconds(0)) const;
+  grpc::Status sync(const agent::v1::SyncRequest& request, agent::v1::SyncResponse* response);
+  /// Waits for work, at most so long. Empty when there was none.
+  std::vector<agent::v1::Assignment> claim(int wanted, milliseconds wait = milliseconds(5'000));
+  grpc::Status release(const agent::v1::Lease& lease, agent::v1::ReleaseReason reason);
+
+  grpc::Status finish(const agent::v1::Lease& lease, const agent::v1::EvaluationResult& result);
+  grpc::Status finish(const agent::v1::Lease& lease, const agent::v1::ProposalResult& result);
+
+  const std::string& id() const { return id_; }
+
+  void use(std::shared_ptr<grpc::Channel> channel);
+
+ private:
+  std::string id_;
+  std::string name_;
+  agent::v1::AgentKind kind_;
+  std::unique_ptr<agent::v1::AgentService::Stub> stub_;
+};
+
+agent::v1::EvaluationResult success(double score);
+agent::v1::EvaluationResult failure(agent::v1::EvaluationOutcome outcome,
+                                    const std::string& diagnostics = "it broke");
+/// Variants with sources that nobody had before.
+agent::v1::ProposalResult proposal_of(int variants, std::int64_t tokens = 100);
+
+/// The score that scripted workers give: depends on seed and files only.
+double score_of(const agent::v1::EvaluationWork& work);
+
+/// One look of a worker and of a codegen client: each takes what there is and finishes it. Returns
+/// the number of items finished. Errors of the transport are left to the next look.
+int work_once(ScriptedAgent& worker, ScriptedAgent& codegen, milliseconds wait = milliseconds(300));
+
+/// Works until the campaign has ended. False when it took longer than the patience.
+bool work_until_ended(User& user, const std::string& campaign, ScriptedAgent& worker,
+                      ScriptedAgent& codegen, milliseconds patience = milliseconds(30'000));
+
+bool has_ended(user::v1::CampaignState state);
+
+/// Looks until it holds, for at most so long.
+bool eventually(const std::function<bool()>& condition,
+                milliseconds patience = milliseconds(10'000));
+
+/// One number of one row.
+std::int64_t query_number(const std::string& database, const std::string& sql);
+
+}  // namespace cambrian::test
