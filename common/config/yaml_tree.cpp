@@ -61,13 +61,13 @@ class Builder final : public YAML::EventHandler {
 
   void OnNull(const Mark& mark, anchor_t anchor) override {
     refuse_anchor(mark, anchor);
-    add({.kind = YamlNode::Kind::null, .place = place_of(mark, 1)});
+    add({.kind = YamlNode::Kind::null, .place = place_of(mark, 1), .entries = {}});
   }
 
   void OnAlias(const Mark& mark, anchor_t) override {
     problems_.push_back(
         {"", place_of(mark, 1), "aliases are not accepted", "write the value out here"});
-    add({.kind = YamlNode::Kind::null, .place = place_of(mark, 1)});
+    add({.kind = YamlNode::Kind::null, .place = place_of(mark, 1), .entries = {}});
   }
 
   void OnScalar(const Mark& mark, const std::string& tag, anchor_t anchor,
@@ -78,7 +78,10 @@ class Builder final : public YAML::EventHandler {
       problems_.push_back({"", place_of(mark, 1), "a quote is never closed", ""});
     }
     const int width = scalar_width(text_, position_of(mark), value.size());
-    add({.kind = YamlNode::Kind::scalar, .place = place_of(mark, width), .scalar = value});
+    add({.kind = YamlNode::Kind::scalar,
+         .place = place_of(mark, width),
+         .scalar = value,
+         .entries = {}});
   }
 
   void OnSequenceStart(const Mark& mark, const std::string& tag, anchor_t anchor,
@@ -132,7 +135,7 @@ class Builder final : public YAML::EventHandler {
       throw LimitReached{{"", place_of(mark, 1),
                           "nested more than " + std::to_string(kDepthMax) + " levels deep", ""}};
     }
-    levels_.push_back({{.kind = kind, .place = place_of(mark, 1)}, std::nullopt});
+    levels_.push_back({{.kind = kind, .place = place_of(mark, 1), .entries = {}}, std::nullopt});
   }
 
   void close() {
@@ -156,7 +159,7 @@ class Builder final : public YAML::EventHandler {
     } else if (!level.key) {
       level.key = std::move(node);
     } else {
-      level.node.entries.emplace_back(std::move(*level.key), std::move(node));
+      level.node.entries.push_back({std::move(*level.key), std::move(node)});
       level.key.reset();
     }
   }

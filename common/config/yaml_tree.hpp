@@ -2,7 +2,6 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "common/config/problem.hpp"
@@ -14,14 +13,22 @@ inline constexpr std::size_t kFileBytesMax = std::size_t{1} << 20;
 inline constexpr int kNodesMax = 100'000;
 inline constexpr int kDepthMax = 64;
 
+struct YamlEntry;
+
 /// One node of a YAML document, with its place.
 struct YamlNode {
   enum class Kind { null, scalar, sequence, map };
   Kind kind = Kind::null;
   Place place{};
   std::string scalar{};
-  std::vector<YamlNode> items{};                         ///< Of a sequence.
-  std::vector<std::pair<YamlNode, YamlNode>> entries{};  ///< Of a map, in the file's order.
+  std::vector<YamlNode> items{};   ///< Of a sequence.
+  std::vector<YamlEntry> entries;  ///< Of a map, in the file's order.
+};
+
+/// One line of a map. Not a std::pair: that must not be named before its parts are complete.
+struct YamlEntry {
+  YamlNode key;
+  YamlNode value;
 };
 
 /// A document, or what is wrong with it.
