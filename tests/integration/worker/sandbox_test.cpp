@@ -1,10 +1,24 @@
+// What a program in a sandbox can see and do, tried out.
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
 
 #include "worker/adapters/sandbox/probe.hpp"
+#include "worker/ports/descriptor.hpp"
 
 namespace {
 
+namespace fs = std::filesystem;
 using namespace cambrian::worker;
+using Catch::Matchers::ContainsSubstring;
 
 BubblewrapSandbox& sandbox() {
   static const SandboxProbe probe = probe_sandbox(CAMBRIAN_BINARY_DIR "/bin");
@@ -19,18 +33,189 @@ SandboxCommand shell(const std::string& script) {
   return command;
 }
 
+SandboxCommand python(const std::string& script) {
+  SandboxCommand command = shell("");
+  command.arguments = {"/usr/bin/python3", "-c", script};
+  return command;
+}
+
 std::pair<ProcessExit, std::string> run(const SandboxCommand& command) {
   auto ended = run_to_end(sandbox(), command, {});
-  REQUIRE(ended.has_value());
+  if (!ended) FAIL(ended.error().message);
   return *ended;
 }
 
+/// A folder of this test, removed with it.
+struct Folder {
+  fs::path path = fs::temp_directory_path() / ("cambrian-sandbox-test-" + std::to_string(getpid()));
+  Folder() { fs::create_directories(path); }
+  ~Folder() { fs::remove_all(path); }
+};
+
 }  // namespace
 
-TEST_CASE("sandbox: a program sees its own files and nothing of this machine", "[integration]") {
-  const auto [exit, log] = run(shell("id -u; ls /; ls /etc; env | sort; ls /proc/self/fd | wc -l"));
+TEST_CASE("sandbox: no file, variable or name of this machine is seen", "[integration]") {
+  const Folder folder;
+  std::ofstream(folder.path / "canary") << "canary-content";
+  setenv("CAMBRIAN_CANARY", "canary-value", 1);
+  const auto [exit, log] =
+      run(shell("cat " + (folder.path / "canary").string() +
+                " /etc/passwd /etc/shadow;"
+                "ls / /etc /tmp /home /root /var; env; hostname; cat /proc/1/environ; id"));
+  unsetenv("CAMBRIAN_CANARY");
   INFO(log);
   CHECK(exit.was_started);
+  CHECK(log.find("canary-content") == std::string::npos);
+  CHECK(log.find("canary-value") == std::string::npos);
+  CHECK(log.find("root:") == std::string::npos);
+  char host[256] = "";
+  gethostname(host, sizeof host);
+  CHECK(log.find("\n" + std::string(host) + "\n") == std::string::npos);
+  CHECK_THAT(log, ContainsSubstring("sandbox"));
+  CHECK(log.find("uid=0") == std::string::npos);
+}
+
+TEST_CASE("sandbox: no descriptor of the worker leaks", "[integration]") {
+  // Deliberately without O_CLOEXEC.
+  const Descriptor leak(open("/dev/null", O_RDONLY));
+  REQUIRE(leak);
+  const auto [exit, log] = run(shell("ls /proc/self/fd"));
+  // The last one is ls's own.
+  CHECK(log == "0\n1\n2\n3\n");
+}
+
+TEST_CASE("sandbox: there is no network", "[integration]") {
+  const Descriptor listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  REQUIRE(listen(listener.get(), 1) == 0);
+  socklen_t size = sizeof address;
+  REQUIRE(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  const auto port = std::to_string(ntohs(address.sin_port));
+  const auto [exit, log] = run(shell("exec 5<>/dev/tcp/127.0.0.1/" + port + " && echo connected"));
+  CHECK(log.find("connected") == std::string::npos);
+  const auto [other, families] =
+      run(python("import socket\n"
+                 "for f in (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, 40):\n"
+                 "  try: socket.socket(f, socket.SOCK_STREAM); print('made', f)\n"
+                 "  except OSError: pass\n"
+                 "socket.socketpair(); print('done')"));
+  CHECK(families == "done\n");
+}
+
+TEST_CASE("sandbox: the system call filter holds", "[integration]") {
+  const auto [exit, log] = run(python(
+      "import ctypes, os\n"
+      "libc = ctypes.CDLL(None, use_errno=True)\n"
+      "calls = dict(ptrace=101, mount=165, unshare=272, setns=308, bpf=321, keyctl=250,\n"
+      "             userfaultfd=323, perf_event_open=298, open_by_handle_at=304,\n"
+      "             process_vm_readv=310, io_uring_setup=425, shmget=29, memfd_create=319)\n"
+      "for name, number in calls.items():\n"
+      "  result = libc.syscall(number, 0, 0, 0, 0, 0, 0)\n"
+      "  if result != -1 or ctypes.get_errno() not in (1, 38): print(name, ctypes.get_errno())\n"
+      "CLONE_NEWUSER = 0x10000000\n"
+      "if libc.syscall(56, CLONE_NEWUSER | 17, 0, 0, 0, 0) == 0: os._exit(7)\n"
+      "print('done')"));
+  CHECK(log == "done\n");
+}
+
+TEST_CASE("sandbox: the supervisor cannot be ended or looked into", "[integration]") {
+  const auto [exit, log] =
+      run(shell("kill -9 1; kill -TERM 1; ls /proc/1/fd; cat /proc/1/mem; echo alive; exit 4"));
+  CHECK(exit.exit_code == 4);
+  CHECK_THAT(log, ContainsSubstring("alive"));
+  CHECK_THAT(log, ContainsSubstring("Permission denied"));
+}
+
+TEST_CASE("sandbox: how a program ended is known exactly", "[integration]") {
+  CHECK(run(shell("exit 137")).first.exit_code == 137);
+  CHECK(run(shell("kill -9 $$")).first.signal == SIGKILL);
+  CHECK(run(shell("kill -SEGV $$")).first.signal == SIGSEGV);
+  SandboxCommand absent = shell("");
+  absent.arguments = {"/usr/bin/no-such-program"};
+  const auto [exit, log] = run(absent);
+  CHECK_FALSE(exit.was_started);
+  CHECK_THAT(exit.failure, ContainsSubstring("no-such-program"));
+  SandboxCommand broken = shell("true");
+  broken.mounts = {{"/no/such/folder", "/task", false}};
+  CHECK_THAT(run(broken).first.failure, ContainsSubstring("/no/such/folder"));
+}
+
+TEST_CASE("sandbox: wall time and stop end the whole tree at once", "[integration]") {
+  SandboxCommand command = shell("(trap '' TERM; sleep 60) & (setsid sleep 60) & sleep 60");
+  command.wall_time = std::chrono::milliseconds(300);
+  const auto begun = std::chrono::steady_clock::now();
+  const auto [exit, log] = run(command);
+  CHECK(exit.is_wall_time_exceeded);
+  CHECK(std::chrono::steady_clock::now() - begun < std::chrono::seconds(5));
+
+  auto process = sandbox().start(shell("sleep 60"));
+  REQUIRE(process);
+  (*process)->stop();
+  const auto stopped = (*process)->wait(std::chrono::seconds(5));
+  REQUIRE(stopped);
+  CHECK(stopped->was_stopped);
+}
+
+TEST_CASE("sandbox: what a program leaves running dies with it", "[integration]") {
+  const auto begun = std::chrono::steady_clock::now();
+  const auto [exit, log] = run(shell("sleep 60 & setsid sleep 60 & exit 0"));
   CHECK(exit.exit_code == 0);
-  CHECK(log.find("root") == std::string::npos);
+  CHECK(std::chrono::steady_clock::now() - begun < std::chrono::seconds(5));
+}
+
+TEST_CASE("sandbox: a program that hides memory in a file or in /dev/shm is limited",
+          "[integration]") {
+  SandboxCommand command = shell(
+      "head -c 100000000 /dev/zero > /dev/shm/a; head -c 100000000 /dev/zero > /tmp/a;"
+      "stat -c %s /dev/shm/a /tmp/a");
+  command.disk_bytes = 8 << 20;
+  const auto [exit, log] = run(command);
+  CHECK(exit.is_disk_full);
+  CHECK(log.find("\n100000000\n") == std::string::npos);
+}
+
+TEST_CASE("sandbox: a writable folder has a size, too", "[integration]") {
+  const Folder folder;
+  SandboxCommand command =
+      shell("for i in $(seq 1000); do head -c 4000000 /dev/zero > /out/$i; done");
+  command.mounts = {{folder.path, "/out", true}};
+  command.disk_bytes = 16 << 20;
+  const auto [exit, log] = run(command);
+  CHECK(exit.is_disk_full);
+  CHECK_FALSE(exit.exit_code);
+}
+
+TEST_CASE("sandbox: cpu time and memory are measured over all processes", "[integration]") {
+  SandboxCommand command = python(
+      "import os, time\n"
+      "data = bytearray(b'x') * (64 << 20)\n"
+      "if os.fork() == 0:\n"
+      "  end = time.process_time() + 0.3\n"
+      "  while time.process_time() < end: pass\n"
+      "  os._exit(0)\n"
+      "os.wait()");
+  const auto [exit, log] = run(command);
+  INFO(log);
+  CHECK(exit.cpu_time > std::chrono::milliseconds(290));
+  CHECK(exit.memory_peak_bytes > 64 << 20);
+  CHECK(exit.memory_peak_bytes < 256 << 20);
+}
+
+TEST_CASE("sandbox: many at once do not disturb each other", "[integration]") {
+  std::vector<std::unique_ptr<SandboxedProcess>> processes;
+  for (int i = 0; i < 8; ++i) {
+    SandboxCommand command = shell("exit " + std::to_string(i));
+    command.processes = 4;
+    auto process = sandbox().start(command);
+    REQUIRE(process);
+    processes.push_back(std::move(*process));
+  }
+  for (int i = 0; i < 8; ++i) {
+    const auto exit = processes[static_cast<std::size_t>(i)]->wait(std::chrono::seconds(20));
+    REQUIRE(exit);
+    CHECK(exit->exit_code == i);
+  }
 }

@@ -1,9 +1,12 @@
 #include "worker/adapters/sandbox/spawn.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <spawn.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -74,6 +77,36 @@ Result<pid_t> spawn(const std::vector<std::string>& arguments,
   if (error == 0) return process;
   return fail(error == ENOENT ? Errc::not_found : Errc::unavailable,
               "program did not start: program=" + arguments[0] + " error=" + error_text(error));
+}
+
+Result<std::string> capture(const std::vector<std::string>& arguments,
+                            std::chrono::milliseconds longest) {
+  constexpr std::size_t kOutputMax = 1 << 20;
+  CAMBRIAN_TRY(DescriptorPair output, make_pipe());
+  const Descriptor nothing(open("/dev/null", O_RDWR | O_CLOEXEC));
+  CAMBRIAN_TRY(
+      const pid_t process,
+      spawn(arguments, {{nothing.get(), 0}, {output.second.get(), 1}, {nothing.get(), 2}}));
+  output.second.reset();
+  const auto deadline = std::chrono::steady_clock::now() + longest;
+  std::string text;
+  bool is_open = true;
+  while (is_open && text.size() < kOutputMax) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        deadline - std::chrono::steady_clock::now());
+    pollfd polled{output.first.get(), POLLIN, 0};
+    if (left.count() <= 0 || poll(&polled, 1, static_cast<int>(left.count())) <= 0) break;
+    char buffer[4096];
+    const ssize_t count = read(output.first.get(), buffer, sizeof buffer);
+    if (count > 0) text.append(buffer, static_cast<std::size_t>(count));
+    is_open = count > 0 || (count < 0 && errno == EINTR);
+  }
+  if (is_open) kill(process, SIGKILL);
+  int status = 0;
+  while (waitpid(process, &status, 0) < 0 && errno == EINTR) continue;
+  if (is_open) return fail(Errc::deadline_exceeded, "no answer in time: program=" + arguments[0]);
+  if (status != 0) return fail(Errc::internal, "program failed: program=" + arguments[0]);
+  return text;
 }
 
 Result<DescriptorPair> make_pipe() {

@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,11 @@ namespace cambrian::worker {
 /// Errors: unavailable when the machine has no room, not_found when there is no such program.
 Result<pid_t> spawn(const std::vector<std::string>& arguments,
                     const std::vector<std::pair<int, int>>& descriptors);
+
+/// Runs a trusted program of this machine and gives what it printed on stdout, at most 1 MiB.
+/// Errors: those of spawn; deadline_exceeded; internal when it fails.
+Result<std::string> capture(const std::vector<std::string>& arguments,
+                            std::chrono::milliseconds longest);
 
 /// A pipe (reader, writer), a pair of sockets that keep the borders of messages, or a pair of
 /// stream sockets. All are closed by exec. Errors: unavailable when there are no descriptors left.

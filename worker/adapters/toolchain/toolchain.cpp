@@ -30,15 +30,15 @@ std::string read_file(const fs::path& path) {
 
 // LibTorch's version from its own header; empty where there is none.
 std::string torch_version(const fs::path& prefix) {
-  for (const char* header :
-       {"include/torch/csrc/api/include/torch/version.h", "include/torch/headeronly/version.h"}) {
-    std::ifstream file(prefix / header);
-    for (std::string line; std::getline(file, line);) {
-      const std::size_t at = line.find("TORCH_VERSION \"");
-      if (at != std::string::npos) return line.substr(at + 15, line.rfind('"') - at - 15);
-    }
+  constexpr std::string_view kDefine = "#define TORCH_VERSION_";
+  std::ifstream file(prefix / "include/torch/csrc/api/include/torch/version.h");
+  std::string version;
+  for (std::string line; std::getline(file, line);) {
+    // Major, minor and patch, in this order.
+    if (!line.starts_with(kDefine)) continue;
+    version += (version.empty() ? "" : ".") + line.substr(line.rfind(' ') + 1);
   }
-  return fs::exists(prefix / "include/torch/csrc/api/include/torch/torch.h") ? "unknown" : "";
+  return version;
 }
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }

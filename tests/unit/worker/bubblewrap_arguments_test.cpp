@@ -1,0 +1,71 @@
+#include "worker/adapters/sandbox/bubblewrap_arguments.hpp"
+
+#include <algorithm>
+#include <catch2/catch_test_macros.hpp>
+
+namespace cambrian::worker {
+namespace {
+
+using Arguments = std::vector<std::string>;
+
+SandboxHost host() {
+  SandboxHost host;
+  host.supervisor = "/opt/cambrian-sandbox-init";
+  host.usr_merged = {"/bin", "/lib"};
+  host.gpu_devices = {"/dev/nvidiactl"};
+  return host;
+}
+
+bool has_sequence(const Arguments& arguments, const Arguments& sequence) {
+  return std::search(arguments.begin(), arguments.end(), sequence.begin(), sequence.end()) !=
+         arguments.end();
+}
+
+TEST_CASE("bubblewrap_arguments: every namespace is new", "[unit][worker]") {
+  SandboxCommand command;
+  command.arguments = {"/bin/true"};
+  const Arguments arguments = bubblewrap_arguments(host(), command, -1);
+  for (const char* flag :
+       {"--unshare-user", "--unshare-net", "--unshare-pid", "--unshare-ipc", "--unshare-uts",
+        "--unshare-cgroup-try", "--die-with-parent", "--new-session", "--clearenv", "--as-pid-1"}) {
+    CHECK(has_sequence(arguments, {flag}));
+  }
+  CHECK(has_sequence(arguments, {"--cap-drop", "ALL"}));
+  CHECK(has_sequence(arguments, {"--remount-ro", "/"}));
+  CHECK(arguments.back() == "/bin/true");
+}
+
+TEST_CASE("bubblewrap_arguments: root becomes another user instead", "[unit][worker]") {
+  SandboxHost root = host();
+  root.is_root = true;
+  const Arguments arguments = bubblewrap_arguments(root, {}, 1'500'000'000);
+  CHECK_FALSE(has_sequence(arguments, {"--unshare-user"}));
+  CHECK(has_sequence(arguments, {"uid=1500000000"}));
+}
+
+TEST_CASE("bubblewrap_arguments: writable folders have a size or a mount", "[unit][worker]") {
+  SandboxCommand command;
+  command.disk_bytes = 12345;
+  command.mounts = {{"/here/task", "/task", false}, {"/here/out", "/out", true}};
+  const Arguments arguments = bubblewrap_arguments(host(), command, -1);
+  CHECK(has_sequence(arguments, {"--size", "12345", "--tmpfs", "/tmp"}));
+  CHECK(has_sequence(arguments, {"--size", "12345", "--tmpfs", "/dev/shm"}));
+  CHECK(has_sequence(arguments, {"--ro-bind", "/here/task", "/task"}));
+  CHECK(has_sequence(arguments, {"--bind", "/here/out", "/out"}));
+}
+
+TEST_CASE("bubblewrap_arguments: only a command with GPUs sees GPUs", "[unit][worker]") {
+  SandboxCommand command;
+  CHECK_FALSE(has_sequence(bubblewrap_arguments(host(), command, -1), {"/dev/nvidiactl"}));
+  CHECK(has_sequence(bubblewrap_arguments(host(), command, -1), {"CUDA_VISIBLE_DEVICES", ""}));
+  command.gpus = {"2"};
+  const Arguments arguments = bubblewrap_arguments(host(), command, -1);
+  CHECK(has_sequence(arguments, {"--dev-bind", "/dev/nvidiactl", "/dev/nvidiactl"}));
+  CHECK(has_sequence(arguments, {"--dev-bind-try", "/dev/nvidia2", "/dev/nvidia2"}));
+  CHECK(has_sequence(arguments, {"CUDA_VISIBLE_DEVICES", "2"}));
+  // A CUDA driver reserves more addresses than any limit would allow.
+  CHECK(has_sequence(arguments, {"address=0"}));
+}
+
+}  // namespace
+}  // namespace cambrian::worker

@@ -1,0 +1,123 @@
+#include "worker/evaluation_handler.hpp"
+
+#include <chrono>
+#include <condition_variable>
+
+#include "common/digest/sha256.hpp"
+#include "common/log/log.hpp"
+#include "worker/adapters/grpc/convert.hpp"
+
+namespace cambrian::worker {
+namespace {
+
+using agent::AttemptOutcome;
+
+// Tasks kept in memory: campaigns that a worker serves at once.
+constexpr std::size_t kTasksMax = 8;
+// A worker that cannot do an item gives others the time to take it before it asks again.
+constexpr std::chrono::seconds kUnablePause(5);
+
+void pause(std::chrono::seconds duration, std::stop_token stop) {
+  std::mutex mutex;
+  std::condition_variable_any never;
+  std::unique_lock lock(mutex);
+  never.wait_for(lock, stop, duration, [] { return false; });
+}
+
+// What an error means for the lease: another worker may do better, or the task itself is broken
+// and whoever started the campaign must read why.
+AttemptOutcome to_outcome(const Error& error, const agent::v1::Lease& lease, std::stop_token stop) {
+  if (stop.stop_requested() || error.code == Errc::cancelled) {
+    return agent::v1::RELEASE_REASON_SHUTDOWN;
+  }
+  log::error(
+      "evaluation_failed",
+      {{"item", lease.item_id()}, {"code", to_string(error.code)}, {"cause", error.message}});
+  if (error.code == Errc::exhausted) {
+    pause(kUnablePause, stop);
+    return agent::v1::RELEASE_REASON_UNABLE;
+  }
+  agent::v1::EvaluationResult result;
+  result.set_outcome(agent::v1::EVALUATION_OUTCOME_INFRASTRUCTURE);
+  result.set_diagnostics(shorten(sanitise(error.message), kDiagnosticsBytesMax));
+  return result;
+}
+
+}  // namespace
+
+AttemptOutcome EvaluationHandler::handle(agent::Attempt& attempt) {
+  metrics_.evaluation_started();
+  const auto result = evaluate(attempt);
+  metrics_.evaluation_ended();
+  const auto& lease = attempt.assignment().lease();
+  if (!result) return to_outcome(result.error(), lease, attempt.stop_token());
+  metrics_.count(*result);
+  log::info("evaluation_finished", {{"item", lease.item_id()},
+                                    {"outcome", to_string(result->outcome)},
+                                    {"duration_ms", result->timings.total.value_or(Duration{0})},
+                                    {"is_built_before", result->is_candidate_cached}});
+  return to_proto(*result);
+}
+
+Result<EvaluationResult> EvaluationHandler::evaluate(agent::Attempt& attempt) {
+  const auto stop = attempt.stop_token();
+  attempt.set_progress("fetch");
+  const auto begun = std::chrono::steady_clock::now();
+  CAMBRIAN_TRY(EvaluationRequest request, fetch(attempt.assignment().evaluation(), stop));
+  const Duration fetched = std::chrono::steady_clock::now() - begun;
+  const int gpus = request.task->manifest.limits.gpus;
+  const auto loan = gpus_.borrow(gpus, stop);
+  if (!loan) {
+    return fail(stop.stop_requested() ? Errc::cancelled : Errc::exhausted,
+                "not enough GPUs: wanted=" + std::to_string(gpus));
+  }
+  request.gpus = loan->ids();
+  CAMBRIAN_TRY(EvaluationResult result,
+               evaluator_.evaluate(request, stop, [&](std::string_view phase, auto fraction) {
+                 attempt.set_progress(std::string(phase), fraction);
+               }));
+  result.timings.fetch = fetched;
+  return result;
+}
+
+Result<EvaluationRequest> EvaluationHandler::fetch(const agent::v1::EvaluationWork& work,
+                                                   std::stop_token stop) {
+  EvaluationRequest request;
+  CAMBRIAN_TRY(request.task, fetch_task(work.task_digest(), stop));
+  CAMBRIAN_TRY(request.split, from_proto(work.split()));
+  request.seed = work.seed();
+  request.parameters = {work.parameters().begin(), work.parameters().end()};
+  for (const auto& file : work.files()) {
+    CAMBRIAN_TRY(std::string content, blobs_.download(file.sha256(), stop));
+    request.sources.push_back({file.path(), std::move(content)});
+  }
+  return request;
+}
+
+Result<std::shared_ptr<const Task>> EvaluationHandler::fetch_task(const std::string& digest,
+                                                                  std::stop_token stop) {
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto it = tasks_.begin(); it != tasks_.end(); ++it) {
+      if ((*it)->digest != digest) continue;
+      tasks_.splice(tasks_.begin(), tasks_, it);
+      return tasks_.front();
+    }
+  }
+  CAMBRIAN_TRY(const std::string text, blobs_.download(digest, stop));
+  spec::v1::TaskBundle bundle;
+  if (!bundle.ParseFromString(text)) {
+    return fail(Errc::invalid_argument, "task bundle is not readable: digest=" + digest);
+  }
+  std::map<std::string, std::string> contents;
+  for (const auto& file : bundle.files()) {
+    CAMBRIAN_TRY(contents[file.path()], blobs_.download(file.sha256(), stop));
+  }
+  CAMBRIAN_TRY(std::shared_ptr<const Task> task, from_proto(bundle, digest, std::move(contents)));
+  const std::lock_guard lock(mutex_);
+  tasks_.push_front(task);
+  if (tasks_.size() > kTasksMax) tasks_.pop_back();
+  return task;
+}
+
+}  // namespace cambrian::worker

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "common/metrics/metrics.hpp"
+#include "worker/evaluation/types.hpp"
+
+namespace cambrian::worker {
+
+/// What a worker counts (deploy/metrics.md). Threads: any.
+class WorkerMetrics {
+ public:
+  WorkerMetrics(metrics::Registry& registry, int slots);
+
+  void evaluation_started();
+  void evaluation_ended();
+  void count(const EvaluationResult& result);
+
+ private:
+  metrics::Gauge busy_;
+  metrics::Gauge free_;
+  std::map<std::string, metrics::Counter> outcomes_;
+  std::map<std::string, metrics::Counter> kills_;
+  std::map<std::string, metrics::Counter> candidate_cache_;
+  std::map<std::string, metrics::Counter> judge_cache_;
+  metrics::Histogram duration_;
+};
+
+}  // namespace cambrian::worker
