@@ -90,7 +90,7 @@ agent::AgentOptions agent_options(const config::v1::WorkerConfig& config) {
 // The first evaluation would wait for it; until there is one, the machine has nothing else to do.
 void warm_up(Toolchain& toolchain, std::stop_token stop) {
   for (const bool libtorch : {true, false}) {
-    if (libtorch && !toolchain.has_libtorch()) continue;
+    if (stop.stop_requested() || (libtorch && !toolchain.has_libtorch())) continue;
     const auto made = toolchain.precompiled_header(toolchain.compile_options(libtorch), stop);
     if (!made && made.error().code != Errc::cancelled) {
       log::warn("precompiled_header_failed", {{"cause", made.error().message}});

@@ -275,3 +275,17 @@ TEST_CASE("evaluate: a stop ends it soon", "[integration]") {
   CHECK(result.error().code == cambrian::Errc::cancelled);
   CHECK(std::chrono::steady_clock::now() - begun < std::chrono::seconds(10));
 }
+
+TEST_CASE("evaluate: a full disk is never the variant's fault", "[integration]") {
+  // A cache on a disk without room for what a build may write.
+  auto cache = FolderCache::open(test_folder() / "room", 1 << 20);
+  REQUIRE(cache);
+  CHECK((*cache)->check_room(1));
+  const auto full = (*cache)->check_room(std::int64_t{1} << 60);
+  REQUIRE_FALSE(full);
+  CHECK(full.error().code == cambrian::Errc::exhausted);
+  CHECK_THAT(full.error().message, ContainsSubstring("disk is full"));
+
+  const auto written = write_files("/dev/full/src", {});
+  CHECK_FALSE(written);
+}

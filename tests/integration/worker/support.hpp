@@ -11,19 +11,30 @@
 
 namespace cambrian::worker::test {
 
-/// Everything of a worker, with a cache of its own that lives as long as the test program.
-inline Workshop& workshop() {
+/// A folder that lives as long as the test program: the cache, and data for judges beside it.
+inline const std::filesystem::path& test_folder() {
   static const struct Folder {
     std::filesystem::path path = std::filesystem::temp_directory_path() /
                                  ("cambrian-worker-test-" + std::to_string(getpid()));
+    Folder() { std::filesystem::create_directories(path); }
     ~Folder() { std::filesystem::remove_all(path); }
   } folder;
-  static const auto opened = [] {
+  return folder.path;
+}
+
+/// What ${TEST_DATA} stands for in data paths.
+inline std::string data_folder() { return (test_folder() / "data").string(); }
+
+/// Everything of a worker, with a cache of its own.
+inline Workshop& workshop() {
+  // Made first, so that it goes last.
+  const std::filesystem::path& folder = test_folder();
+  static const auto opened = [&folder] {
     Places places;
     places.programs = CAMBRIAN_BINARY_DIR "/bin";
     places.sdk = CAMBRIAN_BINARY_DIR "/share/cambrian/sdk";
-    places.cache = folder.path;
-    places.data_paths = {{"TEST_DATA", folder.path.string() + "-data"}};
+    places.cache = folder / "cache";
+    places.data_paths = {{"TEST_DATA", data_folder()}};
     return Workshop::open(places);
   }();
   if (!opened) FAIL(opened.error().message);

@@ -137,6 +137,17 @@ Result<ScratchFolder> FolderCache::make_scratch() {
   return ScratchFolder(path);
 }
 
+Status FolderCache::check_room(std::int64_t bytes) const {
+  std::error_code error;
+  const fs::space_info space = fs::space(root_, error);
+  if (error) return fail(Errc::unavailable, "cache folder: " + reason(root_, error));
+  if (space.available >= static_cast<std::uintmax_t>(bytes)) return {};
+  return fail(Errc::exhausted, "disk is full: folder=" + root_.string() +
+                                   " free_bytes=" + std::to_string(space.available) +
+                                   " needed_bytes=" + std::to_string(bytes) +
+                                   " (free some, or name another --cache)");
+}
+
 void FolderCache::make_room() {
   std::error_code error;
   std::vector<Entry> entries;

@@ -59,6 +59,9 @@ class FolderCache {
   /// Errors: cancelled.
   Result<Descriptor> lock(const std::string& key, std::stop_token stop);
   Result<ScratchFolder> make_scratch();
+  /// Room on its disk. A build that meets a full disk looks like a fault of its source, so it is
+  /// asked before. Errors: exhausted, with the folder, when fewer than `bytes` are left.
+  Status check_room(std::int64_t bytes) const;
 
  private:
   FolderCache(std::filesystem::path root, std::int64_t bytes_max, Descriptor lock,

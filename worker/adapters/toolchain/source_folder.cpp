@@ -82,7 +82,8 @@ Status write_files(const fs::path& folder, const std::vector<FileToWrite>& files
   const auto readable = fs::perms::owner_all | fs::perms::group_read | fs::perms::group_exec |
                         fs::perms::others_read | fs::perms::others_exec;
   fs::create_directories(folder, error);
-  fs::permissions(folder, readable, error);
+  if (!error) fs::permissions(folder, readable, error);
+  if (error) return write_failed(folder, error.value());
   for (const FileToWrite& file : files) {
     const fs::path inner(file.path);
     if (!is_inner(inner)) {

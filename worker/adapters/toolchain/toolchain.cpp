@@ -18,7 +18,9 @@ namespace fs = std::filesystem;
 // A compile of a template-heavy model takes 1 to 1.5 GiB.
 constexpr int kCompileProcesses = 64;
 constexpr std::chrono::seconds kPchTime(600);
-constexpr std::int64_t kPchBytes = std::int64_t{1} << 30;
+// 133 MB and 17 MB.
+constexpr std::int64_t kTorchPchBytes = std::int64_t{512} << 20;
+constexpr std::int64_t kPlainPchBytes = std::int64_t{64} << 20;
 constexpr std::int64_t kCompileLogBytes = 64 << 10;
 
 std::string read_file(const fs::path& path) {
@@ -115,6 +117,7 @@ CompileOptions Toolchain::compile_options(bool libtorch) const {
 }
 
 Result<BuildRun> Toolchain::run(const BuildJob& job, std::stop_token stop) {
+  CAMBRIAN_TRY_STATUS(cache_.check_room(job.output_bytes));
   SandboxCommand command;
   command.profile = SandboxProfile::compile;
   command.arguments = job.command;
@@ -166,7 +169,7 @@ Result<CachedFolder> Toolchain::precompiled_header(const CompileOptions& options
   CAMBRIAN_TRY(const fs::path output, make_output(scratch));
   BuildJob job{pch_command(options), "/tmp", mounts(), kPchTime};
   job.mounts.push_back({output, std::string(kOutputFolder), true});
-  job.output_bytes = kPchBytes;
+  job.output_bytes = options.libtorch ? kTorchPchBytes : kPlainPchBytes;
   CAMBRIAN_TRY(const BuildRun built, run(job, stop));
   if (!built.is_ok) {
     return fail(Errc::internal, "precompiled header was not made: " + built.diagnostics);

@@ -72,7 +72,8 @@ class Toolchain {
   std::vector<Mount> mounts() const;
   CompileOptions compile_options(bool libtorch) const;
 
-  /// Runs a build. Errors: those of the sandbox; cancelled.
+  /// Runs a build. Errors: those of the sandbox; cancelled; exhausted when the disk has no room for
+  /// `output_bytes`.
   Result<BuildRun> run(const BuildJob& job, std::stop_token stop);
 
   /// The folder with the precompiled header for these options; makes it first where it is not in

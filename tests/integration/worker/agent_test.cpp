@@ -1,0 +1,362 @@
+// The program as a coordinator sees it: real processes, real gRPC.
+#include <fcntl.h>
+#include <grpcpp/server_builder.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include <catch2/matchers/catch_matchers_string.hpp>
+#include <condition_variable>
+#include <csignal>
+#include <deque>
+#include <fstream>
+#include <mutex>
+#include <sstream>
+
+#include "cambrian/agent/v1/agent_service.grpc.pb.h"
+#include "cambrian/agent/v1/blob_service.grpc.pb.h"
+#include "common/task/task_folder.hpp"
+#include "support.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+namespace v1 = cambrian::agent::v1;
+namespace spec = cambrian::spec::v1;
+using namespace std::chrono_literals;
+using cambrian::sha256_hex;
+using cambrian::worker::test::test_folder;
+using Catch::Matchers::ContainsSubstring;
+
+/// The coordinator's side of the two services, for one worker: hands out what the test gives it and
+/// keeps what the worker says.
+class Coordinator final : public v1::AgentService::Service, public v1::BlobService::Service {
+ public:
+  Coordinator() {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
+    builder.RegisterService(static_cast<v1::AgentService::Service*>(this));
+    builder.RegisterService(static_cast<v1::BlobService::Service*>(this));
+    server_ = builder.BuildAndStart();
+  }
+  ~Coordinator() override { server_->Shutdown(std::chrono::system_clock::now() + 1s); }
+
+  std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
+
+  std::string add_blob(const std::string& content) {
+    const std::lock_guard lock(mutex_);
+    return blobs_.emplace(sha256_hex(content), content).first->first;
+  }
+
+  void assign(std::int64_t item, const v1::EvaluationWork& work) {
+    v1::Assignment assignment;
+    assignment.mutable_lease()->set_item_id(item);
+    assignment.mutable_lease()->set_epoch(1);
+    *assignment.mutable_evaluation() = work;
+    const std::lock_guard lock(mutex_);
+    waiting_.push_back(assignment);
+    changed_.notify_all();
+  }
+
+  void cancel(std::int64_t item) {
+    const std::lock_guard lock(mutex_);
+    cancelled_ = item;
+    changed_.notify_all();
+  }
+
+  template <class Condition>
+  bool wait_until(Condition condition, std::chrono::seconds longest = 60s) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, longest, [&] { return condition(*this); });
+  }
+
+  // Read in conditions and after the worker has ended.
+  std::vector<v1::FinishEvaluationRequest> finished;
+  std::vector<v1::Release> released;
+  std::map<std::int64_t, std::string> phases;
+  v1::AgentDescription description;
+
+ private:
+  grpc::Status Sync(grpc::ServerContext* context, const v1::SyncRequest* request,
+                    v1::SyncResponse* response) override {
+    std::unique_lock lock(mutex_);
+    description = request->agent();
+    for (const auto& release : request->released()) released.push_back(release);
+    for (const auto& running : request->running()) {
+      phases[running.lease().item_id()] = running.phase();
+    }
+    changed_.notify_all();
+    const auto deadline =
+        std::chrono::steady_clock::now() + std::chrono::seconds(request->wait_max().seconds());
+    const auto has_news = [&] { return !waiting_.empty() || cancelled_ || context->IsCancelled(); };
+    while (request->wanted() > 0 && !has_news() && std::chrono::steady_clock::now() < deadline) {
+      changed_.wait_for(lock, 50ms);
+    }
+    if (request->wanted() > 0 && !waiting_.empty() && !context->IsCancelled()) {
+      *response->add_assignments() = waiting_.front();
+      waiting_.pop_front();
+    }
+    for (const auto& running : request->running()) {
+      if (cancelled_ == running.lease().item_id()) *response->add_cancelled() = running.lease();
+    }
+    response->mutable_next_sync()->set_nanos(200'000'000);
+    response->mutable_lease_duration()->set_seconds(60);
+    return grpc::Status::OK;
+  }
+
+  grpc::Status FinishEvaluation(grpc::ServerContext*, const v1::FinishEvaluationRequest* request,
+                                v1::FinishEvaluationResponse*) override {
+    const std::lock_guard lock(mutex_);
+    finished.push_back(*request);
+    changed_.notify_all();
+    return grpc::Status::OK;
+  }
+
+  grpc::Status DownloadBlob(grpc::ServerContext*, const v1::DownloadBlobRequest* request,
+                            grpc::ServerWriter<v1::DownloadBlobResponse>* writer) override {
+    std::string content;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = blobs_.find(request->sha256());
+      if (found == blobs_.end()) return {grpc::StatusCode::NOT_FOUND, "no such blob"};
+      content = found->second;
+    }
+    v1::DownloadBlobResponse response;
+    response.set_size_bytes(static_cast<std::int64_t>(content.size()));
+    response.set_chunk(content.substr(static_cast<std::size_t>(request->offset_bytes())));
+    writer->Write(response);
+    return grpc::Status::OK;
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<std::string, std::string> blobs_;
+  std::deque<v1::Assignment> waiting_;
+  std::optional<std::int64_t> cancelled_;
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+/// cambrian-worker as a child, killed with this object.
+class Worker {
+ public:
+  explicit Worker(const Coordinator& coordinator, std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments = {CAMBRIAN_BINARY_DIR "/bin/cambrian-worker",
+                                          "--coordinator",
+                                          coordinator.address(),
+                                          "--slots",
+                                          "1",
+                                          "--cache",
+                                          (test_folder() / "agent-cache").string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    std::vector<char*> argv;
+    for (auto& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    REQUIRE(posix_spawn(&process_, argv[0], nullptr, nullptr, argv.data(), environ) == 0);
+  }
+  ~Worker() {
+    if (process_ > 0) kill_and_wait(SIGKILL);
+  }
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  int kill_and_wait(int signal) {
+    kill(process_, signal);
+    int status = 0;
+    waitpid(process_, &status, 0);
+    process_ = -1;
+    return status;
+  }
+
+ private:
+  pid_t process_ = -1;
+};
+
+constexpr const char* kJudge = R"(
+import json, os, socket, struct
+s = socket.socket(fileno=int(os.environ["CAMBRIAN_FD"]))
+def read(sock, n):
+    data = b""
+    while len(data) < n: data += sock.recv(n - len(data))
+    return data
+def receive(sock):
+    n, m = struct.unpack("<IQ", read(sock, 16)[4:])
+    return json.loads(read(sock, n))
+def write(message):
+    text = json.dumps(message).encode()
+    s.sendall(b"CMB1" + struct.pack("<IQ", len(text), 0) + text)
+begin = receive(s)
+write({"type": "start_candidate"})
+head, fds, _, _ = socket.recv_fds(s, 16, 1)
+read(s, struct.unpack("<IQ", head[4:])[0])
+write({"type": "event", "name": "ready"})
+candidate = socket.socket(fileno=fds[0])
+word = candidate.recv(100).decode()
+write({"type": "result", "outcome": "success", "diagnostics": "",
+       "metrics": {"length": len(word), "x": begin["parameters"]["x"]}})
+)";
+
+// A task that needs no compiler: both sides are Python.
+v1::EvaluationWork make_work(Coordinator& coordinator, const std::string& candidate,
+                             const std::string& data_hint = "") {
+  spec::TaskBundle bundle;
+  auto& manifest = *bundle.mutable_manifest();
+  manifest.set_api_version("cambrian/v1");
+  manifest.set_kind("Task");
+  manifest.set_name("words");
+  manifest.set_description("Say a long word.");
+  manifest.set_language("python");
+  manifest.mutable_candidate()->set_runtime(spec::RUNTIME_PROCESS);
+  manifest.mutable_candidate()->add_evolve("main.py");
+  for (const char* word : {"python3", "main.py", "cambrian-agent-test"}) {
+    manifest.mutable_candidate()->add_run(word);
+  }
+  manifest.mutable_judge()->add_run("python3");
+  manifest.mutable_judge()->add_run("judge/judge.py");
+  auto& objective = *manifest.add_objectives();
+  objective.set_metric("length");
+  objective.set_goal(spec::GOAL_MAXIMIZE);
+  (*manifest.mutable_parameters())["x"] = 1;
+  if (!data_hint.empty()) {
+    auto& data = *manifest.add_data();
+    data.set_name("labels");
+    data.set_path("/no/such/labels");
+    data.set_hint(data_hint);
+  }
+  for (const auto& [path, content] :
+       std::map<std::string, std::string>{{"judge/judge.py", kJudge}, {"seed/main.py", "pass\n"}}) {
+    auto& file = *bundle.add_files();
+    file.set_path(path);
+    file.set_sha256(coordinator.add_blob(content));
+    file.set_size_bytes(static_cast<std::int64_t>(content.size()));
+  }
+  v1::EvaluationWork work;
+  work.set_task_digest(coordinator.add_blob(cambrian::task::serialize_bundle(bundle)));
+  auto& file = *work.add_files();
+  file.set_path("main.py");
+  file.set_sha256(coordinator.add_blob(candidate));
+  work.set_split(v1::SPLIT_VALIDATION);
+  work.set_seed(7);
+  (*work.mutable_parameters())["x"] = 2.5;
+  return work;
+}
+
+constexpr const char* kSays = "import os\nos.write(3, b'hello')\n";
+constexpr const char* kWaits = "import signal\nsignal.pause()\n";
+
+bool is_training(Coordinator& coordinator, std::int64_t item) {
+  return coordinator.wait_until([item](auto& state) { return state.phases[item] == "train"; });
+}
+
+// Processes of candidates of this test.
+int count_candidates() {
+  int count = 0;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    std::ifstream file(entry.path() / "cmdline");
+    std::stringstream text;
+    text << file.rdbuf();
+    const std::string line = text.str();
+    if (line.starts_with("python3") && line.find("cambrian-agent-test") != std::string::npos) {
+      ++count;
+    }
+  }
+  return count;
+}
+
+bool wait_for_no_candidates() {
+  const auto deadline = std::chrono::steady_clock::now() + 5s;
+  while (count_candidates() > 0) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    usleep(20'000);
+  }
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("agent: fetches, evaluates and reports", "[integration]") {
+  Coordinator coordinator;
+  Worker worker(coordinator);
+  coordinator.assign(5, make_work(coordinator, kSays));
+  REQUIRE(coordinator.wait_until([](auto& state) { return !state.finished.empty(); }));
+  const auto& report = coordinator.finished[0];
+  CHECK(report.lease().item_id() == 5);
+  CHECK(report.result().outcome() == v1::EVALUATION_OUTCOME_SUCCESS);
+  CHECK(report.result().metrics().at("length") == 5);
+  CHECK(report.result().metrics().at("x") == 2.5);
+  CHECK(report.result().timings().has_fetch());
+  CHECK(report.result().timings().has_start());
+  CHECK(report.result().result_key().size() == 64);
+
+  CHECK(coordinator.description.kind() == v1::AGENT_KIND_WORKER);
+  CHECK(coordinator.description.sandbox_level() == spec::SANDBOX_LEVEL_STANDARD);
+  CHECK(coordinator.description.slots() == 1);
+  CHECK_THAT(coordinator.description.toolchain(), ContainsSubstring("clang"));
+
+  const int status = worker.kill_and_wait(SIGTERM);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
+}
+
+TEST_CASE("agent: SIGTERM hands the lease back at once and ends the candidate", "[integration]") {
+  Coordinator coordinator;
+  Worker worker(coordinator);
+  coordinator.assign(6, make_work(coordinator, kWaits));
+  REQUIRE(is_training(coordinator, 6));
+  const auto begun = std::chrono::steady_clock::now();
+  const int status = worker.kill_and_wait(SIGTERM);
+  CHECK(std::chrono::steady_clock::now() - begun < 5s);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
+  REQUIRE(coordinator.released.size() == 1);
+  CHECK(coordinator.released[0].lease().item_id() == 6);
+  CHECK(coordinator.released[0].reason() == v1::RELEASE_REASON_SHUTDOWN);
+  CHECK(coordinator.finished.empty());
+  CHECK(wait_for_no_candidates());
+}
+
+TEST_CASE("agent: a cancelled lease stops, and the next one is worked on", "[integration]") {
+  Coordinator coordinator;
+  Worker worker(coordinator);
+  coordinator.assign(7, make_work(coordinator, kWaits));
+  REQUIRE(is_training(coordinator, 7));
+  coordinator.cancel(7);
+  REQUIRE(coordinator.wait_until([](auto& state) { return !state.released.empty(); }));
+  coordinator.assign(8, make_work(coordinator, kSays));
+  REQUIRE(coordinator.wait_until([](auto& state) { return !state.finished.empty(); }));
+  CHECK(coordinator.finished[0].lease().item_id() == 8);
+}
+
+TEST_CASE("agent: kill -9 leaves no candidate behind", "[integration]") {
+  Coordinator coordinator;
+  Worker worker(coordinator);
+  coordinator.assign(9, make_work(coordinator, kWaits));
+  REQUIRE(is_training(coordinator, 9));
+  CHECK(count_candidates() > 0);
+  worker.kill_and_wait(SIGKILL);
+  CHECK(wait_for_no_candidates());
+
+  // The next worker clears up what the dead one left on disk.
+  Worker next(coordinator);
+  coordinator.assign(10, make_work(coordinator, kSays));
+  REQUIRE(coordinator.wait_until([](auto& state) { return !state.finished.empty(); }));
+  const auto scratch = fs::directory_iterator(test_folder() / "agent-cache/scratch");
+  CHECK(std::distance(fs::begin(scratch), fs::end(scratch)) == 1);
+}
+
+TEST_CASE("agent: missing data are reported with the hint", "[integration]") {
+  Coordinator coordinator;
+  Worker worker(coordinator);
+  coordinator.assign(11, make_work(coordinator, kSays, "apt-get install labels"));
+  REQUIRE(coordinator.wait_until([](auto& state) { return !state.finished.empty(); }));
+  const auto& result = coordinator.finished[0].result();
+  CHECK(result.outcome() == v1::EVALUATION_OUTCOME_INFRASTRUCTURE);
+  CHECK_THAT(result.diagnostics(), ContainsSubstring("apt-get install labels"));
+}
+
+TEST_CASE("agent: an idle worker ends when it was told to", "[integration]") {
+  Coordinator coordinator;
+  Worker worker(coordinator, {"--idle-exit", "0.5"});
+  const int status = worker.kill_and_wait(0);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
+}
