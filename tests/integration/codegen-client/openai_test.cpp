@@ -293,7 +293,7 @@ TEST_CASE("openai: refused fields are adapted to once", "[integration][openai]")
     if (body.contains("stream_options")) {
       return http(
           422,
-          R"({"detail":[{"loc":["body","stream_options"],"msg":"Extra inputs are not permitted"}]})");
+          R"({"detail":[{"loc":["body","stream_options"],"msg":"Extra inputs not permitted"}]})");
     }
     return event_stream({delta("ok", "stop"), "[DONE]"});
   };
