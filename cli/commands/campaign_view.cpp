@@ -1,0 +1,269 @@
+#include "cli/commands/campaign_view.hpp"
+
+#include <array>
+#include <chrono>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "cli/output/table.hpp"
+#include "cli/output/text.hpp"
+
+namespace cambrian::cli {
+namespace {
+
+using user::v1::Campaign;
+using user::v1::Variant;
+
+Table::Style style_of(const Session& session) {
+  return {.wide = session.format() == Format::wide,
+          .color = session.terminal().out.has_color,
+          .columns = session.terminal().columns};
+}
+
+std::optional<double> best_score(const Campaign& campaign) {
+  return campaign.has_best_score() ? std::optional(campaign.best_score()) : std::nullopt;
+}
+
+/// What the best variant is better by, in the direction of the objective.
+std::string delta_text(const Campaign& campaign) {
+  if (!campaign.has_best_score() || !campaign.has_seed_score()) return "-";
+  return format_delta(campaign.best_score() - campaign.seed_score());
+}
+
+std::string of_budget(std::int64_t used, std::int64_t limit) {
+  return limit > 0 ? std::to_string(used) + "/" + std::to_string(limit) : std::to_string(used);
+}
+
+std::string line(const std::string& name, const std::string& value) {
+  constexpr std::size_t kNameColumns = 14;
+  const std::size_t blanks = name.size() < kNameColumns ? kNameColumns - name.size() : 1;
+  return value.empty() ? "" : name + std::string(blanks, ' ') + value + "\n";
+}
+
+}  // namespace
+
+std::string state_name(user::v1::CampaignState state) {
+  return short_enum(user::v1::CampaignState_Name(state), "CAMPAIGN_STATE_");
+}
+
+bool has_ended(user::v1::CampaignState state) {
+  return state == user::v1::CAMPAIGN_STATE_SUCCEEDED || state == user::v1::CAMPAIGN_STATE_STOPPED ||
+         state == user::v1::CAMPAIGN_STATE_FAILED;
+}
+
+std::string outcome_name(agent::v1::EvaluationOutcome outcome) {
+  return short_enum(agent::v1::EvaluationOutcome_Name(outcome), "EVALUATION_OUTCOME_");
+}
+
+std::string variant_state_name(user::v1::VariantState state) {
+  return short_enum(user::v1::VariantState_Name(state), "VARIANT_STATE_");
+}
+
+std::string operator_name(const Variant& variant) {
+  return variant.number() == 0
+             ? "seed"
+             : short_enum(spec::v1::Operator_Name(variant.operator_()), "OPERATOR_");
+}
+
+std::string campaign_table(const user::v1::ListCampaignsResponse& response,
+                           const Session& session) {
+  Table table({{.title = "NAME"},
+               {.title = "TASK"},
+               {.title = "STATE"},
+               {.title = "EVALUATIONS", .is_right = true},
+               {.title = "FAILED", .is_right = true},
+               {.title = "BEST", .is_right = true},
+               {.title = "DELTA", .is_right = true},
+               {.title = "AGE", .is_right = true},
+               {.title = "TOKENS", .is_right = true, .is_wide = true},
+               {.title = "COST", .is_right = true, .is_wide = true},
+               {.title = "VARIANT", .is_right = true, .is_wide = true},
+               {.title = "REASON", .is_wide = true}});
+  const auto now = std::chrono::system_clock::now();
+  for (const Campaign& one : response.campaigns()) {
+    const auto& used = one.consumption();
+    table.add({one.name(), one.task_name(), state_name(one.state()),
+               of_budget(used.evaluations(), one.spec().budget().evaluations()),
+               std::to_string(used.evaluations_failed()), format_optional(best_score(one)),
+               delta_text(one), format_age(one.create_time(), now), format_count(used.tokens()),
+               format_cost(used.cost_micro_usd()),
+               one.has_best_variant() ? std::to_string(one.best_variant()) : "-", one.reason()});
+  }
+  return table.render(style_of(session));
+}
+
+std::string campaign_details(const Campaign& campaign) {
+  const auto& used = campaign.consumption();
+  const auto& budget = campaign.spec().budget();
+  const std::string end =
+      short_enum(user::v1::EndReason_Name(campaign.end_reason()), "END_REASON_");
+  std::string text = line("name", campaign.name());
+  text += line("description", printable(campaign.spec().description()));
+  text += line("task", campaign.task_name() + " " + campaign.spec().task().digest().substr(0, 12));
+  text += line("state", state_name(campaign.state()) + (end == "-" ? "" : ", ended by " + end));
+  text += line("reason", printable(campaign.reason()));
+  text += line("objective",
+               campaign.objective_metric() +
+                   (campaign.is_maximized() ? ", larger is better" : ", smaller is better"));
+  if (campaign.has_best_variant()) {
+    text += line("best", format_number(campaign.best_score()) + " by variant " +
+                             std::to_string(campaign.best_variant()) + " (" + delta_text(campaign) +
+                             " against the seed)");
+  }
+  text += line("evaluations", of_budget(used.evaluations(), budget.evaluations()) + ", " +
+                                  std::to_string(used.evaluations_failed()) + " failed, " +
+                                  std::to_string(campaign.evaluations_open()) + " open");
+  text += line("proposals", std::to_string(used.proposals()) + ", " +
+                                std::to_string(used.proposals_failed()) + " failed, " +
+                                std::to_string(used.duplicates()) + " duplicates, " +
+                                std::to_string(campaign.proposals_open()) + " open");
+  text += line("tokens", of_budget(used.tokens(), budget.tokens()));
+  text +=
+      line("cost", format_cost(used.cost_micro_usd()) +
+                       (budget.cost_usd() > 0 ? " of $" + format_number(budget.cost_usd()) : ""));
+  text += line("time", format_duration(to_milliseconds(used.wall_time())) + " running, " +
+                           format_duration(to_milliseconds(used.cpu_time())) + " cpu, " +
+                           format_duration(to_milliseconds(used.gpu_time())) + " gpu");
+  const std::string finals = final_table(campaign);
+  return finals.empty() ? text : text + "\n" + finals;
+}
+
+std::string campaign_headline(const Campaign& campaign, const EtaEstimator& eta) {
+  const auto& used = campaign.consumption();
+  std::string text = campaign.name() + " · " + state_name(campaign.state()) + " · " +
+                     of_budget(used.evaluations(), campaign.spec().budget().evaluations()) +
+                     " evaluations (" + std::to_string(used.evaluations_failed()) +
+                     " failed) · open " + std::to_string(campaign.evaluations_open()) + "+" +
+                     std::to_string(campaign.proposals_open()) + " · " +
+                     format_count(used.tokens()) + " tokens";
+  if (used.cost_micro_usd() > 0) text += " · " + format_cost(used.cost_micro_usd());
+  if (const auto end = eta.estimate()) {
+    text += " · ETA " + format_duration(end->remaining) + " (" + end->budget + ")";
+  }
+  text += "\n";
+  if (!campaign.has_best_score()) return text + "best -\n";
+  return text + "best " + campaign.objective_metric() + " " + format_number(campaign.best_score()) +
+         " by variant " + std::to_string(campaign.best_variant()) + " (" + delta_text(campaign) +
+         " against the seed)\n";
+}
+
+std::optional<double> half_interval(const user::v1::Estimate& estimate) {
+  // Quantiles of Student's t at 97.5 %, by degrees of freedom; later ones are close to 1.96.
+  constexpr std::array kStudent{12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262};
+  constexpr double kNormal = 2.0;
+  if (!estimate.has_standard_error() || estimate.values_size() < 2) return std::nullopt;
+  const auto freedom = static_cast<std::size_t>(estimate.values_size() - 1);
+  return estimate.standard_error() * (freedom <= kStudent.size() ? kStudent[freedom - 1] : kNormal);
+}
+
+std::string estimate_text(const user::v1::Estimate& estimate) {
+  const auto half = half_interval(estimate);
+  return format_number(estimate.mean()) + (half ? " ±" + format_number(*half) : "");
+}
+
+std::string final_table(const Campaign& campaign) {
+  if (!campaign.has_final_seed() && !campaign.has_final_best()) return "";
+  std::set<std::string> metrics;
+  for (const auto* score : {&campaign.final_seed(), &campaign.final_best()}) {
+    for (const auto& [name, value] : score->validation()) metrics.insert(name);
+    for (const auto& [name, value] : score->sealed()) metrics.insert(name);
+  }
+  Table table({{.title = "FINAL EVALUATION"},
+               {.title = "SEED", .is_right = true},
+               {.title = "BEST", .is_right = true},
+               {.title = "DELTA", .is_right = true}});
+  using Values = google::protobuf::Map<std::string, user::v1::Estimate>;
+  const auto add = [&](const std::string& name, const std::string& split, const Values& seed,
+                       const Values& best) {
+    const auto s = seed.find(name);
+    const auto b = best.find(name);
+    if (s == seed.end() && b == best.end()) return;
+    table.add({name + " (" + split + ")", s == seed.end() ? "-" : estimate_text(s->second),
+               b == best.end() ? "-" : estimate_text(b->second),
+               s == seed.end() || b == best.end()
+                   ? "-"
+                   : format_delta(b->second.mean() - s->second.mean())});
+  };
+  // The objective first: the others only explain it.
+  std::vector<std::string> ordered{campaign.objective_metric()};
+  for (const std::string& name : metrics) {
+    if (name != campaign.objective_metric()) ordered.push_back(name);
+  }
+  for (const std::string& name : ordered) {
+    add(name, "validation", campaign.final_seed().validation(), campaign.final_best().validation());
+    add(name, "sealed", campaign.final_seed().sealed(), campaign.final_best().sealed());
+  }
+  const auto repeats = campaign.spec().evaluation().final_repeats();
+  return table.render({}) + "means over " + std::to_string(repeats) +
+         " fresh seeds, ± 95 % interval\n";
+}
+
+std::string variant_table(const std::vector<Variant>& variants, const std::string& metric,
+                          const Session& session) {
+  Table table({{.title = "VARIANT", .is_right = true},
+               {.title = "STATE"},
+               {.title = metric.empty() ? "SCORE" : metric, .is_right = true},
+               {.title = "PARENTS"},
+               {.title = "OPERATOR"},
+               {.title = "GEN", .is_right = true},
+               {.title = "ISLAND", .is_right = true, .is_wide = true},
+               {.title = "MODEL", .is_wide = true},
+               {.title = "AGE", .is_right = true, .is_wide = true},
+               {.title = "CHANGE"}});
+  const auto now = std::chrono::system_clock::now();
+  for (const Variant& one : variants) {
+    std::string parents;
+    for (const auto parent : one.parents()) {
+      parents += (parents.empty() ? "" : ",") + std::to_string(parent);
+    }
+    const bool is_failed = one.state() == user::v1::VARIANT_STATE_FAILED;
+    table.add({std::to_string(one.number()),
+               is_failed ? outcome_name(one.outcome()) : variant_state_name(one.state()),
+               one.has_score() ? format_number(one.score()) : "-", parents.empty() ? "-" : parents,
+               operator_name(one), std::to_string(one.generation()),
+               one.has_island() ? std::to_string(one.island()) : "-", one.model(),
+               format_age(one.create_time(), now), cut_to_width(one.rationale(), 60)});
+  }
+  return table.render(style_of(session));
+}
+
+std::string variant_details(const Variant& variant) {
+  std::string parents;
+  for (const auto parent : variant.parents()) parents += " " + std::to_string(parent);
+  std::string text =
+      line("variant", std::to_string(variant.number()) + " of " + variant.campaign());
+  text += line("state", variant_state_name(variant.state()) +
+                            (variant.state() == user::v1::VARIANT_STATE_FAILED
+                                 ? ", " + outcome_name(variant.outcome())
+                                 : ""));
+  if (variant.has_duplicate_of()) text += line("equals", std::to_string(variant.duplicate_of()));
+  text += line("made by", operator_name(variant) + (parents.empty() ? "" : " of" + parents) +
+                              (variant.model().empty() ? "" : ", " + printable(variant.model())));
+  text += line("generation", std::to_string(variant.generation()));
+  text += line("change", printable(variant.rationale()));
+  for (const auto& [name, value] :
+       std::map<std::string, double>(variant.metrics().begin(), variant.metrics().end())) {
+    text += line("  " + name, format_number(value));
+  }
+  for (const auto& file : variant.files()) text += line("file", printable(file.path()));
+  if (!variant.diagnostics().empty()) {
+    text += "diagnostics\n" + printable_lines(variant.diagnostics()) + "\n";
+  }
+  if (variant.evaluations_size() == 0) return text;
+  Table table({{.title = "SPLIT"},
+               {.title = "SEED"},
+               {.title = "FINAL"},
+               {.title = "OUTCOME"},
+               {.title = "TIME", .is_right = true},
+               {.title = "AGENT"}});
+  for (const auto& one : variant.evaluations()) {
+    table.add({short_enum(agent::v1::Split_Name(one.split()), "SPLIT_"), std::to_string(one.seed()),
+               one.is_final() ? "yes" : "no",
+               one.has_result() ? outcome_name(one.result().outcome()) : "open",
+               format_duration(to_milliseconds(one.result().timings().total())), one.agent()});
+  }
+  return text + "\n" + table.render({});
+}
+
+}  // namespace cambrian::cli

@@ -1,0 +1,311 @@
+#include <CLI/CLI.hpp>
+#include <array>
+#include <ctime>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cambrian/user/v1/campaign_service.grpc.pb.h"
+#include "cli/cli.hpp"
+#include "cli/commands/campaign_file.hpp"
+#include "cli/commands/campaign_follow.hpp"
+#include "cli/commands/campaign_view.hpp"
+#include "cli/commands/dev_report.hpp"
+#include "cli/commands/event_stream.hpp"
+#include "cli/commands/variant_diff.hpp"
+#include "cli/dev/environment.hpp"
+#include "cli/output/diff.hpp"
+#include "cli/output/document.hpp"
+#include "cli/output/table.hpp"
+#include "cli/output/text.hpp"
+#include "cli/paths.hpp"
+#include "common/config/nearest.hpp"
+
+namespace cambrian::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+using user::v1::Campaign;
+
+struct DemoOptions {
+  std::string task = "fashion-mnist";
+  std::string tasks = "tasks";
+  std::string directory;
+  std::string policy = "islands";
+  std::int64_t evaluations = 60;
+  std::uint64_t seed = 1;
+  int workers = 1;
+  std::vector<std::string> parameters;
+};
+
+dev::EnvironmentOptions environment_of(const DemoOptions& options) {
+  dev::EnvironmentOptions environment;
+  environment.directory = options.directory.empty() ? dev_directory().parent_path() / "demo"
+                                                    : fs::path(options.directory);
+  environment.workers = options.workers;
+  return complete(environment);
+}
+
+std::string time_stamp() {
+  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%Y%m%d-%H%M%S", &parts);
+  return text.data();
+}
+
+/// The folder of the task, or which ones there are.
+Result<fs::path> find_task(const DemoOptions& options) {
+  const fs::path folder = fs::path(options.tasks) / options.task;
+  std::error_code error;
+  if (fs::exists(folder / "task.yaml", error)) return fs::canonical(folder, error);
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(options.tasks, error)) {
+    if (fs::exists(entry.path() / "task.yaml", error)) {
+      names.push_back(entry.path().filename().string());
+    }
+  }
+  std::ranges::sort(names);
+  std::string known;
+  for (const std::string& name : names) known += (known.empty() ? "" : ", ") + name;
+  const auto nearest = nearest_name(options.task, names);
+  return fail(Errc::not_found,
+              "no task \"" + options.task + "\" in " + options.tasks +
+                  (nearest ? ", did you mean \"" + *nearest + "\"?" : "; known: " + known));
+}
+
+/// The campaign as a file that the user can read, change and submit again.
+Result<fs::path> write_campaign(const DemoOptions& options, const fs::path& task,
+                                const fs::path& directory) {
+  const std::string name = "demo-" + options.task.substr(0, 40) + "-" + time_stamp();
+  const fs::path path = directory / "campaigns" / (name + ".yaml");
+  std::error_code error;
+  fs::create_directories(path.parent_path(), error);
+  std::ofstream output(path);
+  output << "api_version: cambrian/v1\n"
+         << "kind: Campaign\n"
+         << "name: " << name << "\n"
+         << "seed: " << options.seed << "\n"
+         << "task:\n  source: " << Json(task.string()).dump() << "\n";
+  if (!options.parameters.empty()) output << "  parameters:\n";
+  for (const std::string& parameter : options.parameters) {
+    const std::size_t equals = std::min(parameter.find('='), parameter.size());
+    output << "    " << parameter.substr(0, equals) << ": "
+           << parameter.substr(std::min(equals + 1, parameter.size())) << "\n";
+  }
+  output << "search:\n  policy: " << options.policy << "\n"
+         << "budget:\n  evaluations: " << options.evaluations << "\n";
+  output.close();
+  if (!output) return fail(Errc::unavailable, "cannot write " + path.string());
+  return path;
+}
+
+/// One line that is drawn over itself on a terminal; elsewhere a line for each tenth evaluation and
+/// for each new best variant.
+class ProgressLine {
+ public:
+  explicit ProgressLine(const Session& session) : session_(session) {}
+  ~ProgressLine() {
+    if (is_open_) session_.note("");
+  }
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+
+  void show(const Campaign& campaign) {
+    eta_.update(campaign);
+    const std::string lines = campaign_headline(campaign, eta_);
+    const std::size_t end = lines.find('\n');
+    if (session_.terminal().err.is_terminal) {
+      const auto columns = static_cast<std::size_t>(std::max(session_.terminal().columns, 80) - 1);
+      const std::string line =
+          cut_to_width(lines.substr(campaign.name().size() + 4, end - campaign.name().size() - 4) +
+                           " · " + lines.substr(end + 1, lines.size() - end - 2),
+                       columns);
+      std::fprintf(stderr, "\r\x1b[K%s", line.c_str());
+      std::fflush(stderr);
+      is_open_ = true;
+      return;
+    }
+    constexpr std::int64_t kEvery = 10;
+    const std::int64_t step = campaign.consumption().evaluations() / kEvery;
+    const bool is_new =
+        step != step_ || campaign.best_variant() != best_ || campaign.state() != state_;
+    if (!is_new) return;
+    step_ = step;
+    best_ = campaign.best_variant();
+    state_ = campaign.state();
+    session_.note(lines.substr(0, end) + " · " + lines.substr(end + 1, lines.size() - end - 2));
+  }
+
+ private:
+  const Session& session_;
+  EtaEstimator eta_;
+  std::int64_t step_ = -1;
+  std::int64_t best_ = -1;
+  user::v1::CampaignState state_ = user::v1::CAMPAIGN_STATE_UNSPECIFIED;
+  bool is_open_ = false;
+};
+
+const user::v1::Estimate* find_estimate(
+    const google::protobuf::Map<std::string, user::v1::Estimate>& estimates,
+    const std::string& metric) {
+  const auto found = estimates.find(metric);
+  return found == estimates.end() ? nullptr : &found->second;
+}
+
+void add_estimate(Json& json, const std::string& name, const user::v1::Estimate* estimate) {
+  json[name] = estimate == nullptr ? Json() : Json(estimate->mean());
+  const auto half = estimate == nullptr ? std::nullopt : half_interval(*estimate);
+  json[name + "_interval"] = half ? Json(*half) : Json();
+}
+
+/// Seed or best: means over the repeats, with half of the 95 % interval.
+Json score_json(const Campaign& campaign, const user::v1::FinalScore& score) {
+  Json json{{"variant", score.variant()}};
+  add_estimate(json, "score", find_estimate(score.validation(), campaign.objective_metric()));
+  add_estimate(json, "test", find_estimate(score.sealed(), campaign.objective_metric()));
+  Json metrics = Json::object();
+  for (const auto& [name, value] : std::map(score.validation().begin(), score.validation().end())) {
+    metrics[name] = value.mean();
+  }
+  json["metrics"] = metrics;
+  return json;
+}
+
+/// What `--json` prints, and nothing else.
+Json result_json(const Campaign& campaign, double wall_seconds) {
+  const auto& used = campaign.consumption();
+  return {{"task", campaign.task_name()},
+          {"campaign", campaign.name()},
+          {"state", state_name(campaign.state())},
+          {"objective", campaign.objective_metric()},
+          {"is_maximized", campaign.is_maximized()},
+          {"evaluations", used.evaluations()},
+          {"evaluations_failed", used.evaluations_failed()},
+          {"duplicates", used.duplicates()},
+          {"proposals", used.proposals()},
+          {"proposals_failed", used.proposals_failed()},
+          {"tokens", used.tokens()},
+          {"wall_seconds", wall_seconds},
+          {"seed", score_json(campaign, campaign.final_seed())},
+          {"best", score_json(campaign, campaign.final_best())}};
+}
+
+void show_diff(Session& session, const std::string& title, const Result<std::string>& diff) {
+  session.print("\n" + styled(title, "1", session.terminal().out.has_color) + "\n");
+  if (!diff) {
+    session.note(diff.error().message);
+    return;
+  }
+  session.print(session.terminal().out.has_color ? colored_diff(printable_lines(*diff)) : *diff);
+}
+
+void show_result(Session& session, const Campaign& campaign, double wall_seconds,
+                 const dev::EnvironmentOptions& environment) {
+  const auto& used = campaign.consumption();
+  session.print(
+      "\n" + campaign.name() + ": " + std::to_string(used.evaluations()) + " evaluations (" +
+      std::to_string(used.evaluations_failed()) + " failed) in " +
+      format_duration(std::chrono::milliseconds(static_cast<std::int64_t>(wall_seconds * 1000))) +
+      "\n\n" + final_table(campaign));
+  const std::int64_t best = campaign.final_best().variant();
+  const std::string number = std::to_string(best);
+  const auto variant = get_variant_parent(session, campaign.name(), best);
+  if (variant && *variant >= 0) {
+    show_diff(session, "What changed in variant " + number + " against its parent",
+              diff_variants(session, campaign.name(), *variant, best));
+  }
+  show_diff(session, "What changed in variant " + number + " against the seed",
+            diff_variants(session, campaign.name(), 0, best));
+  const std::string program = (environment.programs / "cambrian").string();
+  session.note("\nlook further, with export CAMBRIAN_ENDPOINT=" + session.options().endpoint +
+               "\n  " + program + " variant list " + campaign.name() + " --best\n  " + program +
+               " variant lineage " + campaign.name() + " best\n  " + program + " variant source " +
+               campaign.name() + " best\n  " + program + " campaign export " + campaign.name() +
+               " --to results\nstop everything: " + program + " dev down --directory " +
+               environment.directory.string());
+}
+
+/// From a running environment to an ended campaign.
+Result<Campaign> run_campaign(Session& session, CampaignFile& file, const InterruptScope& interrupt,
+                              const Session& caller) {
+  CAMBRIAN_TRY(const Campaign created, submit(session, file, make_request_id()));
+  caller.note("campaign " + created.name() +
+              " · watch it from a second terminal: "
+              "CAMBRIAN_ENDPOINT=" +
+              session.options().endpoint + " cambrian campaign watch " + created.name());
+  ProgressLine progress(caller);
+  return wait_for_campaign(session, created.name(), interrupt.token(), {},
+                           [&](const Campaign& campaign) {
+                             progress.show(campaign);
+                             return has_ended(campaign.state());
+                           });
+}
+
+int run_demo(Session& caller, const DemoOptions& options) {
+  const auto task = find_task(options);
+  if (!task) return caller.fail(task.error());
+  const dev::EnvironmentOptions environment = environment_of(options);
+  const auto up = dev::up(environment, reporter(caller));
+  if (!up) return caller.fail(ExitCode::failure, up.error().message);
+  const auto path = write_campaign(options, *task, environment.directory);
+  if (!path) return caller.fail(path.error());
+  auto file = read_campaign_file(*path);
+  if (!file) return caller.fail(file.error());
+  if (!file->is_ok()) return report_problems(caller, *file);
+  GlobalOptions global = caller.options();
+  global.endpoint = up->state.endpoint;
+  Session session(global, caller.terminal());
+  const InterruptScope interrupt;
+  const auto begin = std::chrono::steady_clock::now();
+  const auto campaign = run_campaign(session, *file, interrupt, caller);
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  if (!file->is_ok()) return report_problems(caller, *file);
+  if (interrupt.is_interrupted()) {
+    caller.note("the campaign goes on; stop everything with: cambrian dev down --directory " +
+                environment.directory.string());
+    return to_int(ExitCode::interrupted);
+  }
+  if (!campaign) return session.fail(campaign.error());
+  const bool has_result = campaign->has_final_best();
+  if (caller.format() == Format::json) {
+    caller.print(result_json(*campaign, seconds).dump(2) + "\n");
+  } else if (has_result) {
+    show_result(session, *campaign, seconds, environment);
+  }
+  if (has_result) return to_int(ExitCode::ok);
+  return caller.fail(ExitCode::failure,
+                     "the campaign ended without a winner: " + state_name(campaign->state()) +
+                         ", " + campaign->reason(),
+                     "see the logs in " + dev::make_layout(environment.directory).logs().string());
+}
+
+}  // namespace
+
+void add_demo_command(Cli& cli) {
+  auto options = std::make_shared<DemoOptions>();
+  CLI::App* command = cli.add(&cli.app, "demo", "improve an example task on this machine",
+                              "cambrian demo --task online-bin-packing --evaluations 40");
+  command->add_option("--task", options->task, "name of the task")->capture_default_str();
+  command->add_option("--tasks", options->tasks, "folder with the tasks")->capture_default_str();
+  command->add_option("--evaluations", options->evaluations, "evaluations to make")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}))
+      ->capture_default_str();
+  command->add_option("--seed", options->seed, "seed of the search")->capture_default_str();
+  command->add_option("--workers", options->workers, "worker processes")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  command->add_option("--policy", options->policy, "random, hill_climb or islands")
+      ->check(CLI::IsMember({"random", "hill_climb", "islands"}))
+      ->capture_default_str();
+  command->add_option("--parameter", options->parameters, "NAME=NUMBER of the task; repeatable");
+  command->add_option("--directory", options->directory, "folder of the environment")
+      ->default_str((dev_directory().parent_path() / "demo").string());
+  cli.on(command, [options](Session& session) { return run_demo(session, *options); });
+}
+
+}  // namespace cambrian::cli

@@ -1,0 +1,159 @@
+#include "cli/session.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <random>
+#include <stop_token>
+#include <vector>
+
+#include "cambrian/config/v1/config.pb.h"
+#include "cli/dev/state.hpp"
+#include "cli/output/document.hpp"
+#include "cli/output/table.hpp"
+#include "cli/paths.hpp"
+#include "common/config/nearest.hpp"
+#include "common/config/reader.hpp"
+#include "common/rpc/backoff.hpp"
+#include "common/rpc/channel.hpp"
+
+namespace cambrian::cli {
+namespace {
+
+constexpr const char* kDefaultEndpoint = "127.0.0.1:7070";
+/// A coordinator that is being restarted is back within about a second; a wrong address should not
+/// make people wait.
+constexpr std::array kRetryDelays{std::chrono::milliseconds(100), std::chrono::milliseconds(300),
+                                  std::chrono::milliseconds(700)};
+
+Result<Endpoint> endpoint_of_context(const std::string& name, const std::string& origin,
+                                     const config::v1::CliConfig& config) {
+  const auto found = config.contexts().find(name);
+  if (found != config.contexts().end() && !found->second.endpoint().empty()) {
+    return Endpoint{found->second.endpoint(), "context " + name};
+  }
+  std::vector<std::string> names;
+  for (const auto& [known, context] : config.contexts()) names.push_back(known);
+  const auto nearest = nearest_name(name, names);
+  return fail(Errc::not_found, "unknown context \"" + name + "\" (" + origin + ")" +
+                                   (nearest ? ", did you mean \"" + *nearest + "\"?" : ""));
+}
+
+}  // namespace
+
+Result<Endpoint> resolve_endpoint(const GlobalOptions& options) {
+  if (!options.endpoint.empty()) return Endpoint{options.endpoint, "--endpoint"};
+  if (options.context.empty()) {
+    const std::string address = environment("CAMBRIAN_ENDPOINT");
+    if (!address.empty()) return Endpoint{address, "CAMBRIAN_ENDPOINT"};
+  }
+  const auto path = config_file_path();
+  std::error_code ignored;
+  config::v1::CliConfig config;
+  if (std::filesystem::exists(path, ignored)) {
+    CAMBRIAN_TRY(config, config::read_config_file<config::v1::CliConfig>(path));
+  }
+  if (!options.context.empty()) return endpoint_of_context(options.context, "--context", config);
+  const std::string named = environment("CAMBRIAN_CONTEXT");
+  if (!named.empty()) return endpoint_of_context(named, "CAMBRIAN_CONTEXT", config);
+  if (!config.current_context().empty()) {
+    return endpoint_of_context(config.current_context(), path.string(), config);
+  }
+  const std::string local = dev::running_endpoint(dev_directory());
+  if (!local.empty()) return Endpoint{local, "cambrian dev up"};
+  return Endpoint{kDefaultEndpoint, "the default"};
+}
+
+Format Session::format() const {
+  if (options_.is_json || options_.output == "json") return Format::json;
+  if (options_.output == "yaml") return Format::yaml;
+  if (options_.output == "wide") return Format::wide;
+  if (options_.output == "name") return Format::name;
+  return Format::table;
+}
+
+std::chrono::milliseconds Session::timeout() const {
+  return std::chrono::milliseconds(static_cast<std::int64_t>(options_.timeout_seconds * 1000));
+}
+
+void Session::print(std::string_view data) const {
+  std::fwrite(data.data(), 1, data.size(), stdout);
+}
+
+void Session::print_document(const google::protobuf::Message& message) const {
+  print(format() == Format::yaml ? to_yaml(message) : to_json(message));
+}
+
+void Session::note(std::string_view message) const {
+  std::fflush(stdout);
+  const std::string line = std::string(message) + "\n";
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+int Session::fail(ExitCode code, std::string_view message, std::string_view fix) const {
+  std::string text =
+      styled("error:", "1;31", terminal_.err.has_color) + " " + printable_lines(message);
+  if (!fix.empty())
+    text += "\n  " + styled("fix:", "36", terminal_.err.has_color) + " " + std::string(fix);
+  note(text);
+  return to_int(code);
+}
+
+int Session::fail(const Error& error, std::string_view fix) const {
+  const ExitCode code = exit_code_for(error.code);
+  if (code == ExitCode::unreachable && !endpoint_.address.empty()) {
+    return fail(code,
+                "no answer from the coordinator at " + endpoint_.address + " (" + endpoint_.origin +
+                    "): " + error.message,
+                fix.empty()
+                    ? "start one on this machine with: cambrian dev up; or name another one "
+                      "with --endpoint HOST:PORT"
+                    : fix);
+  }
+  return fail(code, error.message, fix);
+}
+
+Result<Endpoint> Session::endpoint() {
+  if (endpoint_.address.empty()) {
+    CAMBRIAN_TRY(endpoint_, resolve_endpoint(options_));
+  }
+  return endpoint_;
+}
+
+Result<std::shared_ptr<grpc::Channel>> Session::channel() {
+  if (!channel_) {
+    CAMBRIAN_TRY(const Endpoint where, endpoint());
+    channel_ = rpc::make_channel(where.address);
+  }
+  return channel_;
+}
+
+Status Session::with_retries(const std::function<grpc::Status(grpc::ClientContext&)>& attempt,
+                             rpc::Details* details) {
+  const auto deadline = std::chrono::system_clock::now() + timeout();
+  for (std::size_t tries = 0;; ++tries) {
+    grpc::ClientContext context;
+    context.set_deadline(deadline);
+    const grpc::Status status = attempt(context);
+    if (status.ok()) return {};
+    const bool is_last = status.error_code() != grpc::StatusCode::UNAVAILABLE ||
+                         tries >= kRetryDelays.size() ||
+                         std::chrono::system_clock::now() + kRetryDelays[tries] >= deadline;
+    if (is_last) {
+      if (details != nullptr) *details = rpc::details_of(status);
+      return cambrian::fail(rpc::from_status(status));
+    }
+    rpc::wait_unless_stopped({}, kRetryDelays[tries]);
+  }
+}
+
+std::string make_request_id() {
+  // Not a matter of search: two requests of two people must differ.
+  std::random_device device;
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string id;
+  for (int i = 0; i < 24; ++i) id += kDigits[device() % kDigits.size()];
+  return id;
+}
+
+}  // namespace cambrian::cli
