@@ -198,6 +198,7 @@ void Code::find_cpp_function(std::size_t brace) {
   if (is_one_of(at(open - 1), kControlWords)) return;
   const TokenRange whole = statement(open - 1);
   Function function{.name = open - 1,
+                    .owner = owner_of(open - 1),
                     .open = open,
                     .close = close,
                     .body = {brace + 1, tokens_[brace].partner},
@@ -222,11 +223,31 @@ void Code::find_python_function(std::size_t def) {
     end = line.end;
   }
   functions_.push_back({.name = def + 1,
+                        .owner = owner_of(def),
                         .open = def + 2,
                         .close = close,
                         .body = {header.end, end},
                         .begin = tokens_[header.begin].begin,
                         .end = tokens_[end - 1].end});
+}
+
+std::string Code::owner_of(std::size_t token) const {
+  if (is_python()) {
+    const auto column = [this](std::size_t i) {
+      return tokens_[i].begin - line_begin(tokens_[i].begin);
+    };
+    for (std::size_t i = token; i-- > 0;) {
+      const bool is_outer = (is(i, "class") || is(i, "def")) && column(i) < column(token);
+      if (is_outer) return is(i, "class") ? std::string(at(i + 1)) : std::string();
+    }
+    return {};
+  }
+  for (std::size_t i = tokens_[token].parent; i != kNone; i = tokens_[i].parent) {
+    if (!is_block(i)) continue;
+    const TokenRange head = statement(i);
+    if (is(head.begin, "struct") || is(head.begin, "class")) return std::string(at(head.begin + 1));
+  }
+  return {};
 }
 
 const Function* Code::function_around(std::size_t token) const {

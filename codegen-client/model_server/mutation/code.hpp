@@ -33,6 +33,7 @@ struct Call {
 /// A function with a body inside the program.
 struct Function {
   std::size_t name = 0;   ///< Its name.
+  std::string owner;      ///< The class around it; empty for none.
   std::size_t open = 0;   ///< Opening bracket of the parameters.
   std::size_t close = 0;  ///< Closing bracket of the parameters.
   TokenRange body;        ///< Tokens of the body, without the braces in C++.
@@ -107,6 +108,7 @@ class Code {
   void find_functions();
   void find_cpp_function(std::size_t brace);
   void find_python_function(std::size_t def);
+  std::string owner_of(std::size_t token) const;
 
   std::string text_;
   Language language_ = Language::other;

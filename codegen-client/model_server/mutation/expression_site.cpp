@@ -104,7 +104,8 @@ std::vector<ExpressionSite> find_expression_sites(const Code& code) {
       const bool is_real = is_return ? returns_real(code, function) : sets_real(code, i, variables);
       if (!is_real) continue;
       auto tree = parse_expression(code, range);
-      if (!tree || is_boolean(*tree)) continue;
+      // A number alone is a setting: the operators on numbers know more about it.
+      if (!tree || is_boolean(*tree) || tree->kind == Expression::Kind::number) continue;
       sites.push_back({.range = range,
                        .tree = std::move(*tree),
                        .terms = terms_at(code, function, i, variables),

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "codegen-client/model_server/mutation/layer.hpp"
 #include "codegen-client/model_server/mutation/line_diff.hpp"
 #include "common/source/token_digest.hpp"
 
@@ -135,6 +136,12 @@ class Mutator {
         continue;
       }
       auto changed = carry_out(code, *mutation);
+      // Layers of two programs rarely fit together as they are.
+      if (changed && chosen.family == Family::crossover) {
+        if (const auto edits = mend_layer_lists(*changed); !edits.empty()) {
+          changed = carry_out(*changed, {.edits = edits, .note = {}});
+        }
+      }
       if (!changed) continue;
       proposal.operators.push_back(chosen.name);
       proposal.notes.push_back(std::move(mutation->note));

@@ -91,6 +91,8 @@ Role role_of_callee(std::string_view callee, std::size_t argument) {
   if (std::find(kOptimizerTypes.begin(), kOptimizerTypes.end(), callee) != kOptimizerTypes.end()) {
     return argument == 1 ? Role::learning_rate : Role::fixed;
   }
+  // Constructors of layers take sizes, and sizes are not for this operator: BatchNorm1d(64).
+  if (!callee.empty() && callee[0] >= 'A' && callee[0] <= 'Z') return Role::fixed;
   return role_of_name(callee);
 }
 

@@ -66,6 +66,29 @@ std::optional<Mutation> change_learning_rate(const Context&);
 std::optional<Mutation> change_batch_size(const Context&);
 std::optional<Mutation> change_regularisation(const Context&);
 
+std::optional<Mutation> swap_optimizer(const Context&);
+std::optional<Mutation> tune_optimizer(const Context&);
+std::optional<Mutation> add_schedule(const Context&);
+std::optional<Mutation> change_loss(const Context&);
+std::optional<Mutation> augment_data(const Context&);
+std::optional<Mutation> normalise_inputs(const Context&);
+std::optional<Mutation> initialise_weights(const Context&);
+std::optional<Mutation> clip_gradients(const Context&);
+std::optional<Mutation> average_weights(const Context&);
+std::optional<Mutation> shuffle_epochs(const Context&);
+
+std::optional<Mutation> change_width(const Context&);
+std::optional<Mutation> insert_layer(const Context&);
+std::optional<Mutation> remove_layer(const Context&);
+std::optional<Mutation> swap_activation(const Context&);
+std::optional<Mutation> add_normalisation(const Context&);
+std::optional<Mutation> add_dropout(const Context&);
+std::optional<Mutation> add_residual(const Context&);
+std::optional<Mutation> start_with_convolution(const Context&);
+std::optional<Mutation> change_convolution(const Context&);
+std::optional<Mutation> change_pooling(const Context&);
+std::optional<Mutation> rebuild_network(const Context&);
+
 std::optional<Mutation> grow_expression(const Context&);
 std::optional<Mutation> replace_subtree(const Context&);
 std::optional<Mutation> swap_operation(const Context&);

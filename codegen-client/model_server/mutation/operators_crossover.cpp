@@ -44,8 +44,12 @@ std::optional<Mutation> take_function(const Context& context) {
     const std::string_view body(context.code.text().data() + own.begin, own.end - own.begin);
     for (const Function& other : donor->functions()) {
       const std::string_view text(donor->text().data() + other.begin, other.end - other.begin);
-      const bool is_same_name = donor->at(other.name) == context.code.at(own.name);
-      if (is_same_name && text != body) pairs.push_back({&own, &other});
+      const bool is_same_name =
+          donor->at(other.name) == context.code.at(own.name) && other.owner == own.owner;
+      // What only the donor defines cannot be named here.
+      const bool needs_block =
+          text.find("Residual") != std::string_view::npos && !context.code.contains("Residual");
+      if (is_same_name && !needs_block && text != body) pairs.push_back({&own, &other});
     }
   }
   if (pairs.empty()) return std::nullopt;

@@ -72,7 +72,7 @@ TEST_CASE("Code: finds functions, methods and constructors", "[unit][model_serve
   names.clear();
   for (const Function& function : python.functions()) names.emplace_back(python.at(function.name));
   CHECK(names == std::vector<std::string>{"__init__", "forward", "train"});
-  CHECK(python.text_of(python.functions()[1].body).ends_with("return self.second(x)"));
+  CHECK(python.text_of(python.functions()[1].body).ends_with("return self.layers(x)"));
 }
 
 TEST_CASE("Code: edits stay inside the evolvable blocks and apart", "[unit][model_server]") {

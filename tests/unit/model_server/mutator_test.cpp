@@ -46,6 +46,7 @@ struct Sample {
 };
 constexpr Sample kSamples[] = {{samples::kPriority, Language::cpp},
                                {samples::kBestFit, Language::cpp},
+                               {samples::kTorch, Language::cpp},
                                {samples::kPythonTraining, Language::python}};
 
 TEST_CASE("operators: each changes the program inside its blocks, or says no",

@@ -1,0 +1,105 @@
+#include <catch2/catch_test_macros.hpp>
+#include <set>
+
+#include "codegen-client/model_server/mutation/layer.hpp"
+#include "codegen-client/model_server/mutation/operator.hpp"
+#include "codegen-client/model_server/mutation/training_site.hpp"
+#include "tests/unit/model_server/sample_programs.hpp"
+
+namespace cambrian::codemodel {
+namespace {
+
+Code torch_code() { return Code::parse(std::string(samples::kTorch), Language::cpp).value(); }
+Code python_code() {
+  return Code::parse(std::string(samples::kPythonTraining), Language::python).value();
+}
+
+TEST_CASE("find_layer_lists: reads the layers and the shape of the input", "[unit][model_server]") {
+  const auto lists = find_layer_lists(torch_code());
+  REQUIRE(lists.size() == 1);
+  CHECK(lists[0].input == Shape{1, 28, 28});
+  CHECK(lists[0].prefix == "nn::");
+  REQUIRE(lists[0].layers.size() == 4);
+  CHECK(lists[0].layers[1].arguments == std::vector<std::string>{"784", "10"});
+  const auto python = find_layer_lists(python_code());
+  REQUIRE(python.size() == 1);
+  CHECK(python[0].input == Shape{8});
+}
+
+TEST_CASE("mend_shapes: sizes follow the layers before them", "[unit][model_server]") {
+  std::vector<Layer> layers{make_convolution({1, 28, 28}, 8, 5, 2),
+                            make_layer("BatchNorm1d", {"3"}),
+                            make_layer("MaxPool2d", {"2"}),
+                            make_layer("Flatten"),
+                            make_linear(16),
+                            make_layer("LayerNorm", {"{9}"}),
+                            make_linear(10)};
+  const auto cost = mend_shapes(layers, {1, 28, 28});
+  REQUIRE(cost);
+  CHECK(cost->output == Shape{10});
+  CHECK(cost->multiplications == 5 * 5 * 8 * 14 * 14 + 8 * 7 * 7 * 16 + 16 * 10);
+  CHECK(layers[1].name == "BatchNorm2d");
+  CHECK(layers[1].arguments[0] == "8");
+  CHECK(layers[4].arguments[0] == "392");
+  CHECK(layers[5].arguments[0] == "{16}");
+}
+
+TEST_CASE("mend_shapes: refuses what cannot fit", "[unit][model_server]") {
+  std::vector<Layer> flat{make_convolution({1, 28, 28}, 8, 3, 1)};
+  CHECK_FALSE(mend_shapes(flat, {784}));
+  std::vector<Layer> large{make_layer("MaxPool2d", {"30"})};
+  CHECK_FALSE(mend_shapes(large, {1, 28, 28}));
+  std::vector<Layer> unknown{make_layer("Transformer")};
+  CHECK_FALSE(mend_shapes(unknown, {10}));
+  std::vector<Layer> picture{make_linear(3)};
+  CHECK_FALSE(mend_shapes(picture, {1, 28, 28}));
+}
+
+TEST_CASE("network operators: shapes fit through long chains of changes", "[unit][model_server]") {
+  std::set<std::string_view> applied;
+  for (const bool is_python : {false, true}) {
+    for (std::uint64_t seed = 0; seed < 40; ++seed) {
+      Code code = is_python ? python_code() : torch_code();
+      Rng rng(seed);
+      for (int step = 0; step < 12; ++step) {
+        const auto table = operator_table();
+        const Operator& chosen = table[rng.below(table.size())];
+        if (chosen.family != Family::network && chosen.family != Family::training) continue;
+        const auto mutation = chosen.apply({.code = code, .donors = {}, .rng = rng});
+        if (!mutation) continue;
+        const auto text = code.apply(mutation->edits);
+        INFO("seed=" << seed << " operator=" << chosen.name << "\n" << *text);
+        code = Code::parse(*text, code.language()).value();
+        applied.insert(chosen.name);
+        REQUIRE(find_layer_lists(code).size() == 1);
+        REQUIRE(find_optimizer(code));
+        REQUIRE(find_loop(code, *find_optimizer(code)));
+      }
+    }
+  }
+  // Every operator on networks and trainings found a place somewhere.
+  for (const Operator& candidate : operator_table()) {
+    if (candidate.family != Family::network && candidate.family != Family::training) continue;
+    INFO(candidate.name);
+    CHECK(applied.contains(candidate.name));
+  }
+}
+
+TEST_CASE("find_optimizer: reads both languages", "[unit][model_server]") {
+  const auto cpp = find_optimizer(torch_code());
+  REQUIRE(cpp);
+  CHECK(cpp->type == "SGD");
+  CHECK(cpp->variable == "optimizer");
+  CHECK(cpp->rate == "learning_rate");
+  CHECK(cpp->parameters == "net.parameters()");
+  const auto python = find_optimizer(python_code());
+  REQUIRE(python);
+  CHECK(python->rate == "0.01");
+  CHECK(python->variable == "optimizer");
+  const auto loop = find_loop(python_code(), *python);
+  REQUIRE(loop);
+  CHECK(loop->training == "training");
+}
+
+}  // namespace
+}  // namespace cambrian::codemodel
