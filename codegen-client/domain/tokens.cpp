@@ -18,11 +18,11 @@ std::size_t run_length(std::string_view text, std::size_t i, Predicate predicate
   return length;
 }
 
-constexpr std::size_t kLettersPerToken = 7;
+constexpr std::size_t kLettersPerToken = 8;
 constexpr std::size_t kDigitsPerToken = 3;
 constexpr std::size_t kBlanksPerToken = 16;
 // Neighbouring punctuation is often one symbol: "());" or "::".
-constexpr double kTokensPerPunctuation = 0.7;
+constexpr double kTokensPerPunctuation = 0.55;
 // Role and separators of a message in the usual chat templates.
 constexpr std::int64_t kTokensPerMessage = 4;
 constexpr std::int64_t kPromptTokensChecked = 1024;
