@@ -87,6 +87,7 @@ void FaultServer::serve(tcp::socket& socket) {
     }
     if (!write(socket, handler_(request))) break;
   }
+  const std::lock_guard lock(mutex_);  // The destructor looks at the sockets too.
   socket.shutdown(tcp::socket::shutdown_both, error);
   socket.close(error);
 }
