@@ -22,7 +22,7 @@ from database import Server
 from support import DEPLOY, catalogue, without_variables
 
 WAIT_SECONDS = 60
-PROGRAMS = Path(sys.argv.pop() if len(sys.argv) > 1 else "build/release/bin")
+PROGRAMS = Path(sys.argv.pop(1) if len(sys.argv) > 1 else "build/release/bin")
 # Made when the first call, campaign or evaluation of its kind comes.
 LATE = {"cambrian_coordinator_rpc_duration_seconds", "cambrian_coordinator_campaign_best_score",
         "cambrian_coordinator_campaign_budget_used_ratio",
@@ -152,6 +152,31 @@ class Live(unittest.TestCase):
         result = subprocess.run(["promtool", "check", "metrics"], input=ours, text=True,
                                 capture_output=True, check=False)
         self.assertEqual((result.returncode, result.stdout + result.stderr), (0, ""))
+
+    def test_programs_accept_the_files_of_the_containers(self):
+        """What is wrong in a file ends a program at once; what is missing around it does not."""
+        for program in ("coordinator", "worker", "codegen"):
+            original = (DEPLOY / f"config/{program}.yaml").read_text(encoding="utf-8")
+            # No port and no cache of this machine is touched, and no other host is looked up.
+            text = re.sub(r"0\.0\.0\.0:\d+", "127.0.0.1:0", original)
+            text = re.sub(r"(?m)^coordinator: .*", f"coordinator: unix:{self.folder}/none", text)
+            text = re.sub(r"host=postgres", f"host={self.folder}", text)
+            text = re.sub(r"http://codemodel:\d+", "http://127.0.0.1:9", text)
+            text = re.sub(r"(?m)^cache_directory: .*", f"cache_directory: {self.folder}/c", text)
+            path = self.folder / f"{program}.yaml"
+            for extra, should_end in [("", False), ("\nno_such_field: 1\n", True)]:
+                with self.subTest(program=program, extra=extra):
+                    path.write_text(text + extra)
+                    process = subprocess.Popen(
+                        [PROGRAMS / f"cambrian-{program}", "--config", path],
+                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+                    try:
+                        process.wait(timeout=10 if should_end else 2)
+                    except subprocess.TimeoutExpired:
+                        process.terminate()
+                    _, log = process.communicate(timeout=40)
+                    self.assertEqual("no_such_field" in log, should_end, log)
+                    self.assertEqual("error: " in log.split("ts=")[0], should_end, log)
 
     def test_prometheus_scrapes_and_answers(self):
         wait_for("a scrape", lambda: self.ask('up{job="cambrian-coordinator"} == 1'))
