@@ -107,7 +107,15 @@ int run_validate(Session& session, const FileOptions& options) {
   return to_int(ExitCode::ok);
 }
 
+/// The answer to a repeated request is the campaign of the first one.
+bool is_older_than(const user::v1::Campaign& campaign, std::chrono::system_clock::time_point time) {
+  constexpr std::chrono::seconds kClockDifference{2};
+  const auto created = std::chrono::seconds(campaign.create_time().seconds());
+  return std::chrono::system_clock::time_point(created) + kClockDifference < time;
+}
+
 int run_submit(Session& session, const FileOptions& options) {
+  const auto begin = std::chrono::system_clock::now();
   auto file = read_campaign_file(options.path, options.name);
   if (!file) return session.fail(file.error());
   if (!file->is_ok()) return report_problems(session, *file);
@@ -124,7 +132,10 @@ int run_submit(Session& session, const FileOptions& options) {
     show(session, *campaign);
     return to_int(ExitCode::ok);
   }
-  session.print("submitted campaign " + campaign->name() + "\n");
+  session.print(is_older_than(*campaign, begin)
+                    ? "campaign " + campaign->name() + " was submitted before and is " +
+                          state_name(campaign->state()) + "\n"
+                    : "submitted campaign " + campaign->name() + "\n");
   session.note("follow it:  cambrian campaign watch " + campaign->name() +
                "\nresults:    cambrian variant list " + campaign->name() + " --best");
   return to_int(ExitCode::ok);
@@ -140,7 +151,11 @@ int run_change(Session& session, const NameOptions& options,
   request.set_name(options.name);
   request.set_request_id(make_request_id());
   const auto response = session.call(method, request);
-  if (!response) return session.fail(response.error(), "list them with: cambrian campaign list");
+  if (!response) {
+    const bool is_unknown = response.error().code == Errc::not_found;
+    return session.fail(response.error(),
+                        is_unknown ? "list them with: cambrian campaign list" : "");
+  }
   if (!session.is_for_people()) {
     show(session, response->campaign());
     return to_int(ExitCode::ok);

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include "cambrian/user/v1/operation_service.grpc.pb.h"
-#include "cli/output/document.hpp"
 #include "common/blob/blob_client.hpp"
 #include "common/digest/sha256.hpp"
 #include "common/task/campaign.hpp"
@@ -109,7 +108,7 @@ Result<user::v1::Campaign> submit(Session& session, CampaignFile& file,
 std::string default_request_id(const spec::v1::CampaignSpec& spec) {
   constexpr std::size_t kDigits = 40;
   return KeyDigest()
-      .add("spec", to_json(spec, false))
+      .add("spec", task::serialize(spec))
       .add("user", std::to_string(getuid()))
       .finish_hex()
       .substr(0, kDigits);

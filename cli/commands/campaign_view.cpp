@@ -134,7 +134,7 @@ std::string campaign_headline(const Campaign& campaign, const EtaEstimator& eta)
   std::string text = campaign.name() + " · " + state_name(campaign.state()) + " · " +
                      of_budget(used.evaluations(), campaign.spec().budget().evaluations()) +
                      " evaluations (" + std::to_string(used.evaluations_failed()) +
-                     " failed) · open " + std::to_string(campaign.evaluations_open()) + "+" +
+                     " failed) · queue " + std::to_string(campaign.evaluations_open()) + "+" +
                      std::to_string(campaign.proposals_open()) + " · " +
                      format_count(used.tokens()) + " tokens";
   if (used.cost_micro_usd() > 0) text += " · " + format_cost(used.cost_micro_usd());
@@ -159,7 +159,7 @@ std::optional<double> half_interval(const user::v1::Estimate& estimate) {
 
 std::string estimate_text(const user::v1::Estimate& estimate) {
   const auto half = half_interval(estimate);
-  return format_number(estimate.mean()) + (half ? " ±" + format_number(*half) : "");
+  return format_number(estimate.mean()) + (half ? " ±" + format_width(*half) : "");
 }
 
 std::string final_table(const Campaign& campaign) {
@@ -244,7 +244,7 @@ std::string variant_details(const Variant& variant) {
   text += line("change", printable(variant.rationale()));
   for (const auto& [name, value] :
        std::map<std::string, double>(variant.metrics().begin(), variant.metrics().end())) {
-    text += line("  " + name, format_number(value));
+    text += line(name, format_number(value));
   }
   for (const auto& file : variant.files()) text += line("file", printable(file.path()));
   if (!variant.diagnostics().empty()) {

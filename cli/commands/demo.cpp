@@ -214,11 +214,14 @@ void show_result(Session& session, const Campaign& campaign, double wall_seconds
   const std::int64_t best = campaign.final_best().variant();
   const std::string number = std::to_string(best);
   const auto variant = get_variant_parent(session, campaign.name(), best);
-  if (variant && *variant >= 0) {
+  if (variant && *variant > 0) {
     show_diff(session, "What changed in variant " + number + " against its parent",
               diff_variants(session, campaign.name(), *variant, best));
   }
-  show_diff(session, "What changed in variant " + number + " against the seed",
+  const bool is_child_of_seed = variant && *variant == 0;
+  show_diff(session,
+            "What changed in variant " + number + " against " +
+                (is_child_of_seed ? "its parent, the seed" : "the seed"),
             diff_variants(session, campaign.name(), 0, best));
   const std::string program = (environment.programs / "cambrian").string();
   session.note("\nlook further, with export CAMBRIAN_ENDPOINT=" + session.options().endpoint +
@@ -302,7 +305,7 @@ void add_demo_command(Cli& cli) {
   command->add_option("--policy", options->policy, "random, hill_climb or islands")
       ->check(CLI::IsMember({"random", "hill_climb", "islands"}))
       ->capture_default_str();
-  command->add_option("--parameter", options->parameters, "NAME=NUMBER of the task; repeatable");
+  command->add_option("--set", options->parameters, "NAME=NUMBER: a parameter; repeatable");
   command->add_option("--directory", options->directory, "folder of the environment")
       ->default_str((dev_directory().parent_path() / "demo").string());
   cli.on(command, [options](Session& session) { return run_demo(session, *options); });

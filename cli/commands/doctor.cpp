@@ -85,27 +85,28 @@ class Doctor {
     const auto output = run_program({worker, "probe", "--json"});
     const auto probe = output ? nlohmann::json::parse(output->text, nullptr, false)
                               : nlohmann::json(nlohmann::json::value_t::discarded);
-    const auto level = probe.is_object() && probe.contains("sandbox_level")
-                           ? probe["sandbox_level"].get<std::string>()
-                           : std::string();
-    if (level.empty()) {
-      add("sandbox", Verdict::warning, "cambrian-worker cannot tell what it can enforce here");
-      return;
+    if (!probe.is_object()) {
+      return add("sandbox", Verdict::warning, "cambrian-worker cannot tell what it can enforce",
+                 "try it by hand: " + worker + " probe");
     }
-    const bool is_weak = level.ends_with("LIMITS") || level.ends_with("UNSPECIFIED");
-    add("sandbox", is_weak ? Verdict::failure : Verdict::ok, level + problems_of(probe),
-        is_weak ? "allow user namespaces: sysctl -w kernel.unprivileged_userns_clone=1; in a "
-                  "container: --security-opt seccomp=unconfined"
-                : "");
+    const std::string level = text_of(probe, "/sandbox/level");
+    const bool is_good = level == "standard" || level == "strict";
+    add("sandbox", is_good ? Verdict::ok : Verdict::failure,
+        is_good ? level : level + " " + text_of(probe, "/sandbox/problem"),
+        is_good ? ""
+                : "allow user namespaces: sysctl -w kernel.unprivileged_userns_clone=1; in a "
+                  "container: --security-opt seccomp=unconfined");
+    const std::string versions = text_of(probe, "/toolchain/versions");
+    const std::string problem = text_of(probe, "/toolchain/problem");
+    add("toolchain", problem.empty() ? Verdict::ok : Verdict::failure,
+        problem.empty() ? versions : problem,
+        problem.empty() ? "" : "install the packages of the set runtime in deploy/packages.txt");
   }
 
-  static std::string problems_of(const nlohmann::json& probe) {
-    std::string text;
-    if (!probe.contains("problems") || !probe["problems"].is_array()) return text;
-    for (const auto& problem : probe["problems"]) {
-      if (problem.is_string()) text += "; " + problem.get<std::string>();
-    }
-    return text;
+  static std::string text_of(const nlohmann::json& json, const char* path) {
+    const nlohmann::json::json_pointer pointer(path);
+    return json.contains(pointer) && json[pointer].is_string() ? json[pointer].get<std::string>()
+                                                               : std::string();
   }
 
   /// The data of the tasks that were named, or of those in ./tasks.
@@ -194,7 +195,7 @@ class Doctor {
     int codegens = 0;
     std::set<std::string> others;
     for (const auto& one : response.workers()) {
-      if (one.state() == user::v1::WORKER_STATE_LOST) continue;
+      if (one.state() != user::v1::WORKER_STATE_ALIVE) continue;
       const bool is_worker = one.description().kind() == agent::v1::AGENT_KIND_WORKER;
       workers += is_worker ? 1 : 0;
       codegens += is_worker ? 0 : 1;

@@ -1,7 +1,6 @@
 #include "cli/commands/local_evaluation.hpp"
 
 #include <fcntl.h>
-#include <google/protobuf/util/json_util.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,9 +8,10 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <map>
+#include <filesystem>
+#include <nlohmann/json.hpp>
 
-#include "cli/commands/campaign_view.hpp"
+#include "cli/output/document.hpp"
 #include "cli/output/table.hpp"
 #include "cli/output/text.hpp"
 #include "cli/paths.hpp"
@@ -24,53 +24,76 @@ namespace {
 
 constexpr std::size_t kOutputBytesMax = std::size_t{4} << 20;
 
-std::string timing_line(const agent::v1::Timings& timings) {
+using Json = nlohmann::ordered_json;
+
+std::string line(const std::string& name, const std::string& value) {
+  constexpr std::size_t kNameColumns = 13;
+  return value.empty()
+             ? ""
+             : name +
+                   std::string(name.size() < kNameColumns ? kNameColumns - name.size() : 1, ' ') +
+                   value + "\n";
+}
+
+std::string timing_line(const Json& timings) {
   std::string text;
-  const auto add = [&](bool is_there, const char* name, const google::protobuf::Duration& time) {
-    if (!is_there) return;
-    text +=
-        std::string(text.empty() ? "" : ", ") + name + " " + format_duration(to_milliseconds(time));
-  };
-  add(timings.has_compile(), "compile", timings.compile());
-  add(timings.has_start(), "start", timings.start());
-  add(timings.has_first_step(), "first step", timings.first_step());
-  add(timings.has_train(), "train", timings.train());
-  add(timings.has_judge(), "judge", timings.judge());
-  add(timings.has_total(), "total", timings.total());
-  return text;
-}
-
-std::string describe(const agent::v1::EvaluationResult& result) {
-  std::string text = "outcome      " + outcome_name(result.outcome()) +
-                     (result.is_cached() ? " (cached)" : "") + "\n";
-  const std::map<std::string, double> metrics(result.metrics().begin(), result.metrics().end());
-  for (const auto& [name, value] : metrics) {
-    text += "  " + name + std::string(name.size() < 11 ? 11 - name.size() : 1, ' ') +
-            format_number(value) + "\n";
-  }
-  text += "timings      " + timing_line(result.timings()) + "\n";
-  if (result.usage().memory_peak_bytes() > 0) {
-    text += "memory       " + format_count(result.usage().memory_peak_bytes()) + " bytes\n";
-  }
-  if (!result.diagnostics().empty()) {
-    text += "diagnostics\n" + printable_lines(result.diagnostics()) + "\n";
+  for (const char* name : {"compile", "start", "first_step", "train", "judge", "total"}) {
+    if (!timings.contains(name) || !timings[name].is_number()) continue;
+    const auto time = std::chrono::duration<double>(timings[name].get<double>());
+    text += std::string(text.empty() ? "" : ", ") + name + " " +
+            format_duration(std::chrono::duration_cast<std::chrono::milliseconds>(time));
   }
   return text;
 }
 
-std::vector<std::string> worker_command(const LocalEvaluation& evaluation) {
+/// The worker's result for people. Absent members are left out: a newer worker may differ.
+std::string describe(const Json& result) {
+  std::string text = line("outcome", result.value("outcome", ""));
+  if (result.contains("metrics") && result["metrics"].is_object()) {
+    for (const auto& metric : result["metrics"].items()) {
+      if (metric.value().is_number()) {
+        text += line(metric.key(), format_number(metric.value().get<double>()));
+      }
+    }
+  }
+  if (result.contains("timings")) text += line("timings", timing_line(result["timings"]));
+  const std::string diagnostics = result.value("diagnostics", "");
+  if (!diagnostics.empty()) text += "diagnostics\n" + printable_lines(diagnostics) + "\n";
+  const std::string log = result.value("log", "");
+  if (!log.empty()) text += "output of the candidate\n" + printable_lines(log) + "\n";
+  return text;
+}
+
+/// A folder stands for all evolvable files below it.
+Result<std::vector<std::string>> source_arguments(const LocalEvaluation& evaluation,
+                                                  const task::LoadedTask& loaded) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(evaluation.source, error)) {
+    if (std::filesystem::exists(evaluation.source, error)) return std::vector{evaluation.source};
+    return fail(Errc::not_found, "no such file: " + evaluation.source);
+  }
+  std::vector<std::string> arguments;
+  for (const std::string& path : loaded.bundle.manifest().candidate().evolve()) {
+    const auto file = std::filesystem::path(evaluation.source) / path;
+    if (std::filesystem::exists(file, error)) arguments.push_back(path + "=" + file.string());
+  }
+  if (!arguments.empty()) return arguments;
+  return fail(Errc::not_found,
+              "the folder has none of the task's evolvable files: " + evaluation.source);
+}
+
+std::vector<std::string> worker_command(const LocalEvaluation& evaluation,
+                                        const std::vector<std::string>& sources) {
   std::vector<std::string> command{(program_folder() / "cambrian-worker").string(),
                                    "evaluate",
                                    evaluation.folder,
                                    "--json",
                                    "--seed",
                                    std::to_string(evaluation.seed)};
-  if (!evaluation.source.empty()) {
-    command.insert(command.end(), {"--source", evaluation.source});
-  }
+  for (const std::string& source : sources) command.insert(command.end(), {"--source", source});
   if (evaluation.is_sealed) command.insert(command.end(), {"--split", "sealed"});
   for (const std::string& parameter : evaluation.parameters) {
-    command.insert(command.end(), {"--parameter", parameter});
+    command.insert(command.end(), {"--set", parameter});
   }
   return command;
 }
@@ -121,22 +144,28 @@ int run_local(Session& session, const LocalEvaluation& evaluation) {
     session.note(reading->document.render({.color = session.terminal().err.has_color}));
     return to_int(ExitCode::invalid_spec);
   }
-  const auto output = run_program(worker_command(evaluation));
+  std::vector<std::string> sources;
+  if (!evaluation.source.empty()) {
+    auto found = source_arguments(evaluation, *reading->task);
+    if (!found) return session.fail(found.error());
+    sources = std::move(*found);
+  }
+  const auto output = run_program(worker_command(evaluation, sources));
   if (!output) {
     return session.fail(ExitCode::failure, output.error().message,
                         "build it with: scripts/dev ninja -C build/release cambrian-worker");
   }
-  agent::v1::EvaluationResult result;
-  google::protobuf::util::JsonParseOptions options;
-  // A newer worker may tell more.
-  options.ignore_unknown_fields = true;
-  if (!google::protobuf::util::JsonStringToMessage(output->text, &result, options).ok() ||
-      result.outcome() == agent::v1::EVALUATION_OUTCOME_UNSPECIFIED) {
+  const Json result = Json::parse(output->text, nullptr, false);
+  if (!result.is_object() || !result.contains("outcome")) {
     return session.fail(ExitCode::failure, "the worker did not evaluate: exit code " +
                                                std::to_string(output->exit_code));
   }
-  session.is_for_people() ? session.print(describe(result)) : session.print_document(result);
-  return result.outcome() == agent::v1::EVALUATION_OUTCOME_INFRASTRUCTURE
+  if (session.format() == Format::json) {
+    session.print(output->text);
+  } else {
+    session.print(session.format() == Format::yaml ? json_to_yaml(result) : describe(result));
+  }
+  return result["outcome"] == "infrastructure"
              ? session.fail(ExitCode::failure, "the worker or the judge failed, not the candidate",
                             "see: cambrian doctor")
              : to_int(ExitCode::ok);

@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "cambrian/agent/v1/work.pb.h"
 #include "cli/session.hpp"
 
 namespace cambrian::cli {

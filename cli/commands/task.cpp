@@ -95,7 +95,7 @@ void add_task_commands(Cli& cli) {
                   "file, or folder with the evolvable files; default: the seed");
   run->add_option("--seed", run_options->seed, "seed of the evaluation")->capture_default_str();
   run->add_flag("--sealed", run_options->is_sealed, "score on the sealed split");
-  run->add_option("--parameter", run_options->parameters, "NAME=VALUE, may be repeated");
+  run->add_option("--set", run_options->parameters, "NAME=NUMBER: a parameter; repeatable");
   cli.on(run, [run_options](Session& session) { return run_local(session, *run_options); });
   cli.on(cli.add(parent, "list", "tasks that the server knows", "cambrian task list"), run_list);
 }

@@ -3,6 +3,7 @@
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "common/base/assert.hpp"
@@ -12,18 +13,47 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string json_text(const google::protobuf::Message& message, bool is_pretty,
-                      bool with_defaults) {
+using google::protobuf::Descriptor;
+using google::protobuf::FieldDescriptor;
+
+/// Sorts the entries of map fields, which protobuf prints in another order in each process. The
+/// depth of our messages bounds the recursion.
+void sort_maps(const Descriptor* type, Json& json) {
+  for (auto& item : json.items()) {
+    const FieldDescriptor* field = type->FindFieldByName(item.key());
+    Json& value = item.value();
+    if (field == nullptr || field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) continue;
+    const Descriptor* inner = field->message_type();
+    if (field->is_map()) {
+      const FieldDescriptor* mapped = inner->map_value();
+      std::map<std::string, Json> sorted;
+      for (auto& entry : value.items()) sorted[entry.key()] = entry.value();
+      value = Json::object();
+      for (auto& [key, one] : sorted) {
+        if (mapped->message_type() != nullptr) sort_maps(mapped->message_type(), one);
+        value[key] = std::move(one);
+      }
+    } else if (value.is_array()) {
+      for (Json& one : value) {
+        if (one.is_object()) sort_maps(inner, one);
+      }
+    } else if (value.is_object()) {
+      sort_maps(inner, value);
+    }
+  }
+}
+
+Json to_value(const google::protobuf::Message& message, bool with_defaults) {
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
   options.always_print_primitive_fields = with_defaults;
-  options.add_whitespace = is_pretty;
   std::string text;
   const auto status = google::protobuf::util::MessageToJsonString(message, &text, options);
   // It fails for an unknown Any only, and none of our messages has one.
   CAMBRIAN_ASSERT(status.ok());
-  if (text.empty() || text.back() != '\n') text += '\n';
-  return text;
+  Json json = Json::parse(text);
+  sort_maps(message.GetDescriptor(), json);
+  return json;
 }
 
 /// True when a YAML reader takes the text for itself: no number, boolean, null or syntax.
@@ -101,11 +131,11 @@ void write_value(const Json& value, int indent, bool is_item, std::string& out) 
 }  // namespace
 
 std::string to_json(const google::protobuf::Message& message, bool is_pretty) {
-  return json_text(message, is_pretty, true);
+  return to_value(message, true).dump(is_pretty ? 2 : -1) + "\n";
 }
 
 std::string to_yaml(const google::protobuf::Message& message, bool with_defaults) {
-  return json_to_yaml(Json::parse(json_text(message, false, with_defaults)));
+  return json_to_yaml(to_value(message, with_defaults));
 }
 
 std::string json_to_yaml(const Json& value) {

@@ -24,6 +24,8 @@ std::string format_number(double value) {
   return printf_text("%.5g", value);
 }
 
+std::string format_width(double value) { return printf_text("%.2g", value); }
+
 std::string format_delta(double value) { return (value >= 0 ? "+" : "") + format_number(value); }
 
 std::string format_optional(std::optional<double> value) {

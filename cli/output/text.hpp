@@ -14,6 +14,8 @@ namespace cambrian::cli {
 std::string format_number(double value);
 /// The same with a sign: `+0.0412`.
 std::string format_delta(double value);
+/// Two significant digits: for the width of an interval.
+std::string format_width(double value);
 /// An absent value is `-`.
 std::string format_optional(std::optional<double> value);
 /// `950`, `12.3k`, `4.56M`.

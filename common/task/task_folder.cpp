@@ -147,18 +147,18 @@ void check_files(const LoadedTask& task, config::Document& document) {
 
 }  // namespace
 
-std::string serialize_bundle(const spec::v1::TaskBundle& bundle) {
+std::string serialize(const google::protobuf::Message& message) {
   std::string bytes;
   google::protobuf::io::StringOutputStream stream(&bytes);
   google::protobuf::io::CodedOutputStream coded(&stream);
   coded.SetSerializationDeterministic(true);
-  bundle.SerializeToCodedStream(&coded);
+  message.SerializeToCodedStream(&coded);
   coded.Trim();
   return bytes;
 }
 
 std::string bundle_digest(const spec::v1::TaskBundle& bundle) {
-  return sha256_hex(serialize_bundle(bundle));
+  return sha256_hex(serialize(bundle));
 }
 
 Result<TaskReading> read_task_folder(const fs::path& path) {

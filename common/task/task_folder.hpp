@@ -49,7 +49,12 @@ Result<LoadedTask> load_task_folder(const std::filesystem::path& path);
 /// SHA-256 of the deterministic serialisation, in hex: the name of a task.
 std::string bundle_digest(const spec::v1::TaskBundle& bundle);
 
-/// The deterministic serialisation itself: what is stored as the blob of that digest.
-std::string serialize_bundle(const spec::v1::TaskBundle& bundle);
+/// The same bytes for equal messages, in every process.
+std::string serialize(const google::protobuf::Message& message);
+
+/// What is stored as the blob of bundle_digest.
+inline std::string serialize_bundle(const spec::v1::TaskBundle& bundle) {
+  return serialize(bundle);
+}
 
 }  // namespace cambrian::task
