@@ -144,8 +144,9 @@ search::Budget budget_of(const spec::v1::Budget& budget) {
 std::int64_t tokens_of_proposal(const SeedFacts& seed, const CampaignSpec& spec) {
   const auto& search = spec.search();
   const std::int64_t programs = 2 + search.inspirations() + search.failures();
-  return kPromptTokens + programs * (seed.source_bytes / kBytesPerToken) +
-         std::int64_t{spec.codegen().output_tokens()} * spec.codegen().variants();
+  const std::int64_t prompt = kPromptTokens + programs * (seed.source_bytes / kBytesPerToken);
+  // Every variant is a request of its own, with the whole prompt.
+  return (prompt + std::int64_t{spec.codegen().output_tokens()}) * spec.codegen().variants();
 }
 
 void fill_settings_lists(const TaskManifest& task, const CampaignSpec& spec,
