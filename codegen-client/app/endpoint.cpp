@@ -84,6 +84,11 @@ bool Endpoint::offers(std::string_view model) const {
   return std::find(models.begin(), models.end(), model) != models.end();
 }
 
+bool Endpoint::is_available() {
+  const std::lock_guard lock(mutex_);
+  return !breaker_.is_open(clock_.now());
+}
+
 std::int64_t Endpoint::cost_max(std::int64_t prompt_tokens, std::int64_t output_tokens) const {
   return cost_micro_usd({.prompt_tokens = prompt_tokens, .completion_tokens = output_tokens},
                         settings_.prices);

@@ -55,6 +55,8 @@ class Endpoint {
 
   const EndpointSettings& settings() const { return settings_; }
   bool offers(std::string_view model) const;
+  /// False while the circuit is open.
+  bool is_available();
 
   /// Largest cost of a call with these tokens, in millionths of a US dollar.
   std::int64_t cost_max(std::int64_t prompt_tokens, std::int64_t output_tokens) const;

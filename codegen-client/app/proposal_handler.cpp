@@ -100,10 +100,13 @@ ProposalHandler::ProposalHandler(std::vector<Endpoint*> endpoints, ContentStore&
     : endpoints_(std::move(endpoints)), store_(store), observer_(observer) {}
 
 Endpoint* ProposalHandler::choose_endpoint(const std::string& model) const {
+  Endpoint* chosen = nullptr;
   for (Endpoint* endpoint : endpoints_) {
-    if (model.empty() || endpoint->offers(model)) return endpoint;
+    if (!endpoint->offers(model)) continue;
+    if (endpoint->is_available()) return endpoint;
+    if (chosen == nullptr) chosen = endpoint;
   }
-  return nullptr;
+  return chosen;
 }
 
 Result<Program> ProposalHandler::fetch(const ProgramReference& reference, std::stop_token stop) {
@@ -126,9 +129,12 @@ Result<std::vector<Program>> ProposalHandler::fetch_all(
 
 Result<ProposalHandler::Plan> ProposalHandler::make_plan(const Proposal& proposal,
                                                          std::stop_token stop) {
-  Plan plan{.proposal = proposal, .endpoint = choose_endpoint(proposal.model)};
+  Plan plan{.proposal = proposal};
+  plan.request.model =
+      proposal.model.empty() ? endpoints_.front()->settings().models.front() : proposal.model;
+  plan.endpoint = choose_endpoint(plan.request.model);
   if (plan.endpoint == nullptr) {
-    return fail(Errc::unavailable, "no endpoint offers this model: model=" + proposal.model);
+    return fail(Errc::unavailable, "no endpoint offers this model: model=" + plan.request.model);
   }
   CAMBRIAN_TRY(plan.task, store_.get_task(proposal.task_digest, stop));
   PromptInput input{
@@ -137,7 +143,6 @@ Result<ProposalHandler::Plan> ProposalHandler::make_plan(const Proposal& proposa
   CAMBRIAN_TRY(input.inspirations, fetch_all(proposal.inspirations, stop));
   CAMBRIAN_TRY(input.failures, fetch_all(proposal.failures, stop));
   const EndpointSettings& settings = plan.endpoint->settings();
-  plan.request.model = proposal.model.empty() ? settings.models.front() : proposal.model;
   plan.request.temperature = proposal.temperature;
   plan.request.output_tokens =
       proposal.output_tokens > 0 ? proposal.output_tokens : kOutputTokensDefault;

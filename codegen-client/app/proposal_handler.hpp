@@ -41,6 +41,7 @@ class ProposalHandler {
   struct Plan;
   struct Attempt;
 
+  /// One that offers the model, better one whose circuit is closed; null when none offers it.
   Endpoint* choose_endpoint(const std::string& model) const;
   Result<Plan> make_plan(const Proposal& proposal, std::stop_token stop);
   Result<Program> fetch(const ProgramReference& reference, std::stop_token stop);

@@ -26,6 +26,9 @@ class CircuitBreaker {
     return {};
   }
 
+  /// True while requests are held back.
+  bool is_open(SteadyTime now) const { return failures_ >= kFailuresMax && now < open_until_; }
+
   void report_success() {
     failures_ = 0;
     is_trial_running_ = false;

@@ -207,6 +207,22 @@ TEST_CASE("proposal: what is missing ends it as our failure", "[unit][proposal]"
   CHECK(report.rejections.at(0).find("model=another") != std::string::npos);
 }
 
+TEST_CASE("proposal: another endpoint with the model takes over from a dead one",
+          "[unit][proposal]") {
+  Bench bench({failure_of(FailureKind::connect)});
+  ScriptedModel spare_model({reply_of(edit("int rate = 1;", "int rate = 2;"))});
+  Endpoint spare({.name = "spare", .models = {"m"}}, spare_model, bench.clock, bench.observer, 1);
+  ProposalHandler handler({&bench.endpoint, &spare}, bench.store, bench.observer);
+  const auto run = [&] { return handler.handle(bench.proposal, [](const char*) {}, {}); };
+  CHECK(run()->outcome == ProposalOutcome::infrastructure);  // Three failures of five.
+  CHECK(run()->outcome == ProposalOutcome::infrastructure);
+  while (bench.endpoint.is_available()) REQUIRE(run());
+  const auto report = run();
+  REQUIRE(report);
+  CHECK(report->outcome == ProposalOutcome::success);
+  CHECK(report->calls.at(0).endpoint == "spare");
+}
+
 TEST_CASE("proposal: a stop before any answer gives the lease back", "[unit][proposal]") {
   Bench bench({reply_of("x")});
   bench.stop.request_stop();
