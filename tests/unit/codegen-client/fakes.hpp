@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -25,10 +26,13 @@ class ManualClock : public Clock {
   }
   bool wait(std::chrono::nanoseconds duration, std::stop_token stop) override {
     if (stop.stop_requested()) return false;
+    if (const auto action = std::exchange(on_next_wait, nullptr)) action();
     const std::lock_guard lock(mutex_);
     now_ += duration;
     return true;
   }
+
+  std::function<void()> on_next_wait;  ///< What others do while somebody waits.
 
  private:
   mutable std::mutex mutex_;

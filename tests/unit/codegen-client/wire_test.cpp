@@ -77,6 +77,11 @@ TEST_CASE("sse: line ends, comments, fields and splits do not matter", "[unit][s
   }
 }
 
+TEST_CASE("sse: CRLF ends one line, not two", "[unit][sse]") {
+  CHECK(events_of("data: a\r\ndata: b\r\n\r\n", 1) == std::vector<std::string>{"a\nb"});
+  CHECK(events_of("data: a\rdata: b\r\r", 1) == std::vector<std::string>{"a\nb"});
+}
+
 TEST_CASE("sse: events and lines have a limit", "[unit][sse]") {
   SseParser one_line;
   const auto too_long = one_line.feed(std::string(SseParser::kEventBytesMax + 10, 'x'));
