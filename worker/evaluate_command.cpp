@@ -14,6 +14,7 @@
 #include "common/log/log.hpp"
 #include "common/task/task_folder.hpp"
 #include "worker/adapters/grpc/convert.hpp"
+#include "worker/adapters/sandbox/gpus.hpp"
 
 namespace cambrian::worker {
 namespace {
@@ -60,6 +61,19 @@ Status add_settings(const EvaluateOptions& options, EvaluationRequest& request) 
   return {};
 }
 
+// Those that were named, or the first ones of this machine that the task asks for.
+Result<std::vector<std::string>> choose_gpus(int wanted, std::vector<std::string> named) {
+  if (!named.empty() || wanted == 0) return named;
+  CAMBRIAN_TRY(const std::vector<GpuDevice> found, find_gpus("all"));
+  if (found.size() < static_cast<std::size_t>(wanted)) {
+    return fail(Errc::unavailable,
+                "the task needs more GPUs than this machine has: wanted=" + std::to_string(wanted) +
+                    " found=" + std::to_string(found.size()));
+  }
+  for (int i = 0; i < wanted; ++i) named.push_back(found[static_cast<std::size_t>(i)].id);
+  return named;
+}
+
 Result<EvaluationRequest> make_request(const EvaluateOptions& options) {
   EvaluationRequest request;
   CAMBRIAN_TRY(request.task, load_task(options.task_folder));
@@ -67,7 +81,7 @@ Result<EvaluationRequest> make_request(const EvaluateOptions& options) {
   CAMBRIAN_TRY_STATUS(add_settings(options, request));
   request.seed = options.seed;
   request.split = options.split == "sealed" ? Split::sealed : Split::validation;
-  request.gpus = options.gpus;
+  CAMBRIAN_TRY(request.gpus, choose_gpus(request.task->manifest.limits.gpus, options.gpus));
   return request;
 }
 

@@ -18,8 +18,8 @@ std::string torch_prefix(const CompileOptions& options) {
 Arguments common_flags(std::string_view optimisation) {
   return {"/usr/bin/clang++-19", "-std=c++20", std::string(optimisation), "-pthread",
           // Bounds on what a compile may print and compute; the sandbox bounds the rest.
-          "-ferror-limit=20", "-ftemplate-depth=900", "-fconstexpr-steps=100000000",
-          "-ftemplate-backtrace-limit=4", "-fmacro-backtrace-limit=2", "-fno-color-diagnostics",
+          "-ferror-limit=20", "-ftemplate-depth=900", "-ftemplate-backtrace-limit=4",
+          "-fmacro-backtrace-limit=2", "-fno-color-diagnostics", "-fno-crash-diagnostics",
           // Only errors go back to the code model.
           "-w", "-I" + in(kSdkFolder, "include")};
 }

@@ -274,10 +274,11 @@ int main(int argc, char** argv) {
     started.event = SupervisorEvent::exec_failed;
     started.value = error;
     send(started);
-    return 0;
+    _exit(0);
   }
   close(failure[0]);
   send(started);
   send(Watch(program, settings).run(signals));
-  return 0;
+  // No destructors, no leak check: it could not look into itself.
+  _exit(0);
 }

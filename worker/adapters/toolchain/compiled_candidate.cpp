@@ -52,6 +52,12 @@ Result<BuildResult> CompiledCandidates::build(const EvaluationRequest& request,
                                               std::stop_token stop) {
   const CandidateSpec& candidate = request.task->manifest.candidate;
   BuildResult result;
+  const SandboxLevel level = toolchain_.sandbox().level();
+  if (request.task->manifest.sandbox > level) {
+    return fail(Errc::unavailable, "the task wants more isolation than this worker has: wanted=" +
+                                       std::string(to_string(request.task->manifest.sandbox)) +
+                                       " level=" + std::string(to_string(level)));
+  }
   if (const auto reason = too_large(request)) {
     result.diagnostics = *reason;
     return result;

@@ -43,6 +43,11 @@ std::string torch_version(const fs::path& prefix) {
   return version;
 }
 
+// A compiler that crashes prints its own stack, which helps nobody who wrote the source.
+std::string without_stack(const std::string& text) {
+  return text.substr(0, text.find("PLEASE submit a bug report"));
+}
+
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 }  // namespace
@@ -142,8 +147,8 @@ Result<BuildRun> Toolchain::run(const BuildJob& job, std::stop_token stop) {
   if (run.is_ok) return run;
   run.failure = exit.is_disk_full ? Outcome::resource_exceeded : classify_build_failure(exit);
   std::string text = scrub_paths(
-      sanitise(ended.second),
-      {std::string(kSourceFolder), std::string(kOutputFolder), std::string(kTaskFolder)});
+      without_stack(sanitise(ended.second)),
+      {std::string(kSourceFolder), std::string(kOutputFolder), std::string(kTaskFolder), "/tmp"});
   if (run.failure != Outcome::compile_error || exit.signal) {
     text = "the build " + describe_exit(exit) + ": " + std::string(to_string(run.failure)) + "\n" +
            text;
