@@ -37,9 +37,25 @@ void default_to(T& value, T fallback) {
   if (value == T{}) value = fallback;
 }
 
-void fill_search(const TaskManifest& task, const SeedFacts& seed, spec::v1::SearchSpec& search) {
+// A campaign that runs all its evaluations at once learns nothing from the first for the last: on
+// a synthetic landscape 300 evaluations, 64 at once, closed a third of the gap that they close 4 at
+// once. So small budgets are run by few at once, and on few islands.
+int default_parallel(const spec::v1::Budget& budget) {
+  constexpr std::int64_t kRounds = 16;
+  if (budget.evaluations() == 0) return 64;
+  return static_cast<int>(std::clamp<std::int64_t>(budget.evaluations() / kRounds, 4, 64));
+}
+
+int default_islands(const spec::v1::Budget& budget) {
+  constexpr std::int64_t kEvaluationsEach = 30;
+  if (budget.evaluations() == 0) return 4;
+  return static_cast<int>(std::clamp<std::int64_t>(budget.evaluations() / kEvaluationsEach, 1, 4));
+}
+
+void fill_search(const TaskManifest& task, const SeedFacts& seed, CampaignSpec& spec) {
+  auto& search = *spec.mutable_search();
   if (search.policy() == spec::v1::POLICY_UNSPECIFIED) search.set_policy(spec::v1::POLICY_ISLANDS);
-  if (search.islands() == 0) search.set_islands(4);
+  if (search.islands() == 0) search.set_islands(default_islands(spec.budget()));
   if (search.island_size() == 0) search.set_island_size(60);
   if (search.migration_interval() == 0) search.set_migration_interval(40);
   if (search.migration_fraction() == 0) search.set_migration_fraction(0.1);
@@ -225,11 +241,11 @@ std::vector<SourceFile> seed_files(const spec::v1::TaskBundle& bundle) {
 void fill_defaults(const TaskManifest& task, const SeedFacts& seed, CampaignSpec& spec) {
   if (spec.seed() == 0) spec.set_seed(1);
   if (spec.priority() == 0) spec.set_priority(50);
-  fill_search(task, seed, *spec.mutable_search());
+  fill_search(task, seed, spec);
   auto* evaluation = spec.mutable_evaluation();
   if (evaluation->repeats() == 0) evaluation->set_repeats(1);
   if (evaluation->final_repeats() == 0) evaluation->set_final_repeats(3);
-  if (evaluation->parallel() == 0) evaluation->set_parallel(64);
+  if (evaluation->parallel() == 0) evaluation->set_parallel(default_parallel(spec.budget()));
   auto* codegen = spec.mutable_codegen();
   if (codegen->output_tokens() == 0) codegen->set_output_tokens(4096);
   if (codegen->variants() == 0) codegen->set_variants(1);
