@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "codegen-client/model_server/mutation/literal.hpp"
+
 namespace cambrian::codemodel {
 namespace {
 
@@ -14,6 +16,19 @@ const Variable* find_variable(const std::vector<Variable>& variables, std::strin
     if (is_own || (variable.scope.begin <= token && token < variable.scope.end)) found = &variable;
   }
   return found;
+}
+
+/// `circle.x = …`: the type of a member is not known, but what is set to a product with a written
+/// real number holds a real.
+bool sets_real_member(const Code& code, std::size_t assign, const Expression& tree) {
+  if (assign < 3 || !code.is(assign - 2, ".")) return false;
+  Expression copy = tree;
+  for (const Expression* node : nodes(copy)) {
+    if (node->kind != Expression::Kind::number) continue;
+    const auto literal = parse_literal(node->text);
+    if (literal && literal->is_real) return true;
+  }
+  return false;
 }
 
 /// True when what this `=` sets is a real number.
@@ -101,15 +116,18 @@ std::vector<ExpressionSite> find_expression_sites(const Code& code) {
       const std::size_t end = end_of_expression(code, i + 1);
       const TokenRange range{i + 1, end};
       if (!code.is_editable(range)) continue;
-      const bool is_real = is_return ? returns_real(code, function) : sets_real(code, i, variables);
-      if (!is_real) continue;
       auto tree = parse_expression(code, range);
+      if (!tree) continue;
+      const bool is_real = is_return
+                               ? returns_real(code, function)
+                               : sets_real(code, i, variables) || sets_real_member(code, i, *tree);
+      if (!is_real) continue;
       // A number alone is a setting: the operators on numbers know more about it.
-      if (!tree || is_boolean(*tree) || tree->kind == Expression::Kind::number) continue;
+      if (is_boolean(*tree) || tree->kind == Expression::Kind::number) continue;
       sites.push_back({.range = range,
                        .tree = std::move(*tree),
                        .terms = terms_at(code, function, i, variables),
-                       .is_result = is_return || code.is(i - 1, "]")});
+                       .is_result = is_return || code.is(i - 1, "]") || code.is(i - 2, ".")});
     }
   }
   return sites;

@@ -504,7 +504,9 @@ std::string print_layers(const LayerList& list, const Code& code) {
   // Layers stand where the first one stands now, when it has a line of its own.
   const std::size_t first = code.token(list.open + 1).begin;
   const bool has_line = code.line_begin(first) > code.token(list.open).begin;
-  const std::string indentation = has_line ? code.indentation(first) : base + "    ";
+  const std::string indentation = has_line && code.is(list.open, "(") ? code.indentation(first)
+                                  : code.is_python()                  ? base + "    "
+                                                                      : base + "        ";
   std::string out;
   print_lines(list.layers, list.prefix, code.is_python(), indentation, out);
   if (code.is_python()) out += "\n" + base;

@@ -89,6 +89,12 @@ std::optional<Mutation> change_convolution(const Context&);
 std::optional<Mutation> change_pooling(const Context&);
 std::optional<Mutation> rebuild_network(const Context&);
 
+std::optional<Mutation> change_shared_width(const Context&);
+std::optional<Mutation> swap_called_activation(const Context&);
+std::optional<Mutation> insert_member(const Context&);
+std::optional<Mutation> add_called_dropout(const Context&);
+std::optional<Mutation> rebuild_class(const Context&);
+
 std::optional<Mutation> grow_expression(const Context&);
 std::optional<Mutation> replace_subtree(const Context&);
 std::optional<Mutation> swap_operation(const Context&);
@@ -96,6 +102,11 @@ std::optional<Mutation> wrap_in_function(const Context&);
 std::optional<Mutation> insert_conditional(const Context&);
 std::optional<Mutation> hoist_subtree(const Context&);
 std::optional<Mutation> graft_subtree(const Context&);
+
+std::optional<Mutation> add_climb(const Context&);
+std::optional<Mutation> add_descent(const Context&);
+std::optional<Mutation> adjust_scores(const Context&);
+std::optional<Mutation> add_aggregate(const Context&);
 
 std::optional<Mutation> take_function(const Context&);
 std::optional<Mutation> take_changes(const Context&);

@@ -42,6 +42,13 @@ constexpr std::array kTable = {
     Operator{"change_pooling", true, true, "Sequential", network, 1, false, change_pooling},
     Operator{"rebuild_network", true, true, "Sequential", network, 2, true, rebuild_network},
 
+    Operator{"change_shared_width", true, true, "Linear", network, 4, true, change_shared_width},
+    Operator{"swap_called_activation", true, true, "forward", network, 1.5, false,
+             swap_called_activation},
+    Operator{"insert_member", true, false, "forward", network, 2, true, insert_member},
+    Operator{"add_called_dropout", true, false, "forward", network, 1, false, add_called_dropout},
+    Operator{"rebuild_class", true, false, "forward", network, 5, true, rebuild_class},
+
     Operator{"grow_expression", true, false, "", expression, 4, false, grow_expression},
     Operator{"replace_subtree", true, false, "", expression, 3, false, replace_subtree},
     Operator{"swap_operation", true, false, "", expression, 2, false, swap_operation},
@@ -49,6 +56,11 @@ constexpr std::array kTable = {
     Operator{"insert_conditional", true, false, "", expression, 3, false, insert_conditional},
     Operator{"hoist_subtree", true, false, "", expression, 2, false, hoist_subtree},
     Operator{"graft_subtree", true, false, "", expression, 2, false, graft_subtree},
+
+    Operator{"add_climb", true, false, "Circle", construction, 2, true, add_climb},
+    Operator{"add_descent", true, false, "Circle", construction, 2, true, add_descent},
+    Operator{"adjust_scores", true, false, "vector", construction, 1, false, adjust_scores},
+    Operator{"add_aggregate", true, false, "vector", construction, 1.5, false, add_aggregate},
 
     Operator{"take_function", true, true, "", crossover, 2, false, take_function},
     Operator{"take_changes", true, true, "", crossover, 3, false, take_changes},

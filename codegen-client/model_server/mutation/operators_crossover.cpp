@@ -76,7 +76,9 @@ std::optional<Mutation> take_changes(const Context& context) {
     const std::size_t end = offset_of_line(own, hunk.before_end, context.code.text());
     const bool is_drawn = context.rng.chance(share) || i == sure;
     if (!is_drawn || !context.code.is_editable(begin, end)) continue;
-    mutation.edits.push_back({begin, end, joined(other, hunk.after_begin, hunk.after_end)});
+    std::string text = joined(other, hunk.after_begin, hunk.after_end);
+    if (text.find("EVOLVE-BLOCK") != std::string::npos) continue;
+    mutation.edits.push_back({begin, end, std::move(text)});
     ++taken;
   }
   if (taken == 0) return std::nullopt;

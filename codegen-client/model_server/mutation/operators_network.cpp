@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "codegen-client/model_server/mutation/layer.hpp"
+#include "codegen-client/model_server/mutation/network_builder.hpp"
 #include "codegen-client/model_server/mutation/operator.hpp"
 
 namespace cambrian::codemodel {
@@ -21,12 +22,6 @@ constexpr std::size_t kLayersMax = 40;
 
 constexpr std::array<std::string_view, 5> kActivations = {"ReLU", "GELU", "SiLU", "LeakyReLU",
                                                           "ELU"};
-
-Layer random_activation(Rng& rng) {
-  // ReLU is the cheapest and rarely the worst.
-  if (rng.chance(0.4)) return make_layer("ReLU");
-  return make_layer(std::string(kActivations[rng.below(kActivations.size())]));
-}
 
 std::int64_t outputs_of(const Layer& layer) {
   return layer.arguments.size() > 1 ? std::atoll(layer.arguments[1].c_str()) : 0;
@@ -142,16 +137,6 @@ std::optional<LayerList> draw_list(const Context& context) {
   return std::move(lists[context.rng.below(lists.size())]);
 }
 
-std::int64_t rounded(double width) {
-  const double unit = width >= 48 ? 16 : width >= 16 ? 8 : 2;
-  return std::max<std::int64_t>(2, static_cast<std::int64_t>(std::round(width / unit) * unit));
-}
-
-/// Log-uniform between two sizes.
-std::int64_t random_width(double low, double high, Rng& rng) {
-  return rounded(low * std::pow(high / low, rng.uniform()));
-}
-
 }  // namespace
 
 std::optional<Mutation> change_width(const Context& context) {
@@ -166,7 +151,7 @@ std::optional<Mutation> change_width(const Context& context) {
   const std::int64_t before = outputs_of(layer);
   double factor = kFactors[context.rng.below(kFactors.size())];
   if (before >= 64 && factor > 3) factor = 2;
-  const std::int64_t after = rounded(static_cast<double>(before) * factor);
+  const std::int64_t after = rounded_width(static_cast<double>(before) * factor);
   if (after == before) return std::nullopt;
   layer.set_argument(1, std::to_string(after));
   return finish(context, std::move(*list),
@@ -186,7 +171,7 @@ std::optional<Mutation> insert_layer(const Context& context) {
   const Shape& shape = shapes[at + 1];
   const double width = static_cast<double>(shape[0]) * (context.rng.chance(0.5) ? 1 : 0.6);
   const bool is_flat = shape.size() == 1;
-  const std::int64_t outputs = rounded(std::max(width, 8.0));
+  const std::int64_t outputs = rounded_width(std::max(width, 8.0));
   insert_at(list->layers, at + 1, Layer(list->layers[at]));
   insert_at(list->layers, at + 1,
             is_flat ? make_linear(outputs)
@@ -240,6 +225,11 @@ std::optional<Mutation> swap_activation(const Context& context) {
 std::optional<Mutation> add_normalisation(const Context& context) {
   auto list = draw_list(context);
   if (!list) return std::nullopt;
+  if (context.rng.chance(0.2) && !is_normalisation(list->layers.front())) {
+    const char* name = list->input.size() == 3 ? "BatchNorm2d" : "BatchNorm1d";
+    insert_at(list->layers, 0, make_layer(name, {"1"}));
+    return finish(context, std::move(*list), "normalise the inputs");
+  }
   const auto shapes = shapes_of(*list);
   const std::size_t head = head_of(list->layers);
   const auto places = positions(list->layers, [&](std::size_t i) {
@@ -313,12 +303,10 @@ std::optional<Mutation> start_with_convolution(const Context& context) {
   const bool has_convolution = std::any_of(layers.begin(), layers.end(), is_convolution);
   if (has_convolution || (!has_picture && !is_signal)) return std::nullopt;
   const Shape shape = has_picture ? list->input : Shape{1, list->input[0]};
-  const std::int64_t channels = rounded(static_cast<double>(context.rng.between(4, 16)));
+  const std::int64_t channels = rounded_width(static_cast<double>(context.rng.between(4, 16)));
   Layers front;
   if (!has_picture) {
-    const std::string sizes = "1, " + std::to_string(list->input[0]);
-    front.push_back(make_layer(
-        "Unflatten", {"1", context.code.is_python() ? "(" + sizes + ")" : "{" + sizes + "}"}));
+    front.push_back(make_unflatten(list->input[0], context.code.is_python()));
   }
   front.push_back(make_convolution(shape, channels, context.rng.chance(0.5) ? 5 : 3, 2));
   front.push_back(random_activation(context.rng));
@@ -389,41 +377,12 @@ std::optional<Mutation> change_pooling(const Context& context) {
 std::optional<Mutation> rebuild_network(const Context& context) {
   auto list = draw_list(context);
   if (!list) return std::nullopt;
-  Rng& rng = context.rng;
   const std::size_t head = head_of(list->layers);
   if (head >= list->layers.size() || list->layers[head].name != "Linear") return std::nullopt;
-  Layers rest(list->layers.begin() + static_cast<std::ptrdiff_t>(head), list->layers.end());
-  const bool is_picture = list->input.size() >= 2;
-  const Layer activation = random_activation(rng);
-  const bool has_norm = rng.chance(0.4);
-  Layers layers;
-  const auto add_rest_of_stage = [&](bool is_flat) {
-    if (has_norm) {
-      layers.push_back(
-          make_layer(is_flat || list->input.size() == 2 ? "BatchNorm1d" : "BatchNorm2d", {"1"}));
-    }
-    layers.push_back(activation);
-  };
   std::string note = "build a new network:";
-  if (is_picture && rng.chance(0.6)) {
-    std::int64_t channels = random_width(6, 24, rng);
-    for (int stage = static_cast<int>(rng.between(1, 3)); stage > 0; --stage) {
-      layers.push_back(make_convolution(list->input, channels, rng.chance(0.3) ? 5 : 3, 2));
-      add_rest_of_stage(false);
-      note += " convolution " + std::to_string(channels) + ",";
-      channels = rounded(static_cast<double>(channels) * (1 + rng.uniform()));
-    }
-  }
-  if (is_picture) layers.push_back(make_layer("Flatten"));
-  std::int64_t width = random_width(32, 320, rng);
-  for (int stage = static_cast<int>(rng.between(1, 2)); stage > 0; --stage) {
-    layers.push_back(make_linear(width));
-    add_rest_of_stage(true);
-    note += " linear " + std::to_string(width) + ",";
-    width = rounded(static_cast<double>(width) * (0.4 + 0.6 * rng.uniform()));
-  }
-  note.pop_back();
-  layers.insert(layers.end(), rest.begin(), rest.end());
+  Layers layers = random_network(list->input, context.code.is_python(), context.rng, note);
+  layers.insert(layers.end(), list->layers.begin() + static_cast<std::ptrdiff_t>(head),
+                list->layers.end());
   list->layers = std::move(layers);
   return finish(context, std::move(*list), std::move(note));
 }

@@ -47,6 +47,7 @@ struct Sample {
 constexpr Sample kSamples[] = {{samples::kPriority, Language::cpp},
                                {samples::kBestFit, Language::cpp},
                                {samples::kTorch, Language::cpp},
+                               {samples::kMembers, Language::cpp},
                                {samples::kPythonTraining, Language::python}};
 
 TEST_CASE("operators: each changes the program inside its blocks, or says no",

@@ -82,6 +82,33 @@ std::unique_ptr<cambrian::Candidate> cambrian::make_candidate(const cambrian::Se
 }
 )";
 
+/// A network written as members and a forward function.
+inline constexpr std::string_view kMembers = R"(#include <cambrian/torch_candidate.hpp>
+
+namespace nn = torch::nn;
+
+// EVOLVE-BLOCK-START model
+struct Net : nn::Module {
+  nn::Linear first{nullptr};
+  nn::Linear second{nullptr};
+  nn::Linear last{nullptr};
+
+  Net() {
+    first = register_module("first", nn::Linear(40, 100));
+    second = register_module("second", nn::Linear(100, 100));
+    last = register_module("last", nn::Linear(100, 10));
+  }
+
+  // inputs: [batch, 40] float32; result: [batch, 10] scores of the classes.
+  torch::Tensor forward(torch::Tensor inputs) {
+    auto hidden = torch::relu(first->forward(inputs));
+    hidden = hidden + torch::relu(second->forward(hidden));
+    return last->forward(hidden);
+  }
+};
+// EVOLVE-BLOCK-END
+)";
+
 /// A training in Python.
 inline constexpr std::string_view kPythonTraining = R"(import torch
 from torch import nn
