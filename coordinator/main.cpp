@@ -33,7 +33,7 @@ namespace {
 namespace asio = boost::asio;
 
 /// How long start-up waits for a database that is not there yet.
-constexpr milliseconds kDatabasePatience{30'000};
+constexpr milliseconds kDatabasePatience{10'000};
 
 /// Tells this process from others that use the same database.
 std::string make_instance_name() {

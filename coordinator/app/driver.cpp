@@ -23,7 +23,7 @@ constexpr int kReplayPage = 500;
 /// A driver looks for events of other coordinators at least this often.
 constexpr milliseconds kIdleInterval{5'000};
 /// Pause after a failure, so that a broken campaign does not spin.
-constexpr milliseconds kFailureDelay{1'000};
+constexpr milliseconds kFailureDelay{250};
 
 /// How long the search may run; empty without such a budget.
 std::optional<std::int64_t> wall_time_ms(const search::Search& search) {

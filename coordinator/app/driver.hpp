@@ -11,9 +11,10 @@
 
 namespace cambrian::coordinator {
 
-/// How drivers hold their campaigns.
-inline constexpr milliseconds kDriverLease{15'000};
-inline constexpr milliseconds kDriverRenewal{2'000};
+/// How drivers hold their campaigns. Short: losing one is safe and costs a replay, while a campaign
+/// whose driver was killed waits for as long.
+inline constexpr milliseconds kDriverLease{4'000};
+inline constexpr milliseconds kDriverRenewal{1'000};
 
 /// Drives campaigns: takes those that nobody drives, rebuilds each search from the log, and then
 /// feeds it new events and carries out its commands. Lives on the app's single thread.

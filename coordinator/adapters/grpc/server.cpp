@@ -1,6 +1,6 @@
 #include "coordinator/adapters/grpc/server.hpp"
 
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <dlfcn.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 
@@ -10,6 +10,16 @@
 #include "coordinator/adapters/grpc/operation_service.hpp"
 
 namespace cambrian::coordinator::wire {
+namespace {
+
+/// gRPC's reflection registers itself with every server of a process that is linked with it. So it
+/// is loaded only where it was asked for.
+Status load_reflection() {
+  if (::dlopen(CAMBRIAN_REFLECTION_LIBRARY, RTLD_NOW | RTLD_GLOBAL) != nullptr) return {};
+  return fail(Errc::unavailable, std::string("cannot load gRPC reflection: ") + ::dlerror());
+}
+
+}  // namespace
 
 struct Server::State {
   State(ServerPorts ports, boost::asio::any_io_executor executor, metrics::Registry& registry,
@@ -43,8 +53,7 @@ Result<std::unique_ptr<Server>> Server::start(const ServerOptions& options, Serv
                                               metrics::Registry& registry) {
   auto state = std::make_unique<State>(ports, std::move(executor), registry, options.lease);
   grpc::EnableDefaultHealthCheckService(true);
-  // The plugin registers itself with every builder of the process, for good.
-  if (options.has_reflection) grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  if (options.has_reflection) CAMBRIAN_TRY_STATUS(load_reflection());
   grpc::ServerBuilder builder;
   rpc::apply_server_limits(builder);
   int port = 0;

@@ -98,7 +98,7 @@ awaitable<Result<AgentRecord>> PostgresAgentStore::drain(std::string agent, mill
     if (rows.empty()) return fail(Errc::not_found, "no such agent: worker=" + agent);
     return agent_of(rows[0]);
   };
-  co_return co_await database_.run(Lane::user, "agent_drain", std::move(body), InDoubt::read_back);
+  co_return co_await database_.run(Lane::user, "agent_drain", std::move(body));
 }
 
 awaitable<Result<std::vector<ModelUsage>>> PostgresAgentStore::usage(std::string campaign) {

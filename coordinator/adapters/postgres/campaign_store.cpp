@@ -190,8 +190,7 @@ awaitable<Result<CampaignRecord>> PostgresCampaignStore::create(CampaignDefiniti
                request_id = std::move(request_id)](pqxx::work& transaction) {
     return create_campaign(transaction, definition, request_id);
   };
-  co_return co_await database_.run(Lane::user, "campaign_create", std::move(body),
-                                   InDoubt::read_back);
+  co_return co_await database_.run(Lane::user, "campaign_create", std::move(body));
 }
 
 awaitable<Result<CampaignRecord>> PostgresCampaignStore::get(std::string name) {
@@ -223,8 +222,7 @@ awaitable<Result<std::int64_t>> PostgresCampaignStore::request(std::string name,
                request_id = std::move(request_id)](pqxx::work& transaction) {
     return request_action(transaction, name, action, request_id);
   };
-  co_return co_await database_.run(Lane::user, "campaign_request", std::move(body),
-                                   InDoubt::read_back);
+  co_return co_await database_.run(Lane::user, "campaign_request", std::move(body));
 }
 
 awaitable<Status> PostgresCampaignStore::remove(std::string name) {

@@ -96,7 +96,7 @@ awaitable<Status> PostgresBlobStore::put(std::string sha256, std::string content
     put_blob(transaction, sha256, content);
     return {};
   };
-  co_return co_await database_.run(Lane::user, "blob_put", std::move(body), InDoubt::read_back);
+  co_return co_await database_.run(Lane::user, "blob_put", std::move(body));
 }
 
 awaitable<Result<std::string>> PostgresBlobStore::get(std::string sha256) {
@@ -115,7 +115,7 @@ awaitable<Result<TaskRecord>> PostgresTaskStore::add(std::string digest, std::st
     transaction.exec(kAddTask, pqxx::params{digest, name});
     return find_task(transaction, digest);
   };
-  co_return co_await database_.run(Lane::user, "task_add", std::move(body), InDoubt::read_back);
+  co_return co_await database_.run(Lane::user, "task_add", std::move(body));
 }
 
 awaitable<Result<TaskRecord>> PostgresTaskStore::get(std::string digest) {

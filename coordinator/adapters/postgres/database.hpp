@@ -21,8 +21,8 @@ inline constexpr int kLanes = 4;
 
 /// What to do when the answer to COMMIT was lost.
 enum class InDoubt {
-  report,     ///< Fail with `outcome_unknown`: the caller loads its state anew.
-  read_back,  ///< Run the body again: its first statement sees whether it was done.
+  repeat,  ///< Run the body again: it only reads, or its first statement sees what was done.
+  report,  ///< Fail with `outcome_unknown`: the caller loads its state anew.
 };
 
 struct DatabaseOptions {
@@ -46,7 +46,7 @@ class Database {
   /// copies and the transaction. `name` is a closed set: it labels a metric.
   template <class Body>
   aio::asio::awaitable<std::invoke_result_t<Body, pqxx::work&>> run(
-      Lane lane, const char* name, Body body, InDoubt in_doubt = InDoubt::report) {
+      Lane lane, const char* name, Body body, InDoubt in_doubt = InDoubt::repeat) {
     auto work = [this, lane, name, in_doubt, body = std::move(body)]() mutable {
       return run_here(lane, name, body, in_doubt);
     };
@@ -57,7 +57,7 @@ class Database {
   /// The same on the caller's thread: for start-up and tests.
   template <class Body>
   std::invoke_result_t<Body, pqxx::work&> run_here(Lane lane, const char* name, Body& body,
-                                                   InDoubt in_doubt = InDoubt::report) {
+                                                   InDoubt in_doubt = InDoubt::repeat) {
     using R = std::invoke_result_t<Body, pqxx::work&>;
     R result = fail(Errc::internal, "not run");
     const Status status = run_erased(lane, name, in_doubt, [&](pqxx::work& transaction) {

@@ -40,7 +40,7 @@ constexpr const char* kOpenItems =
 constexpr const char* kStoreStep =
     "UPDATE campaign SET applied_sequence = $2, last_sequence = $3,"
     " running_ms = running_ms + CASE WHEN state = 'running' THEN"
-    "  least(extract(epoch FROM now() - coalesce(accrued_at, now())) * 1000, 60000)::bigint"
+    "  least(extract(epoch FROM now() - coalesce(accrued_at, now())) * 1000, 4000)::bigint"
     "  ELSE 0 END, accrued_at = now(),"
     " state = $4, end_reason = $5, reason = $6,"
     " ended_at = CASE WHEN $7 THEN now() ELSE ended_at END,"

@@ -61,7 +61,8 @@ awaitable<Result<std::vector<DriverLease>>> PostgresDriverStore::acquire(std::st
     }
     return leases;
   };
-  co_return co_await database_.run(Lane::driver, "driver_acquire", std::move(body));
+  co_return co_await database_.run(Lane::driver, "driver_acquire", std::move(body),
+                                   InDoubt::report);
 }
 
 awaitable<Result<std::vector<RenewedDriver>>> PostgresDriverStore::renew(
@@ -76,8 +77,7 @@ awaitable<Result<std::vector<RenewedDriver>>> PostgresDriverStore::renew(
     }
     return renewed;
   };
-  co_return co_await database_.run(Lane::driver, "driver_renew", std::move(body),
-                                   InDoubt::read_back);
+  co_return co_await database_.run(Lane::driver, "driver_renew", std::move(body));
 }
 
 awaitable<Result<DrivenCampaign>> PostgresDriverStore::load(CampaignId campaign) {
@@ -115,7 +115,7 @@ awaitable<Result<StepState>> PostgresDriverStore::commit(DriverStep step) {
   auto body = [step = std::move(step)](pqxx::work& transaction) {
     return carry_out(transaction, step);
   };
-  co_return co_await database_.run(Lane::driver, "driver_commit", std::move(body));
+  co_return co_await database_.run(Lane::driver, "driver_commit", std::move(body), InDoubt::report);
 }
 
 awaitable<Status> PostgresDriverStore::append_time(DriverLease lease, std::int64_t running_ms) {
@@ -128,7 +128,8 @@ awaitable<Status> PostgresDriverStore::append_time(DriverLease lease, std::int64
                             "has run for " + std::to_string(running_ms / 1000) + " s"));
     return {};
   };
-  co_return co_await database_.run(Lane::driver, "driver_append_time", std::move(body));
+  co_return co_await database_.run(Lane::driver, "driver_append_time", std::move(body),
+                                   InDoubt::report);
 }
 
 awaitable<Status> PostgresDriverStore::give_up(std::vector<DriverLease> leases) {
@@ -136,8 +137,7 @@ awaitable<Status> PostgresDriverStore::give_up(std::vector<DriverLease> leases) 
     transaction.exec(kGiveUp, pqxx::params{campaign_array(leases), epoch_array(leases)});
     return {};
   };
-  co_return co_await database_.run(Lane::driver, "driver_give_up", std::move(body),
-                                   InDoubt::read_back);
+  co_return co_await database_.run(Lane::driver, "driver_give_up", std::move(body));
 }
 
 }  // namespace cambrian::coordinator::postgres

@@ -140,7 +140,7 @@ awaitable<Result<std::vector<Assignment>>> PostgresWorkStore::claim(AgentDescrip
                                            : claim_proposals(transaction, agent, count, times);
   };
   // A claim in doubt is not repeated: leases that nobody heard of are dropped without blame.
-  co_return co_await database_.run(Lane::claim, "claim", std::move(body));
+  co_return co_await database_.run(Lane::claim, "claim", std::move(body), InDoubt::report);
 }
 
 }  // namespace cambrian::coordinator::postgres

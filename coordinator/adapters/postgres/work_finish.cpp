@@ -144,7 +144,7 @@ awaitable<Result<FinishState>> PostgresWorkStore::finish(WorkReport report) {
   auto body = [report = std::move(report)](pqxx::work& transaction) {
     return finish_item(transaction, report);
   };
-  co_return co_await database_.run(Lane::agent, "finish", std::move(body), InDoubt::read_back);
+  co_return co_await database_.run(Lane::agent, "finish", std::move(body));
 }
 
 }  // namespace cambrian::coordinator::postgres

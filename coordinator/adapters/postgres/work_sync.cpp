@@ -112,7 +112,7 @@ awaitable<Result<SyncState>> PostgresWorkStore::sync(AgentReport report, LeaseTi
     }
     return state;
   };
-  co_return co_await database_.run(Lane::agent, "sync", std::move(body), InDoubt::read_back);
+  co_return co_await database_.run(Lane::agent, "sync", std::move(body));
 }
 
 awaitable<Status> PostgresWorkStore::give_back(std::vector<Lease> leases) {
@@ -124,7 +124,7 @@ awaitable<Status> PostgresWorkStore::give_back(std::vector<Lease> leases) {
     }
     return {};
   };
-  co_return co_await database_.run(Lane::agent, "give_back", std::move(body), InDoubt::read_back);
+  co_return co_await database_.run(Lane::agent, "give_back", std::move(body));
 }
 
 awaitable<Result<SweepState>> PostgresWorkStore::sweep(int count) {
@@ -142,8 +142,7 @@ awaitable<Result<SweepState>> PostgresWorkStore::sweep(int count) {
     auto end_one = [lease](pqxx::work& transaction) -> Result<std::optional<Expired>> {
       return end_expired(transaction, lease);
     };
-    CAMBRIAN_CO_TRY(auto ended,
-                    co_await database_.run(Lane::agent, "sweep_end", end_one, InDoubt::read_back));
+    CAMBRIAN_CO_TRY(auto ended, co_await database_.run(Lane::agent, "sweep_end", end_one));
     if (!ended) continue;
     state.ended.push_back(std::move(ended->attempt));
     if (ended->after == AfterEnd::poisoned) ++state.poisoned;
