@@ -1,21 +1,24 @@
 #include <catch2/catch_test_macros.hpp>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <thread>
 
 #include "tests/integration/coordinator/fixture.hpp"
-#include "tests/support/postgres.hpp"
 
 using namespace cambrian;
 using namespace cambrian::test;
 
 namespace {
 
-/// A coordinator with an empty database, and everybody who talks to it.
-struct Service {
-  std::string database = PrivatePostgres::shared().make_database();
-  CoordinatorProcess coordinator{{.database = database}};
-  User user{coordinator.channel()};
-  ScriptedAgent worker{coordinator.channel(), agent::v1::AGENT_KIND_WORKER, "worker"};
-  ScriptedAgent codegen{coordinator.channel(), agent::v1::AGENT_KIND_CODEGEN, "codegen"};
-};
+/// Field paths of an INVALID_ARGUMENT.
+std::set<std::string> fields_of(const grpc::Status& status) {
+  std::set<std::string> fields;
+  for (const auto& violation : rpc::details_of(status).field_violations) {
+    fields.insert(violation.field);
+  }
+  return fields;
+}
 
 }  // namespace
 
@@ -26,6 +29,7 @@ TEST_CASE("coordinator: a campaign makes exactly its evaluations and ends",
   const auto created = user.create(user.make_spec("first", 12));
   CHECK(created.state() == user::v1::CAMPAIGN_STATE_RUNNING);
   CHECK(created.spec().codegen().output_tokens() == 4096);
+  CHECK(created.spec().task().parameters().at("rounds") == 10);
   REQUIRE(work_until_ended(user, "first", service.worker, service.codegen));
 
   const auto campaign = user.get("first");
@@ -39,6 +43,7 @@ TEST_CASE("coordinator: a campaign makes exactly its evaluations and ends",
   CHECK(campaign.has_seed_score());
   CHECK(campaign.best_score() >= campaign.seed_score());
   CHECK(campaign.final_seed().validation().at("score").values_size() == 2);
+  CHECK(campaign.final_seed().validation().at("score").has_standard_error());
   CHECK(campaign.final_best().sealed().at("score").values_size() == 2);
 
   const auto variants = user.variants("first");
@@ -51,6 +56,230 @@ TEST_CASE("coordinator: a campaign makes exactly its evaluations and ends",
   CHECK(events.back().type() == "phase_changed");
   for (std::size_t i = 0; i < events.size(); ++i) {
     CHECK(events[i].sequence() == static_cast<std::int64_t>(i) + 1);
+    CHECK_FALSE(nlohmann::json::parse(events[i].json()).is_discarded());
   }
   CHECK(campaign.last_sequence() == static_cast<std::int64_t>(events.size()));
+}
+
+TEST_CASE("coordinator: proposals carry parents, failures and their diagnostics",
+          "[integration][coordinator]") {
+  Service service;
+  const auto seed = service.start_and_claim_seed("prompts", 6);
+  CHECK(seed.evaluation().files(0).path() == "answer.cpp");
+  CHECK(seed.evaluation().parameters().at("rounds") == 10);
+  CHECK(seed.evaluation().split() == agent::v1::SPLIT_VALIDATION);
+  REQUIRE(service.worker.finish(seed.lease(), success(1)).ok());
+
+  auto proposals = service.codegen.claim(1);
+  REQUIRE(proposals.size() == 1);
+  const auto& first = proposals.front().proposal();
+  CHECK(first.task_digest() == seed.evaluation().task_digest());
+  REQUIRE(first.parents_size() == 1);
+  CHECK(first.parents(0).variant() == 0);
+  CHECK(first.parents(0).metrics().at("score") == 1);
+  CHECK(first.parents(0).outcome() == agent::v1::EVALUATION_OUTCOME_SUCCESS);
+  REQUIRE(service.codegen.finish(proposals.front().lease(), proposal_of(1)).ok());
+  const auto work = service.worker.claim(1);
+  REQUIRE(work.size() == 1);
+  const auto broken = failure(agent::v1::EVALUATION_OUTCOME_COMPILE_ERROR, "expected ;");
+  REQUIRE(service.worker.finish(work.front().lease(), broken).ok());
+
+  // Proposals that were asked for before know nothing of it; a later one does.
+  bool is_shown = false;
+  for (int i = 0; i < 4 && !is_shown; ++i) {
+    proposals = service.codegen.claim(1);
+    REQUIRE(proposals.size() == 1);
+    for (const auto& context : proposals.front().proposal().failures()) {
+      CHECK(context.outcome() == agent::v1::EVALUATION_OUTCOME_COMPILE_ERROR);
+      CHECK(context.diagnostics() == "expected ;");
+      is_shown = true;
+    }
+    REQUIRE(service.codegen.finish(proposals.front().lease(), proposal_of(0)).ok());
+  }
+  CHECK(is_shown);
+  const auto variant = service.user.variant("prompts", 1);
+  CHECK(variant.state() == user::v1::VARIANT_STATE_FAILED);
+  CHECK(variant.outcome() == agent::v1::EVALUATION_OUTCOME_COMPILE_ERROR);
+  CHECK(variant.diagnostics() == "expected ;");
+  CHECK(variant.model() == "small-1");
+  CHECK(service.user.get("prompts").consumption().evaluations_failed() == 1);
+}
+
+TEST_CASE("coordinator: a wrong spec is refused with every field path",
+          "[integration][coordinator]") {
+  Service service;
+  auto& user = service.user;
+  auto spec = user.make_spec("Wrong Name", 0);
+  spec.set_api_version("v9");
+  spec.mutable_search()->set_islands(65);
+  spec.mutable_search()->set_exploitation(2);
+  spec.mutable_codegen()->set_variants(17);
+  spec.set_priority(101);
+  (*spec.mutable_task()->mutable_parameters())["roundz"] = 1;
+  user::v1::Campaign campaign;
+  const auto status = user.try_create(spec, &campaign);
+  CHECK(status.error_code() == grpc::StatusCode::INVALID_ARGUMENT);
+  const auto fields = fields_of(status);
+  for (const char* field :
+       {"spec.name", "spec.api_version", "spec.search.islands", "spec.search.exploitation",
+        "spec.codegen.variants", "spec.priority", "spec.task.parameters.roundz", "spec.budget"}) {
+    INFO(field);
+    CHECK(fields.contains(field));
+  }
+  auto unknown_task = user.make_spec("unknown-task", 5);
+  unknown_task.mutable_task()->set_digest(std::string(64, 'a'));
+  CHECK(fields_of(user.try_create(unknown_task, &campaign)).contains("spec.task.digest"));
+  CHECK(query_number(service.database, "SELECT count(*) FROM campaign") == 0);
+}
+
+TEST_CASE("coordinator: creating again gives the same campaign, another spec is refused",
+          "[integration][coordinator]") {
+  Service service;
+  auto& user = service.user;
+  const auto spec = user.make_spec("once", 5);
+  user.create(spec, "request-1");
+  user.create(spec, "request-1");
+  user.create(spec);
+  CHECK(query_number(service.database, "SELECT count(*) FROM campaign") == 1);
+  user::v1::Campaign campaign;
+  CHECK(user.try_create(user.make_spec("once", 6), &campaign).error_code() ==
+        grpc::StatusCode::ALREADY_EXISTS);
+}
+
+TEST_CASE("coordinator: a paused campaign gives out nothing and counts what runs",
+          "[integration][coordinator]") {
+  Service service;
+  auto& user = service.user;
+  const auto seed = service.start_and_claim_seed("pausing", 4);
+  CHECK(user.pause("pausing").state() == user::v1::CAMPAIGN_STATE_PAUSED);
+  REQUIRE(service.worker.finish(seed.lease(), success(1)).ok());
+  CHECK(eventually([&] { return user.get("pausing").has_seed_score(); }));
+  CHECK(user.get("pausing").consumption().evaluations() == 1);
+  CHECK(service.codegen.claim(1, milliseconds(500)).empty());
+  CHECK(user.resume("pausing").state() == user::v1::CAMPAIGN_STATE_RUNNING);
+  CHECK(service.codegen.claim(1).size() == 1);
+}
+
+TEST_CASE("coordinator: a stopped campaign finishes what runs and nothing else",
+          "[integration][coordinator]") {
+  Service service;
+  auto& user = service.user;
+  const auto seed = service.start_and_claim_seed("stopping", 50);
+  REQUIRE(service.worker.finish(seed.lease(), success(1)).ok());
+  const auto proposals = service.codegen.claim(2);
+  REQUIRE(proposals.size() == 2);
+  REQUIRE(service.codegen.finish(proposals[0].lease(), proposal_of(1)).ok());
+  const auto running = service.worker.claim(1);
+  REQUIRE(running.size() == 1);
+
+  CHECK(user.stop("stopping").state() == user::v1::CAMPAIGN_STATE_DRAINING);
+  CHECK(service.codegen.claim(1, milliseconds(300)).empty());
+  // The open proposal is withdrawn: its client learns that at its next call.
+  auto request = service.codegen.make_sync(0);
+  *request.add_running()->mutable_lease() = proposals[1].lease();
+  agent::v1::SyncResponse response;
+  REQUIRE(service.codegen.sync(request, &response).ok());
+  REQUIRE(response.cancelled_size() == 1);
+  CHECK(response.cancelled(0).item_id() == proposals[1].lease().item_id());
+  CHECK(is_lease_lost(service.codegen.finish(proposals[1].lease(), proposal_of(1))));
+
+  REQUIRE(service.worker.finish(running.front().lease(), success(2)).ok());
+  CHECK(eventually([&] { return has_ended(user.get("stopping").state()); }));
+  const auto campaign = user.get("stopping");
+  CHECK(campaign.state() == user::v1::CAMPAIGN_STATE_STOPPED);
+  CHECK(campaign.end_reason() == user::v1::END_REASON_USER);
+  CHECK(campaign.consumption().evaluations() == 2);
+  // Stopping again changes nothing; what has ended cannot go on.
+  CHECK(user.stop("stopping").state() == user::v1::CAMPAIGN_STATE_STOPPED);
+  CHECK_THROWS(user.resume("stopping"));
+}
+
+TEST_CASE("coordinator: only an ended campaign can be deleted", "[integration][coordinator]") {
+  Service service;
+  auto& user = service.user;
+  const auto seed = service.start_and_claim_seed("going", 5);
+  CHECK(user.remove("going").error_code() == grpc::StatusCode::FAILED_PRECONDITION);
+  user.stop("going");
+  REQUIRE(service.worker.finish(seed.lease(), success(1)).ok());
+  REQUIRE(eventually([&] { return has_ended(user.get("going").state()); }));
+  CHECK(user.remove("going").ok());
+  CHECK(user.remove("going").error_code() == grpc::StatusCode::NOT_FOUND);
+  for (const char* table : {"event", "variant", "evaluation", "proposal", "work_item", "attempt"}) {
+    INFO(table);
+    CHECK(query_number(service.database, std::string("SELECT count(*) FROM ") + table) == 0);
+  }
+  // A report that comes now finds nothing.
+  CHECK(is_lease_lost(service.worker.finish(seed.lease(), success(1))));
+}
+
+TEST_CASE("coordinator: budgets of tokens and of wall time end a campaign",
+          "[integration][coordinator]") {
+  Service service;
+  auto& user = service.user;
+  auto by_tokens = user.make_spec("by-tokens", 0);
+  by_tokens.mutable_budget()->set_tokens(12'000);
+  user.create(by_tokens);
+  REQUIRE(work_until_ended(user, "by-tokens", service.worker, service.codegen));
+  const auto tokens = user.get("by-tokens");
+  CHECK(tokens.end_reason() == user::v1::END_REASON_TOKENS);
+  CHECK(tokens.consumption().tokens() > 0);
+  CHECK(tokens.consumption().tokens() <= 12'000);
+
+  auto by_time = user.make_spec("by-time", 0);
+  by_time.mutable_budget()->mutable_wall_time()->set_seconds(2);
+  user.create(by_time);
+  // Nobody works on it: time alone ends it, and what was open is withdrawn or finished.
+  REQUIRE(work_until_ended(user, "by-time", service.worker, service.codegen));
+  const auto time = user.get("by-time");
+  CHECK(time.end_reason() == user::v1::END_REASON_WALL_TIME);
+  CHECK(time.consumption().wall_time().seconds() >= 2);
+  CHECK(time.consumption().wall_time().seconds() <= 10);
+}
+
+TEST_CASE("coordinator: watchers get every event once, from any point, as it happens",
+          "[integration][coordinator]") {
+  Service service;
+  auto& user = service.user;
+  user.create(user.make_spec("watched", 8));
+  std::vector<std::int64_t> seen;
+  grpc::Status status;
+  std::thread watcher([&] {
+    user::v1::WatchEventsRequest request;
+    request.set_campaign("watched");
+    grpc::ClientContext context;
+    const auto reader = user.campaigns().WatchEvents(&context, request);
+    user::v1::WatchEventsResponse response;
+    while (reader->Read(&response)) seen.push_back(response.event().sequence());
+    status = reader->Finish();
+  });
+  const bool has_finished = work_until_ended(user, "watched", service.worker, service.codegen);
+  watcher.join();
+  REQUIRE(has_finished);
+  CHECK(status.ok());
+  const auto last = user.get("watched").last_sequence();
+  REQUIRE(static_cast<std::int64_t>(seen.size()) == last);
+  for (std::int64_t i = 0; i < last; ++i) CHECK(seen[static_cast<std::size_t>(i)] == i + 1);
+  const auto rest = user.events("watched", last - 3);
+  REQUIRE(rest.size() == 3);
+  CHECK(rest.front().sequence() == last - 2);
+  CHECK(user.events("watched", last).empty());
+}
+
+TEST_CASE("coordinator: a campaign of higher priority is served first",
+          "[integration][coordinator]") {
+  Service service;
+  auto& user = service.user;
+  auto low = user.make_spec("low", 5);
+  low.set_priority(10);
+  auto high = user.make_spec("high", 5);
+  high.set_priority(90);
+  user.create(low);
+  REQUIRE(eventually([&] { return user.get("low").evaluations_open() == 1; }));
+  user.create(high);
+  REQUIRE(eventually([&] { return user.get("high").evaluations_open() == 1; }));
+  const auto first = service.worker.claim(1);
+  REQUIRE(first.size() == 1);
+  REQUIRE(service.worker.finish(first.front().lease(), success(1)).ok());
+  CHECK(user.get("high").consumption().evaluations() == 1);
+  CHECK(user.get("low").consumption().evaluations() == 0);
 }

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <boost/asio/ip/tcp.hpp>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -18,6 +19,7 @@
 #include "common/blob/blob_client.hpp"
 #include "common/digest/sha256.hpp"
 #include "common/rpc/channel.hpp"
+#include "tests/support/postgres.hpp"
 
 namespace cambrian::test {
 namespace {
@@ -126,11 +128,6 @@ void CoordinatorProcess::crash() {
   }
 }
 
-void CoordinatorProcess::crash_and_restart() {
-  crash();
-  start();
-}
-
 int CoordinatorProcess::terminate(milliseconds patience) {
   ::kill(pid_, SIGTERM);
   int status = 0;
@@ -157,13 +154,16 @@ Ended run_coordinator(const std::vector<std::string>& arguments) {
   return ended;
 }
 
-User::User(std::shared_ptr<grpc::Channel> channel)
-    : channel_(std::move(channel)),
-      campaigns_(user::v1::CampaignService::NewStub(channel_)),
-      variants_(user::v1::VariantService::NewStub(channel_)),
-      tasks_(user::v1::TaskService::NewStub(channel_)),
-      workers_(user::v1::WorkerService::NewStub(channel_)),
-      codegen_(user::v1::CodegenService::NewStub(channel_)) {}
+User::User(std::shared_ptr<grpc::Channel> channel) { use(std::move(channel)); }
+
+void User::use(std::shared_ptr<grpc::Channel> channel) {
+  channel_ = std::move(channel);
+  campaigns_ = user::v1::CampaignService::NewStub(channel_);
+  variants_ = user::v1::VariantService::NewStub(channel_);
+  tasks_ = user::v1::TaskService::NewStub(channel_);
+  workers_ = user::v1::WorkerService::NewStub(channel_);
+  codegen_ = user::v1::CodegenService::NewStub(channel_);
+}
 
 std::string User::register_task() {
   const std::string seed =
@@ -392,6 +392,32 @@ grpc::Status ScriptedAgent::finish(const agent::v1::Lease& lease,
   return stub_->FinishProposal(&context, request, &response);
 }
 
+Service::Service(CoordinatorOptions options)
+    : database(options.database.empty() ? PrivatePostgres::shared().make_database()
+                                        : options.database),
+      coordinator([&] {
+        options.database = database;
+        return options;
+      }()),
+      user(coordinator.channel()),
+      worker(coordinator.channel(), agent::v1::AGENT_KIND_WORKER, "worker"),
+      codegen(coordinator.channel(), agent::v1::AGENT_KIND_CODEGEN, "codegen") {}
+
+void Service::crash_and_restart() {
+  coordinator.crash();
+  coordinator.start();
+  user.use(coordinator.channel());
+  worker.use(coordinator.channel());
+  codegen.use(coordinator.channel());
+}
+
+agent::v1::Assignment Service::start_and_claim_seed(const std::string& name, int evaluations) {
+  user.create(user.make_spec(name, evaluations));
+  const auto assignments = worker.claim(1);
+  if (assignments.size() != 1) throw std::runtime_error("the seed was not given out");
+  return assignments.front();
+}
+
 agent::v1::EvaluationResult success(double score) {
   agent::v1::EvaluationResult result;
   result.set_outcome(agent::v1::EVALUATION_OUTCOME_SUCCESS);
@@ -475,6 +501,22 @@ bool eventually(const std::function<bool()>& condition, milliseconds patience) {
     std::this_thread::sleep_for(milliseconds(20));
   }
   return true;
+}
+
+bool is_lease_lost(const grpc::Status& status) {
+  return status.error_code() == grpc::StatusCode::FAILED_PRECONDITION &&
+         rpc::details_of(status).reason == rpc::kLeaseLost;
+}
+
+std::string fetch_metrics(const std::string& address) {
+  boost::asio::ip::tcp::iostream stream;
+  stream.expires_after(std::chrono::seconds(10));
+  const auto colon = address.rfind(':');
+  stream.connect(address.substr(0, colon), address.substr(colon + 1));
+  stream << "GET /metrics HTTP/1.0\r\nHost: test\r\n\r\n" << std::flush;
+  std::ostringstream text;
+  text << stream.rdbuf();
+  return text.str();
 }
 
 std::int64_t query_number(const std::string& database, const std::string& sql) {

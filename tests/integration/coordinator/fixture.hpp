@@ -20,7 +20,7 @@ namespace cambrian::test {
 using std::chrono::milliseconds;
 
 struct CoordinatorOptions {
-  std::string database;
+  std::string database{};
   milliseconds lease{60'000};
   milliseconds evaluation_attempt{1'800'000};
   bool has_reflection = false;
@@ -39,15 +39,13 @@ class CoordinatorProcess {
   std::shared_ptr<grpc::Channel> channel() const { return channel_; }
   pid_t pid() const { return pid_; }
 
-  /// Ends it at once, as a power cut does, and starts another one on the same database.
-  void crash_and_restart();
+  /// Ends it at once, as a power cut does.
   void crash();
+  void start();
   /// Sends SIGTERM and waits. Returns the exit code; -1 when it took longer than `patience`.
   int terminate(milliseconds patience);
 
  private:
-  void start();
-
   CoordinatorOptions options_;
   std::string folder_;
   std::string address_;
@@ -67,6 +65,7 @@ Ended run_coordinator(const std::vector<std::string>& arguments);
 class User {
  public:
   explicit User(std::shared_ptr<grpc::Channel> channel);
+  void use(std::shared_ptr<grpc::Channel> channel);
 
   /// Uploads and registers a small task and returns its digest.
   std::string register_task();
@@ -126,6 +125,25 @@ class ScriptedAgent {
   std::unique_ptr<agent::v1::AgentService::Stub> stub_;
 };
 
+/// A coordinator with an empty database, and everybody who talks to it.
+struct Service {
+  explicit Service(CoordinatorOptions options = {});
+
+  std::string database;
+  CoordinatorProcess coordinator;
+  User user;
+  ScriptedAgent worker;
+  ScriptedAgent codegen;
+
+  /// Starts the coordinator anew after a crash; everybody talks to the new one.
+  void crash_and_restart();
+  ScriptedAgent make_worker(const std::string& name) {
+    return {coordinator.channel(), agent::v1::AGENT_KIND_WORKER, name};
+  }
+  /// Creates a campaign and waits for its first item: the evaluation of the seed.
+  agent::v1::Assignment start_and_claim_seed(const std::string& name, int evaluations = 5);
+};
+
 agent::v1::EvaluationResult success(double score);
 agent::v1::EvaluationResult failure(agent::v1::EvaluationOutcome outcome,
                                     const std::string& diagnostics = "it broke");
@@ -148,6 +166,12 @@ bool has_ended(user::v1::CampaignState state);
 /// Looks until it holds, for at most so long.
 bool eventually(const std::function<bool()>& condition,
                 milliseconds patience = milliseconds(10'000));
+
+/// The reason and the item of a LEASE_LOST status; empty for any other.
+bool is_lease_lost(const grpc::Status& status);
+
+/// The page of metrics.
+std::string fetch_metrics(const std::string& address);
 
 /// One number of one row.
 std::int64_t query_number(const std::string& database, const std::string& sql);

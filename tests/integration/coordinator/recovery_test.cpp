@@ -1,0 +1,243 @@
+#include <signal.h>
+
+#include <catch2/catch_test_macros.hpp>
+#include <fstream>
+#include <pqxx/pqxx>
+#include <thread>
+
+#include "tests/integration/coordinator/commit_proxy.hpp"
+#include "tests/integration/coordinator/fixture.hpp"
+#include "tests/support/postgres.hpp"
+
+using namespace cambrian;
+using namespace cambrian::test;
+
+namespace {
+
+/// Nothing lost, nothing twice: as the user sees it and as the rows say.
+void check_exact(Service& service, const std::string& name, int evaluations) {
+  const auto campaign = service.user.get(name);
+  CHECK(campaign.state() == user::v1::CAMPAIGN_STATE_SUCCEEDED);
+  CHECK(campaign.consumption().evaluations() == evaluations);
+  CHECK(campaign.consumption().final_evaluations() == 8);
+  CHECK(campaign.evaluations_open() == 0);
+  CHECK(
+      query_number(service.database,
+                   "SELECT count(*) FROM evaluation WHERE NOT is_final AND outcome IS NOT NULL") ==
+      evaluations);
+  CHECK(query_number(service.database,
+                     "SELECT count(*) FROM event WHERE type = 'evaluation_finished'") ==
+        evaluations + 8);
+  CHECK(query_number(service.database,
+                     "SELECT count(*) FROM work_item WHERE state IN ('ready', 'leased')") == 0);
+  CHECK(query_number(service.database, "SELECT max(sequence) - count(*) FROM event") == 0);
+  CHECK(query_number(service.database,
+                     "SELECT count(*) FROM (SELECT item_id FROM attempt WHERE is_counted"
+                     " GROUP BY item_id HAVING count(*) > 1) twice") == 0);
+}
+
+}  // namespace
+
+TEST_CASE("recovery: a coordinator killed again and again loses nothing and counts nothing twice",
+          "[integration][coordinator]") {
+  Service service({.lease = milliseconds(2'000)});
+  constexpr int kEvaluations = 24;
+  service.user.create(service.user.make_spec("killed", kEvaluations));
+  int finished = 0;
+  int kills = 0;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(90);
+  while (std::chrono::steady_clock::now() < deadline) {
+    finished += work_once(service.worker, service.codegen);
+    if (kills < 4 && finished >= 8 * (kills + 1)) {
+      ++kills;
+      service.crash_and_restart();
+    }
+    if (has_ended(service.user.get("killed").state())) break;
+  }
+  CHECK(kills == 4);
+  check_exact(service, "killed", kEvaluations);
+}
+
+TEST_CASE("recovery: a kill in the middle of reports never splits a result from its event",
+          "[integration][coordinator]") {
+  Service service({.lease = milliseconds(2'000)});
+  constexpr int kEvaluations = 16;
+  auto spec = service.user.make_spec("split", kEvaluations);
+  service.user.create(spec);
+  std::atomic<bool> is_over = false;
+  // Reports go on while the process dies: some answers are lost after the commit.
+  std::thread agents([&] {
+    auto worker = service.make_worker("busy");
+    ScriptedAgent codegen(service.coordinator.channel(), agent::v1::AGENT_KIND_CODEGEN, "busy");
+    std::string address = service.coordinator.address();
+    while (!is_over) {
+      if (work_once(worker, codegen, milliseconds(100)) == 0 &&
+          service.coordinator.address() != address) {
+        address = service.coordinator.address();
+        worker.use(service.coordinator.channel());
+        codegen.use(service.coordinator.channel());
+      }
+    }
+  });
+  for (int i = 0; i < 3; ++i) {
+    std::this_thread::sleep_for(milliseconds(120));
+    service.crash_and_restart();
+  }
+  const bool has_finished = eventually([&] { return has_ended(service.user.get("split").state()); },
+                                       milliseconds(60'000));
+  is_over = true;
+  agents.join();
+  REQUIRE(has_finished);
+  check_exact(service, "split", kEvaluations);
+}
+
+TEST_CASE("recovery: two coordinators share one database, and one goes on for the other",
+          "[integration][coordinator]") {
+  Service service;
+  constexpr int kEvaluations = 24;
+  auto second =
+      std::make_unique<CoordinatorProcess>(CoordinatorOptions{.database = service.database});
+  service.codegen.use(second->channel());
+  service.user.create(service.user.make_spec("shared", kEvaluations));
+  int finished = 0;
+  while (finished < 10) finished += work_once(service.worker, service.codegen);
+  // The first one drives. SIGTERM gives the campaign back: the other goes on at once.
+  const auto begin = std::chrono::steady_clock::now();
+  CHECK(service.coordinator.terminate(milliseconds(15'000)) == 0);
+  service.worker.use(second->channel());
+  service.user.use(second->channel());
+  while (finished < 16) finished += work_once(service.worker, service.codegen);
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(8));
+  // A dead one holds it for as long as its lease.
+  service.coordinator.start();
+  service.user.use(service.coordinator.channel());
+  service.worker.use(service.coordinator.channel());
+  service.codegen.use(service.coordinator.channel());
+  second.reset();
+  REQUIRE(work_until_ended(service.user, "shared", service.worker, service.codegen));
+  check_exact(service, "shared", kEvaluations);
+  CHECK(query_number(service.database, "SELECT driver_epoch FROM campaign") == 3);
+}
+
+TEST_CASE("recovery: a database that restarts or crashes is waited for",
+          "[integration][coordinator]") {
+  PrivatePostgres postgres;
+  Service service({.database = postgres.make_database(), .lease = milliseconds(3'000)});
+  const auto seed = service.start_and_claim_seed("outage", 12);
+  for (const bool is_crash : {false, true}) {
+    if (is_crash) {
+      postgres.crash();
+    } else {
+      postgres.stop();
+    }
+    const auto status = service.worker.finish(seed.lease(), success(1));
+    CHECK(status.error_code() == grpc::StatusCode::UNAVAILABLE);
+    CHECK(rpc::details_of(status).retry_delay.has_value());
+    CHECK_THROWS(service.user.get("outage"));
+    postgres.start();
+    CHECK(eventually([&] { return service.worker.finish(seed.lease(), success(1)).ok(); }));
+  }
+  REQUIRE(work_until_ended(service.user, "outage", service.worker, service.codegen));
+  check_exact(service, "outage", 12);
+}
+
+TEST_CASE("recovery: commits whose answers are lost are read back, not repeated",
+          "[integration][coordinator]") {
+  const auto database = PrivatePostgres::shared().make_database();
+  CommitProxy proxy(database, 9);
+  Service service({.database = proxy.connection(), .lease = milliseconds(2'000)});
+  // The test itself asks the server directly.
+  service.database = database;
+  CHECK(eventually([&] {
+    user::v1::Campaign campaign;
+    return service.user.try_create(service.user.make_spec("doubtful", 16), &campaign).ok();
+  }));
+  int finished = 0;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (finished < 40 && std::chrono::steady_clock::now() < deadline) {
+    finished += work_once(service.worker, service.codegen);
+    if (query_number(database, "SELECT count(*) FROM campaign WHERE ended_at IS NOT NULL") == 1) {
+      break;
+    }
+  }
+  INFO("answers lost: " << proxy.answers_lost());
+  CHECK(proxy.answers_lost() > 10);
+  proxy.be_kind();
+  REQUIRE(work_until_ended(service.user, "doubtful", service.worker, service.codegen));
+  check_exact(service, "doubtful", 16);
+}
+
+TEST_CASE("recovery: SIGTERM ends a coordinator with a hundred open calls",
+          "[integration][coordinator]") {
+  Service service;
+  service.start_and_claim_seed("long");
+  std::vector<std::thread> calls;
+  std::atomic<int> answered = 0;
+  std::atomic<int> ended = 0;
+  for (int i = 0; i < 100; ++i) {
+    calls.emplace_back([&] {
+      auto worker = service.make_worker("idle");
+      agent::v1::SyncResponse response;
+      if (worker.sync(worker.make_sync(1, milliseconds(30'000)), &response).ok()) ++answered;
+    });
+  }
+  for (int i = 0; i < 20; ++i) {
+    calls.emplace_back([&] {
+      user::v1::WatchEventsRequest request;
+      request.set_campaign("long");
+      grpc::ClientContext context;
+      const auto reader = service.user.campaigns().WatchEvents(&context, request);
+      user::v1::WatchEventsResponse response;
+      while (reader->Read(&response)) {
+      }
+      if (reader->Finish().error_code() == grpc::StatusCode::UNAVAILABLE) ++ended;
+    });
+  }
+  CHECK(eventually([&] {
+    return query_number(service.database, "SELECT count(*) FROM agent WHERE name = 'idle'") == 100;
+  }));
+  std::this_thread::sleep_for(milliseconds(300));
+  const auto begin = std::chrono::steady_clock::now();
+  CHECK(service.coordinator.terminate(milliseconds(15'000)) == 0);
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(5));
+  for (auto& call : calls) call.join();
+  CHECK(answered == 100);
+  CHECK(ended == 20);
+  CHECK(query_number(service.database, "SELECT count(*) FROM campaign WHERE driver_id IS NULL") ==
+        1);
+}
+
+TEST_CASE("recovery: a changed migration stops the start", "[integration][coordinator]") {
+  const auto database = PrivatePostgres::shared().make_database();
+  {
+    CoordinatorProcess first({.database = database});
+  }
+  {
+    CoordinatorProcess again({.database = database});
+  }
+  query_number(database,
+               "UPDATE schema_migration SET sha256 = repeat('0', 64) WHERE version = 1"
+               " RETURNING version");
+  const auto ended = run_coordinator(
+      {"--database", database, "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"});
+  CHECK(ended.exit_code == 1);
+  INFO(ended.output);
+  CHECK(ended.output.find("another checksum") != std::string::npos);
+  CHECK(ended.output.find("0001_create_schema") != std::string::npos);
+}
+
+TEST_CASE("recovery: a start that cannot be says why in one line", "[integration][coordinator]") {
+  const auto open = run_coordinator({"--database", "dbname=x", "--listen", "0.0.0.0:0"});
+  CHECK(open.exit_code == 2);
+  CHECK(open.output.find("not a loopback address") != std::string::npos);
+  const auto without = run_coordinator({"--listen", "127.0.0.1:0"});
+  CHECK(without.exit_code == 2);
+  CHECK(without.output.find("--database") != std::string::npos);
+  const auto unknown = run_coordinator({"--databse", "dbname=x"});
+  CHECK(unknown.exit_code == 2);
+  const auto absent = run_coordinator({"--database", "host=/nonexistent dbname=x", "--listen",
+                                       "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"});
+  INFO(absent.output);
+  CHECK(absent.exit_code == 1);
+  CHECK(absent.output.find("no connection to PostgreSQL") != std::string::npos);
+}
