@@ -101,16 +101,22 @@ int Session::fail(ExitCode code, std::string_view message, std::string_view fix)
 
 int Session::fail(const Error& error, std::string_view fix) const {
   const ExitCode code = exit_code_for(error.code);
-  if (code == ExitCode::unreachable && !endpoint_.address.empty()) {
-    return fail(code,
-                "no answer from the coordinator at " + endpoint_.address + " (" + endpoint_.origin +
-                    "): " + error.message,
-                fix.empty()
-                    ? "start one on this machine with: cambrian dev up; or name another one "
-                      "with --endpoint HOST:PORT"
-                    : fix);
+  if (code != ExitCode::unreachable || endpoint_.address.empty()) {
+    return fail(code, error.message, fix);
   }
-  return fail(code, error.message, fix);
+  const std::string where = endpoint_.address + " (" + endpoint_.origin + ")";
+  if (error.message.find("No space left on device") != std::string::npos) {
+    return fail(code, "the server at " + where + " has no disk space: " + error.message,
+                "make room there and try again; nothing was lost");
+  }
+  if (error.message.starts_with("the database is away")) {
+    return fail(code, "the coordinator at " + where + " answers, but " + error.message,
+                "wait a moment, or see: cambrian dev status");
+  }
+  return fail(code, "no answer from the coordinator at " + where + ": " + error.message,
+              fix.empty() ? "start one on this machine with: cambrian dev up; or name another one "
+                            "with --endpoint HOST:PORT"
+                          : fix);
 }
 
 Result<Endpoint> Session::endpoint() {

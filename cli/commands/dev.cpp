@@ -1,10 +1,12 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 
 #include "cambrian/user/v1/operation_service.grpc.pb.h"
 #include "cli/cli.hpp"
 #include "cli/commands/dev_report.hpp"
 #include "cli/dev/environment.hpp"
+#include "cli/dev/process.hpp"
 #include "cli/dev/supervisor.hpp"
 #include "cli/output/table.hpp"
 #include "cli/output/text.hpp"
@@ -70,7 +72,12 @@ int run_status(Session& session, const EnvironmentOptions& options) {
   const bool is_running = *status && (*status)->is_running;
   if (!is_running) {
     if (!session.is_for_people()) session.print(state_document({}, false, session.format()));
-    return session.fail(ExitCode::failure, "the local environment is not running",
+    const bool has_orphans =
+        *status && std::ranges::any_of((*status)->state.services,
+                                       [](auto& one) { return dev::is_alive(one.process); });
+    return session.fail(ExitCode::failure,
+                        has_orphans ? "the supervisor was killed; its services still run"
+                                    : "the local environment is not running",
                         "start it with: cambrian dev up");
   }
   const dev::State& state = (*status)->state;

@@ -49,6 +49,7 @@ Status EventStream::follow(std::stop_token stop, const OnEvent& on_event,
   CampaignService::Stub stub(channel);
   rpc::Backoff backoff(
       static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()));
+  std::string reason;
   auto last_success = std::chrono::steady_clock::now();
   while (!stop.stop_requested()) {
     user::v1::WatchEventsRequest request;
@@ -63,11 +64,13 @@ Status EventStream::follow(std::stop_token stop, const OnEvent& on_event,
     if (!can_retry) return fail(rpc::from_status(status));
     const auto now = std::chrono::steady_clock::now();
     if (last_ != before) {
+      reason.clear();
       backoff.reset();
       last_success = now;
     }
     if (now - last_success > kPatience) return fail(rpc::from_status(status));
-    on_break(status.error_message());
+    if (status.error_message() != reason) on_break(status.error_message());
+    reason = status.error_message();
     rpc::wait_unless_stopped(stop, backoff.next());
   }
   return fail(Errc::cancelled, "interrupted");

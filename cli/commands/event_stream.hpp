@@ -23,7 +23,7 @@ class EventStream {
   EventStream(Session& session, std::string campaign, std::int64_t after)
       : session_(session), campaign_(std::move(campaign)), last_(after) {}
 
-  /// `on_break` is told once for each break, with the reason.
+  /// `on_break` is told when the connection breaks, and again when the reason changes.
   Status follow(std::stop_token stop, const OnEvent& on_event,
                 const std::function<void(const std::string&)>& on_break);
 

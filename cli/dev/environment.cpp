@@ -42,14 +42,17 @@ std::vector<std::string> supervisor_command(const EnvironmentOptions& options) {
   return command;
 }
 
-/// Ends the children of a supervisor that was killed. PostgreSQL last: the others use it.
-void end_orphans(const Layout& layout, const Report& report) {
+/// Ends the children of a supervisor that was killed. PostgreSQL last: the others use it. False
+/// when there were none.
+bool end_orphans(const Layout& layout, const Report& report) {
   const auto state = read_state(layout);
-  if (!state || !*state) return;
+  if (!state || !*state) return false;
+  bool was_running = false;
   auto services = (*state)->services;
   std::ranges::stable_partition(services, [](const auto& one) { return one.name != "postgres"; });
   for (const ServiceState& one : services) {
     if (!is_alive(one.process)) continue;
+    was_running = true;
     report("ending " + one.name + ", which has lost its supervisor");
     send_signal(one.process, one.name == "postgres" ? SIGINT : SIGTERM);
     if (!wait_for_end(one.process, kOrphanTimeout)) {
@@ -57,6 +60,7 @@ void end_orphans(const Layout& layout, const Report& report) {
       wait_for_end(one.process, kOrphanTimeout);
     }
   }
+  return was_running;
 }
 
 Status check_prerequisites(const EnvironmentOptions& options, const Layout& layout) {
@@ -156,7 +160,7 @@ Result<bool> down(const std::filesystem::path& directory, const Report& report) 
       wait_for_end(*supervisor, kOrphanTimeout);
     }
   }
-  end_orphans(layout, report);
+  was_running = end_orphans(layout, report) || was_running;
   std::error_code ignored;
   const auto state = read_state(layout);
   if (state && *state) {
