@@ -11,6 +11,7 @@
 #include "cli/dev/postgres.hpp"
 #include "cli/dev/process.hpp"
 #include "cli/dev/state.hpp"
+#include "cli/paths.hpp"
 #include "common/log/log.hpp"
 
 namespace cambrian::cli::dev {
@@ -131,18 +132,21 @@ class Supervisor {
  private:
   void add(Service service) { services_.push_back({.service = std::move(service)}); }
 
-  /// The ports of the last time where they are still free, so that open shells stay right.
+  /// The ports of the last time where they are still free, so that open shells stay right. The
+  /// usual ones belong to the usual folder: environments in other folders may start at the same
+  /// moment.
   void choose_addresses() {
     const auto before = read_state(layout_);
     const bool has_before = before && before->has_value();
-    const auto pick = [](const std::string& last, const char* usual) {
-      return free_address(last.empty() ? usual : last);
+    const bool is_usual = options_.directory == dev_directory();
+    const auto pick = [&](const std::string& last, const char* usual) {
+      return free_address(!last.empty() ? last : is_usual ? usual : "127.0.0.1:0");
     };
     addresses_.coordinator = !options_.listen.empty()
                                  ? options_.listen
                                  : pick(has_before ? (*before)->endpoint : "", "127.0.0.1:7070");
     addresses_.metrics = pick(has_before ? (*before)->metrics : "", "127.0.0.1:7071");
-    addresses_.code_model = free_address("127.0.0.1:7072");
+    addresses_.code_model = pick("", "127.0.0.1:7072");
   }
 
   void reap() {

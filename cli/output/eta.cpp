@@ -42,7 +42,9 @@ void EtaEstimator::update(const user::v1::Campaign& campaign) {
     // The first look has the whole run behind it.
     const double recent =
         has_looked_ ? (uses[i].used - pace.used) / elapsed : (now > 0 ? uses[i].used / now : 0);
-    const double weight = has_looked_ ? elapsed / (elapsed + kSmoothingSeconds) : 1;
+    // At the beginning there is little that could be smoothed.
+    const double weight =
+        has_looked_ ? std::max(elapsed / (elapsed + kSmoothingSeconds), elapsed / now) : 1;
     pace = {uses[i].budget, uses[i].used, uses[i].limit,
             pace.per_second + weight * (recent - pace.per_second)};
   }

@@ -222,6 +222,15 @@ TEST_CASE("EtaEstimator: names the budget that ends first", "[unit][cli]") {
   CHECK(other.estimate()->remaining == 40s);
 }
 
+TEST_CASE("EtaEstimator: a first look without evaluations does not count for long", "[unit][cli]") {
+  EtaEstimator eta;
+  eta.update(running(0, 1));
+  CHECK_FALSE(eta.estimate());
+  eta.update(running(10, 11));
+  REQUIRE(eta.estimate());
+  CHECK(eta.estimate()->remaining < 110s);
+}
+
 TEST_CASE("EtaEstimator: follows the recent pace", "[unit][cli]") {
   EtaEstimator eta;
   eta.update(running(10, 10));

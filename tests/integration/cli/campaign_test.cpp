@@ -1,0 +1,212 @@
+#include <signal.h>
+
+#include <catch2/catch_test_macros.hpp>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <thread>
+
+#include "tests/integration/cli/command_line.hpp"
+
+namespace cambrian::cli::testing {
+namespace {
+
+using nlohmann::json;
+
+TEST_CASE("campaign: from a file to a winner that can be looked at", "[integration][cli]") {
+  const Environment& cambrian = shared_environment();
+  const Folder folder;
+  const std::string file = folder.write("first.yaml", campaign_text("first", 8));
+  const Run submitted = cambrian.run({"campaign", "submit", file});
+  INFO(submitted.err);
+  REQUIRE(submitted.code == 0);
+  CHECK(submitted.out == "submitted campaign first\n");
+  CHECK(submitted.err.find("cambrian campaign watch first") != std::string::npos);
+  REQUIRE(cambrian.run({"campaign", "wait", "first", "--for", "120s"}).code == 0);
+
+  const auto campaign = json::parse(cambrian.run({"campaign", "get", "first", "--json"}).out);
+  CHECK(campaign["state"] == "CAMPAIGN_STATE_SUCCEEDED");
+  CHECK(campaign["consumption"]["evaluations"] == "8");
+  CHECK(campaign["final_best"]["sealed"]["excess_percent"]["values"].size() == 2);
+
+  const auto variants = json::parse(cambrian.run({"variant", "list", "first", "--json"}).out);
+  CHECK(variants["variants"].size() >= 8);
+  CHECK(cambrian.run({"variant", "get", "first", "0"}).out.find("made by       seed") !=
+        std::string::npos);
+  const Run lineage = cambrian.run({"variant", "lineage", "first", "best", "-o", "name"});
+  CHECK(lineage.out.ends_with("0\n"));
+
+  const Run source = cambrian.run({"variant", "source", "first", "seed"});
+  CHECK(source.out == read_file(CAMBRIAN_SOURCE_DIR "/tasks/online-bin-packing/seed/priority.cpp"));
+  const Run diff = cambrian.run({"variant", "diff", "first", "seed", "1"});
+  CHECK(diff.out.starts_with("--- priority.cpp (variant 0)\n+++ priority.cpp (variant 1)\n@@ -"));
+  CHECK(cambrian.run({"variant", "diff", "first", "seed"}).code == 2);
+  CHECK(cambrian.run({"variant", "get", "first", "999"}).code == 5);
+
+  const Run exported =
+      cambrian.run({"campaign", "export", "first", "--to", (folder.path() / "out").string()});
+  INFO(exported.err);
+  REQUIRE(exported.code == 0);
+  CHECK(read_file(folder.path() / "out/variants/0/source/priority.cpp") == source.out);
+  CHECK(json::parse(read_file(folder.path() / "out/campaign.json"))["name"] == "first");
+  std::istringstream events(read_file(folder.path() / "out/events.jsonl"));
+  std::int64_t sequence = 0;
+  for (std::string line; std::getline(events, line);) {
+    CHECK(json::parse(line)["sequence"] == std::to_string(++sequence));
+  }
+  CHECK(campaign["last_sequence"] == std::to_string(sequence));
+  CHECK(cambrian.run({"campaign", "export", "first", "--to", (folder.path() / "out").string()})
+            .code == 1);
+  // What was exported can be submitted again, under another name.
+  CHECK(cambrian
+            .run({"campaign", "validate", (folder.path() / "out/campaign.yaml").string(), "--name",
+                  "again", "--server"})
+            .code == 0);
+}
+
+TEST_CASE("campaign: pause, resume, stop and delete", "[integration][cli]") {
+  const Environment& cambrian = shared_environment();
+  const Folder folder;
+  const std::string file = folder.write("second.yaml", campaign_text("second", 500));
+  REQUIRE(cambrian.run({"campaign", "submit", file}).code == 0);
+  CHECK(cambrian.run({"campaign", "submit", file, "-o", "name"}).out == "second\n");
+  CHECK(cambrian.run({"campaign", "pause", "second"}).out == "campaign second is paused\n");
+  CHECK(cambrian.run({"campaign", "wait", "second", "--for", "1s"}).code == 7);
+  CHECK(cambrian.run({"campaign", "resume", "second"}).out == "campaign second is running\n");
+  CHECK(cambrian.run({"campaign", "delete", "second", "--yes"}).code == 1);
+  CHECK(cambrian.run({"campaign", "delete", "second"}).code == 2);
+  CHECK(cambrian.run({"campaign", "stop", "second"}).code == 0);
+  CHECK(cambrian.run({"campaign", "wait", "second", "--for", "60s"}).code == 0);
+  CHECK(cambrian.run({"campaign", "delete", "second", "--yes"}).code == 0);
+  CHECK(cambrian.run({"campaign", "get", "second"}).code == 5);
+}
+
+TEST_CASE("campaign: another spec under a name that is taken is refused", "[integration][cli]") {
+  const Environment& cambrian = shared_environment();
+  const Folder folder;
+  const std::string file = folder.write("third.yaml", campaign_text("third", 1));
+  REQUIRE(cambrian.run({"campaign", "submit", file}).code == 0);
+  folder.write("third.yaml", campaign_text("third", 2));
+  const Run refused = cambrian.run({"campaign", "submit", file});
+  CHECK(refused.code == 1);
+  CHECK(refused.err.find("--name") != std::string::npos);
+}
+
+TEST_CASE("campaign: a file with problems is refused before anything is sent",
+          "[integration][cli]") {
+  const Environment& cambrian = shared_environment();
+  const Folder folder;
+  std::string text = campaign_text("bad", 5);
+  text.replace(text.find("hill_climb"), 10, "hil_climb");
+  const std::string file = folder.write("bad.yaml", text + "  evaluatons: 7\n");
+  const Run refused = cambrian.run({"--endpoint", "127.0.0.1:1", "campaign", "submit", file});
+  CHECK(refused.code == 3);
+  CHECK(refused.out.empty());
+  CHECK(refused.err.find(file + ":9:11") != std::string::npos);
+  CHECK(refused.err.find("did you mean \"hill_climb\"?") != std::string::npos);
+  CHECK(refused.err.find("did you mean \"evaluations\"?") != std::string::npos);
+  CHECK(refused.err.ends_with("2 errors, nothing was submitted\n"));
+}
+
+TEST_CASE("campaign: the server's problems point to lines of the file", "[integration][cli]") {
+  const Environment& cambrian = shared_environment();
+  const Folder folder;
+  const std::string file = folder.write(
+      "unknown.yaml", "api_version: cambrian/v1\nkind: Campaign\nname: unknown\ntask:\n  digest: " +
+                          std::string(64, 'a') + "\nbudget: {evaluations: 3}\n");
+  const Run refused = cambrian.run({"campaign", "submit", file});
+  CHECK(refused.code == 3);
+  CHECK(refused.err.find(file + ":5:11") != std::string::npos);
+}
+
+TEST_CASE("worker list: shows both kinds of agent", "[integration][cli]") {
+  const Environment& cambrian = shared_environment();
+  const auto workers = json::parse(cambrian.run({"worker", "list", "--json"}).out);
+  CHECK(workers["workers"].size() == 2);
+  CHECK(cambrian.run({"worker", "list", "-o", "name"}).out.find("worker-1\n") != std::string::npos);
+}
+
+TEST_CASE("session: a dead endpoint is told quickly, with what to do", "[integration][cli]") {
+  const Environment& cambrian = shared_environment();
+  const auto begin = std::chrono::steady_clock::now();
+  const Run dead = cambrian.run({"--endpoint", "127.0.0.1:1", "campaign", "list"});
+  CHECK(dead.code == 6);
+  CHECK(dead.out.empty());
+  CHECK(dead.err.find("127.0.0.1:1 (--endpoint)") != std::string::npos);
+  CHECK(dead.err.find("cambrian dev up") != std::string::npos);
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(10));
+}
+
+TEST_CASE("campaign watch: goes on behind the last event after a restart", "[integration][cli]") {
+  const Environment& cambrian = shared_environment();
+  const Folder folder;
+  const std::string file = folder.write("watched.yaml", campaign_text("watched", 30));
+  REQUIRE(cambrian.run({"campaign", "submit", file}).code == 0);
+  const auto output = folder.path() / "events";
+  const pid_t watch = cambrian.start({"campaign", "watch", "watched", "--json"}, output);
+  std::this_thread::sleep_for(std::chrono::seconds(2));
+  kill(cambrian.pid_of("coordinator"), SIGKILL);
+  CHECK(wait_for_exit(watch, 180) == 0);
+  std::istringstream events(read_file(output));
+  std::int64_t sequence = 0;
+  std::string last;
+  for (std::string line; std::getline(events, line);) {
+    const auto event = json::parse(line);
+    REQUIRE(event["sequence"] == std::to_string(++sequence));
+    last = event["message"];
+  }
+  CHECK(last.find("succeeded") != std::string::npos);
+  const auto campaign = json::parse(cambrian.run({"campaign", "get", "watched", "--json"}).out);
+  CHECK(campaign["consumption"]["evaluations"] == "30");
+  CHECK(campaign["last_sequence"] == std::to_string(sequence));
+  CHECK(read_file(output.string() + ".err").find("connection lost") != std::string::npos);
+}
+
+TEST_CASE("campaign watch: Ctrl-C ends the view, not the campaign", "[integration][cli]") {
+  const Environment& cambrian = shared_environment();
+  const Folder folder;
+  const std::string file = folder.write("long.yaml", campaign_text("long", 500));
+  REQUIRE(cambrian.run({"campaign", "submit", file}).code == 0);
+  const pid_t watch = cambrian.start({"campaign", "watch", "long"}, folder.path() / "out");
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  kill(watch, SIGINT);
+  CHECK(wait_for_exit(watch, 10) == 130);
+  const auto campaign = json::parse(cambrian.run({"campaign", "get", "long", "--json"}).out);
+  CHECK(campaign["state"] == "CAMPAIGN_STATE_RUNNING");
+  CHECK(cambrian.run({"campaign", "stop", "long"}).code == 0);
+  CHECK(cambrian.run({"campaign", "wait", "long", "--for", "60s"}).code == 0);
+}
+
+TEST_CASE("task run: evaluates a source without a server", "[integration][cli]") {
+  const Environment& cambrian = shared_environment();
+  const std::string task = CAMBRIAN_SOURCE_DIR "/tasks/online-bin-packing";
+  const Run good = cambrian.run(
+      {"--endpoint", "127.0.0.1:1", "task", "run", task, "--set", "items=300", "--json"});
+  INFO(good.err);
+  REQUIRE(good.code == 0);
+  const auto result = json::parse(good.out);
+  CHECK(result["outcome"] == "success");
+  CHECK(result["metrics"]["excess_percent"].get<double>() >= 0);
+  const Folder folder;
+  const std::string broken =
+      folder.write("priority.cpp", "// EVOLVE-BLOCK-START\nint x = ;\n// EVOLVE-BLOCK-END\n");
+  const Run failed = cambrian.run({"task", "run", task, "--source", broken});
+  CHECK(failed.code == 0);
+  CHECK(failed.out.find("compile_error") != std::string::npos);
+  CHECK(failed.out.find("priority.cpp") != std::string::npos);
+  CHECK(cambrian.run({"task", "run", task, "--source", "/nonexistent"}).code == 5);
+}
+
+TEST_CASE("completion: knows the campaigns of the server", "[integration][cli]") {
+  const Environment& cambrian = shared_environment();
+  const Folder folder;
+  const std::string file = folder.write("known.yaml", campaign_text("known-name", 1));
+  REQUIRE(cambrian.run({"campaign", "submit", file}).code == 0);
+  CHECK(cambrian.run({"__complete", "--", "campaign", "get", "known"}).out == "known-name\n");
+  CHECK(cambrian.run({"__complete", "--", "campaign", "wa"}).out == "wait\nwatch\n");
+  CHECK(cambrian.run({"--endpoint", "127.0.0.1:1", "__complete", "--", "campaign", "get", ""})
+            .out.empty());
+}
+
+}  // namespace
+}  // namespace cambrian::cli::testing

@@ -1,0 +1,103 @@
+#include <signal.h>
+
+#include <catch2/catch_test_macros.hpp>
+#include <nlohmann/json.hpp>
+
+#include "tests/integration/cli/command_line.hpp"
+
+namespace cambrian::cli::testing {
+namespace {
+
+using nlohmann::json;
+
+TEST_CASE("dev: what dies comes back at the same address", "[integration][cli]") {
+  const Environment cambrian;
+  const auto before = json::parse(cambrian.run({"dev", "status", "--json"}).out);
+  for (const char* service : {"worker-1", "codegen", "codemodel", "coordinator", "postgres"}) {
+    const pid_t pid = cambrian.pid_of(service);
+    INFO(service);
+    REQUIRE(kill(pid, SIGKILL) == 0);
+    // The supervisor notices within a second; until then everything looks as before.
+    for (int i = 0; i < 100 && cambrian.pid_of(service) == pid; ++i) {
+    }
+    REQUIRE(cambrian.wait_until_ready());
+    CHECK(cambrian.pid_of(service) != pid);
+  }
+  const auto after = json::parse(cambrian.run({"dev", "status", "--json"}).out);
+  CHECK(after["endpoint"] == before["endpoint"]);
+  CHECK(cambrian.run({"worker", "list"}).code == 0);
+}
+
+TEST_CASE("dev: up is idempotent, and takes over from a killed supervisor", "[integration][cli]") {
+  const Environment cambrian;
+  // Nothing there yet: an empty list is a valid document all the same.
+  for (const char* noun : {"campaign", "task"}) {
+    const Run empty = cambrian.run({noun, "list", "--json"});
+    CHECK(empty.code == 0);
+    CHECK(json::parse(empty.out)[std::string(noun) + "s"] == json::array());
+  }
+  CHECK(json::parse(cambrian.run({"usage", "--json"}).out)["models"] == json::array());
+  const Run again = cambrian.run({"dev", "up", "--workers", "1", "--slots", "2"});
+  CHECK(again.code == 0);
+  CHECK(again.out.starts_with("already running\n"));
+  const auto state = json::parse(read_file(cambrian.path() / "dev/state.json"));
+  REQUIRE(kill(state["supervisor"]["pid"].get<pid_t>(), SIGKILL) == 0);
+  CHECK(cambrian.run({"dev", "status"}).code == 1);
+  const Run up = cambrian.run({"dev", "up", "--workers", "1", "--slots", "2"});
+  INFO(up.err);
+  CHECK(up.code == 0);
+  CHECK(up.err.find("lost its supervisor") != std::string::npos);
+  CHECK(cambrian.run({"campaign", "list"}).code == 0);
+}
+
+TEST_CASE("dev: down ends everything and keeps the data", "[integration][cli]") {
+  const Environment cambrian;
+  const Folder folder;
+  const std::string file = folder.write("kept.yaml", campaign_text("kept", 1));
+  REQUIRE(cambrian.run({"campaign", "submit", file}).code == 0);
+  const pid_t postgres = cambrian.pid_of("postgres");
+  CHECK(cambrian.run({"dev", "down"}).code == 0);
+  CHECK(kill(postgres, 0) != 0);
+  CHECK_FALSE(std::filesystem::exists(cambrian.path() / "dev/run"));
+  CHECK(cambrian.run({"dev", "status"}).code == 1);
+  CHECK(cambrian.run({"dev", "down"}).code == 0);
+  REQUIRE(cambrian.run({"dev", "up", "--workers", "1", "--slots", "2"}).code == 0);
+  CHECK(cambrian.run({"campaign", "list", "-o", "name"}).out == "kept\n");
+}
+
+TEST_CASE("dev: a taken port is a clear error, and nothing stays behind", "[integration][cli]") {
+  const Environment& cambrian = shared_environment();
+  const auto state = json::parse(cambrian.run({"dev", "status", "--json"}).out);
+  const Folder folder;
+  const Run taken = cambrian.run({"dev", "up", "--directory", (folder.path() / "other").string(),
+                                  "--listen", state["endpoint"].get<std::string>()});
+  CHECK(taken.code == 1);
+  CHECK(taken.err.find("taken by another program") != std::string::npos);
+}
+
+TEST_CASE("demo: prints one JSON object and nothing else", "[integration][cli]") {
+  const Environment& cambrian = shared_environment();
+  const Run demo =
+      cambrian.run({"demo", "--task", "online-bin-packing", "--tasks", CAMBRIAN_SOURCE_DIR "/tasks",
+                    "--evaluations", "4", "--set", "items=300", "--json", "--directory",
+                    (cambrian.path() / "demo").string()});
+  INFO(demo.err);
+  (void)cambrian.run({"dev", "down", "--directory", (cambrian.path() / "demo").string()});
+  REQUIRE(demo.code == 0);
+  const auto result = json::parse(demo.out);
+  CHECK(result["task"] == "online-bin-packing");
+  CHECK(result["evaluations"] == 4);
+  CHECK(result["evaluations_failed"].is_number());
+  CHECK(result["wall_seconds"].get<double>() > 0);
+  CHECK(result["seed"]["score"].is_number());
+  CHECK(result["seed"]["test"].is_number());
+  CHECK(result["best"]["test"].is_number());
+  CHECK(result["best"]["variant"].is_number());
+  const Run unknown = cambrian.run(
+      {"demo", "--task", "online-bin-pakcing", "--tasks", CAMBRIAN_SOURCE_DIR "/tasks"});
+  CHECK(unknown.code == 5);
+  CHECK(unknown.err.find("did you mean \"online-bin-packing\"?") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace cambrian::cli::testing
