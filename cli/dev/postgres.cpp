@@ -57,8 +57,10 @@ std::string tool(const std::string& name) {
 }
 
 bool runs(const std::vector<std::string>& command, const fs::path& log) {
+  // `cambrian doctor` asks before the first `dev up` has made the folders.
+  const fs::path output = fs::exists(log.parent_path()) ? log : "/dev/null";
   const auto code =
-      run({.arguments = command, .environment = {}, .log = log, .folder = "/"}, kProbeTimeout);
+      run({.arguments = command, .environment = {}, .log = output, .folder = "/"}, kProbeTimeout);
   return code && *code == 0;
 }
 
@@ -112,7 +114,9 @@ Status Postgres::choose_owner() {
   std::vector<std::string> enter = prefix_;
   enter.insert(enter.end(), {tool("test"), "-x", layout_.directory.string()});
   // The folders are root's and closed to others; so far only the way to them is asked for.
-  fs::permissions(layout_.directory, fs::perms::others_exec, fs::perm_options::add);
+  if (fs::exists(layout_.directory)) {
+    fs::permissions(layout_.directory, fs::perms::others_exec, fs::perm_options::add);
+  }
   if (!runs(enter, layout_.log_of("postgres-setup"))) {
     return fail(Errc::conflict,
                 "PostgreSQL cannot run as root, and the user " + owner_ + " cannot enter " +

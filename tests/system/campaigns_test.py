@@ -59,6 +59,12 @@ class Campaigns(unittest.TestCase):
         service.run("campaign", "delete", "stopping", "--yes")
         self.assertIn("stopping", service.run("campaign", "get", "stopping", exit_code=5))
 
+    def test_doctor_finds_everything_before_the_first_local_environment(self):
+        said = self.service.run("doctor")
+        self.assertRegex(said, r"ok +postgresql")
+        self.assertRegex(said, r"ok +sandbox: standard")
+        self.assertRegex(said, r"ok +workers: 2 alive")
+
     def test_submitting_again_changes_nothing(self):
         service = self.service
         service.submit("again", "online-bin-packing", 2, SMALL)

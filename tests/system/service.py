@@ -56,6 +56,7 @@ class Service:
     def environment(self):
         return os.environ | {
             "XDG_CONFIG_HOME": str(self.directory / "config"),
+            "XDG_DATA_HOME": str(self.directory / "data"),
             "CAMBRIAN_ENDPOINT": self.endpoint,
             "NO_COLOR": "1",
         }
