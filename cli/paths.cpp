@@ -42,6 +42,13 @@ fs::path dev_directory() {
   return xdg("XDG_DATA_HOME", ".local/share") / "dev";
 }
 
+fs::path demo_directory() { return dev_directory().parent_path() / "demo"; }
+
+std::string program_call() {
+  const std::string call = environment("CAMBRIAN_PROGRAM");
+  return call.empty() ? "cambrian" : call;
+}
+
 fs::path program_folder() {
   std::error_code error;
   const fs::path self = fs::read_symlink("/proc/self/exe", error);

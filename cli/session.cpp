@@ -61,6 +61,8 @@ Result<Endpoint> resolve_endpoint(const GlobalOptions& options) {
   }
   const std::string local = dev::running_endpoint(dev_directory());
   if (!local.empty()) return Endpoint{local, "cambrian dev up"};
+  const std::string demo = dev::running_endpoint(demo_directory());
+  if (!demo.empty()) return Endpoint{demo, "cambrian demo"};
   return Endpoint{kDefaultEndpoint, "the default"};
 }
 
@@ -114,9 +116,9 @@ int Session::fail(const Error& error, std::string_view fix) const {
                 "wait a moment, or see: cambrian dev status");
   }
   return fail(code, "no answer from the coordinator at " + where + ": " + error.message,
-              fix.empty() ? "start one on this machine with: cambrian dev up; or name another one "
-                            "with --endpoint HOST:PORT"
-                          : fix);
+              fix.empty() ? "start one on this machine with: " + program_call() +
+                                " dev up; or name another one with --endpoint HOST:PORT"
+                          : std::string(fix));
 }
 
 Result<Endpoint> Session::endpoint() {

@@ -187,8 +187,12 @@ std::string final_table(const Campaign& campaign) {
   };
   // The objective first: the others only explain it.
   std::vector<std::string> ordered{campaign.objective_metric()};
+  constexpr std::string_view kError = "_standard_error";
   for (const std::string& name : metrics) {
-    if (name != campaign.objective_metric()) ordered.push_back(name);
+    // A judge's own estimate of the error: the repeats say it better.
+    const bool is_error =
+        name.ends_with(kError) && metrics.contains(name.substr(0, name.size() - kError.size()));
+    if (name != campaign.objective_metric() && !is_error) ordered.push_back(name);
   }
   for (const std::string& name : ordered) {
     add(name, "validation", campaign.final_seed().validation(), campaign.final_best().validation());

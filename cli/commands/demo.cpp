@@ -42,8 +42,8 @@ struct DemoOptions {
 
 dev::EnvironmentOptions environment_of(const DemoOptions& options) {
   dev::EnvironmentOptions environment;
-  environment.directory = options.directory.empty() ? dev_directory().parent_path() / "demo"
-                                                    : fs::path(options.directory);
+  environment.directory =
+      options.directory.empty() ? demo_directory() : fs::path(options.directory);
   environment.workers = options.workers;
   return complete(environment);
 }
@@ -203,6 +203,13 @@ void show_diff(Session& session, const std::string& title, const Result<std::str
   session.print(session.terminal().out.has_color ? colored_diff(printable_lines(*diff)) : *diff);
 }
 
+/// Commands find the usual folder by themselves.
+std::string how_to_reach(const Session& session, const dev::EnvironmentOptions& environment) {
+  return environment.directory == demo_directory()
+             ? ""
+             : ", with export CAMBRIAN_ENDPOINT=" + session.options().endpoint;
+}
+
 void show_result(Session& session, const Campaign& campaign, double wall_seconds,
                  const dev::EnvironmentOptions& environment) {
   const auto& used = campaign.consumption();
@@ -223,12 +230,12 @@ void show_result(Session& session, const Campaign& campaign, double wall_seconds
             "What changed in variant " + number + " against " +
                 (is_child_of_seed ? "its parent, the seed" : "the seed"),
             diff_variants(session, campaign.name(), 0, best));
-  const std::string program = (environment.programs / "cambrian").string();
-  session.note("\nlook further, with export CAMBRIAN_ENDPOINT=" + session.options().endpoint +
-               "\n  " + program + " variant list " + campaign.name() + " --best\n  " + program +
-               " variant lineage " + campaign.name() + " best\n  " + program + " variant source " +
-               campaign.name() + " best\n  " + program + " campaign export " + campaign.name() +
-               " --to results\nstop everything: " + program + " dev down --directory " +
+  const std::string program = program_call();
+  session.note("\nlook further" + how_to_reach(session, environment) + ":\n  " + program +
+               " variant list " + campaign.name() + " --best\n  " + program + " variant lineage " +
+               campaign.name() + " best\n  " + program + " variant source " + campaign.name() +
+               " best\n  " + program + " campaign export " + campaign.name() +
+               " --to results\nstop everything:\n  " + program + " dev down --directory " +
                environment.directory.string());
 }
 
@@ -236,10 +243,8 @@ void show_result(Session& session, const Campaign& campaign, double wall_seconds
 Result<Campaign> run_campaign(Session& session, CampaignFile& file, const InterruptScope& interrupt,
                               const Session& caller) {
   CAMBRIAN_TRY(const Campaign created, submit(session, file, make_request_id()));
-  caller.note("campaign " + created.name() +
-              " · watch it from a second terminal: "
-              "CAMBRIAN_ENDPOINT=" +
-              session.options().endpoint + " cambrian campaign watch " + created.name());
+  caller.note("campaign " + created.name() + "; from a second terminal: " + program_call() +
+              " --endpoint " + session.options().endpoint + " campaign watch " + created.name());
   ProgressLine progress(caller);
   return wait_for_campaign(session, created.name(), interrupt.token(), {},
                            [&](const Campaign& campaign) {
@@ -269,8 +274,8 @@ int run_demo(Session& caller, const DemoOptions& options) {
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   if (!file->is_ok()) return report_problems(caller, *file);
   if (interrupt.is_interrupted()) {
-    caller.note("the campaign goes on; stop everything with: cambrian dev down --directory " +
-                environment.directory.string());
+    caller.note("the campaign goes on; stop everything with: " + program_call() +
+                " dev down --directory " + environment.directory.string());
     return to_int(ExitCode::interrupted);
   }
   if (!campaign) return session.fail(campaign.error());
@@ -307,7 +312,7 @@ void add_demo_command(Cli& cli) {
       ->capture_default_str();
   command->add_option("--set", options->parameters, "NAME=NUMBER: a parameter; repeatable");
   command->add_option("--directory", options->directory, "folder of the environment")
-      ->default_str((dev_directory().parent_path() / "demo").string());
+      ->default_str(demo_directory().string());
   cli.on(command, [options](Session& session) { return run_demo(session, *options); });
 }
 

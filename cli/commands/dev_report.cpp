@@ -39,8 +39,8 @@ std::string describe(const dev::UpResult& result, const dev::EnvironmentOptions&
   if (options.directory != dev_directory()) {
     text += "use it with: export CAMBRIAN_ENDPOINT=" + state.endpoint + "\n";
   }
-  return text +
-         "next: cambrian campaign submit FILE, or cambrian demo; stop with: cambrian dev down\n";
+  const std::string program = program_call();
+  return text + "next: " + program + " campaign submit FILE; stop with: " + program + " dev down\n";
 }
 
 std::string state_document(const dev::State& state, bool is_running, Format format) {

@@ -24,6 +24,7 @@ constexpr const char* kEnvironment = R"(Environment variables of cambrian; a fla
   CAMBRIAN_CONTEXT        context of the configuration file
   CAMBRIAN_CONFIG         configuration file instead of $XDG_CONFIG_HOME/cambrian/config.yaml
   CAMBRIAN_DEV_DIRECTORY  folder of the local environment instead of $XDG_DATA_HOME/cambrian/dev
+  CAMBRIAN_PROGRAM        how this program is called, for hints
   CAMBRIAN_LOG            log level of the programs: debug, info, warn, error
   NO_COLOR                no colours, when it is not empty
   FORCE_COLOR             colours also where the output is not a terminal
