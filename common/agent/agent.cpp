@@ -49,6 +49,19 @@ std::string make_agent_id() {
   return id;
 }
 
+/// The same kind of result, as a failure of ours.
+AttemptOutcome failed_outcome(const AttemptOutcome& outcome, const std::string& reason) {
+  if (std::holds_alternative<v1::EvaluationResult>(outcome)) {
+    v1::EvaluationResult result;
+    result.set_outcome(v1::EVALUATION_OUTCOME_INFRASTRUCTURE);
+    result.set_diagnostics(reason);
+    return result;
+  }
+  v1::ProposalResult result;
+  result.set_outcome(v1::PROPOSAL_OUTCOME_INFRASTRUCTURE);
+  return result;
+}
+
 }  // namespace
 
 void Attempt::set_progress(std::string phase, std::optional<double> fraction) {
@@ -100,6 +113,7 @@ class Agent::Loop {
   void apply(const v1::SyncRequest& request, const v1::SyncResponse& response);
   void start(const v1::Assignment& assignment);
   void work(Running& running);
+  std::optional<v1::ReleaseReason> deliver(const v1::Lease& lease, const AttemptOutcome& outcome);
   void begin_drain(const char* reason);
   void finish_draining();
   void join_done();
@@ -117,12 +131,12 @@ class Agent::Loop {
   std::condition_variable wake_;
   std::list<Running> running_;
   std::vector<v1::Release> released_;
-  grpc::ClientContext* call_ = nullptr;         // The Sync in flight.
-  bool is_stopping_ = false;                    // Asked to end by a signal.
-  bool is_draining_ = false;                    // Takes nothing new.
-  bool has_news_ = false;                       // Something to tell before the next interval.
-  Clock::time_point next_sync_ = Clock::now();  // At the latest.
-  Clock::time_point next_poll_ = Clock::now();  // For more work, at the earliest.
+  grpc::ClientContext* call_ = nullptr;              // The Sync in flight.
+  std::optional<Clock::time_point> drain_deadline_;  // After a signal.
+  bool is_draining_ = false;                         // Takes nothing new.
+  bool has_news_ = false;                            // Something to tell before the next interval.
+  Clock::time_point next_sync_ = Clock::now();       // At the latest.
+  Clock::time_point next_poll_ = Clock::now();       // For more work, at the earliest.
   Clock::time_point idle_since_ = Clock::now();
 };
 
@@ -164,8 +178,8 @@ int Agent::Loop::run() {
 
 void Agent::Loop::request_stop() {
   const std::lock_guard lock(mutex_);
-  if (is_stopping_) return;
-  is_stopping_ = true;
+  if (drain_deadline_) return;
+  drain_deadline_ = Clock::now() + options_.drain_timeout;
   begin_drain("signal");
   if (call_ != nullptr) call_->TryCancel();
 }
@@ -187,7 +201,8 @@ bool Agent::Loop::has_ended() {
       now - idle_since_ >= *options_.idle_exit) {
     begin_drain("idle");
   }
-  return is_stopping_ || (is_draining_ && running_.empty());
+  const bool is_over = drain_deadline_ && now >= *drain_deadline_;
+  return is_over || (is_draining_ && running_.empty());
 }
 
 void Agent::Loop::wait_for_next_sync() {
@@ -195,12 +210,13 @@ void Agent::Loop::wait_for_next_sync() {
   const auto is_due = [this] {
     const auto busy = std::ranges::count_if(running_, [](const auto& r) { return !r.is_done; });
     const bool has_free_slot = !is_draining_ && busy < options_.description.slots();
-    return has_news_ || is_stopping_ || (has_free_slot && !is_in_outage_);
+    return has_news_ || (has_free_slot && !is_in_outage_);
   };
+  // While the last attempts finish, their leases are renewed as always.
+  const auto due = drain_deadline_ ? std::min(next_sync_, *drain_deadline_) : next_sync_;
   // An answer without work is not asked for again at once, however fast it came.
-  wake_.wait_until(lock, std::min(next_poll_, next_sync_),
-                   [this] { return has_news_ || is_stopping_; });
-  wake_.wait_until(lock, next_sync_, is_due);
+  wake_.wait_until(lock, std::min(next_poll_, due), [this] { return has_news_; });
+  wake_.wait_until(lock, due, is_due);
   has_news_ = false;
 }
 
@@ -229,7 +245,7 @@ grpc::Status Agent::Loop::sync(const v1::SyncRequest& request, v1::SyncResponse&
   rpc::set_deadline(context, kSyncTimeout + to_milliseconds(request.wait_max()));
   {
     const std::lock_guard lock(mutex_);
-    if (is_stopping_) return grpc::Status::CANCELLED;
+    if (drain_deadline_ && request.wanted() > 0) return grpc::Status::CANCELLED;  // Out of date.
     call_ = &context;
   }
   const auto status = stub_->Sync(&context, request, &response);
@@ -295,23 +311,36 @@ void Agent::Loop::work(Running& running) {
   const auto attempt = running.attempt;
   const auto lease = attempt->assignment().lease();
   const auto outcome = handler_(*attempt);
-  std::optional<v1::ReleaseReason> release;
-  if (const auto* reason = std::get_if<v1::ReleaseReason>(&outcome)) {
-    release = *reason;
-  } else if (!report(*stub_, options_.description.agent_id(), lease, outcome,
-                     reports_stop_.get_token())) {
-    release = v1::RELEASE_REASON_UNABLE;
-  }
+  const auto release = deliver(lease, outcome);
   const std::lock_guard lock(mutex_);
   if (release) {
     auto& added = released_.emplace_back();
     *added.mutable_lease() = lease;
     added.set_reason(*release);
-    has_news_ = true;
   }
+  has_news_ = has_news_ || release || is_draining_;
   running.is_done = true;
   idle_since_ = Clock::now();
   wake_.notify_all();
+}
+
+// The reason to hand the lease back, or nothing when the coordinator has the result.
+std::optional<v1::ReleaseReason> Agent::Loop::deliver(const v1::Lease& lease,
+                                                      const AttemptOutcome& outcome) {
+  if (const auto* reason = std::get_if<v1::ReleaseReason>(&outcome)) return *reason;
+  const auto& id = options_.description.agent_id();
+  auto sent = report(*stub_, id, lease, outcome, reports_stop_.get_token());
+  if (sent.delivery == Delivery::refused) {
+    // The reason belongs into the campaign, not only into this agent's log.
+    const auto said = failed_outcome(outcome, "the coordinator refused the result: " + sent.cause);
+    sent = report(*stub_, id, lease, said, reports_stop_.get_token());
+  }
+  switch (sent.delivery) {
+    case Delivery::delivered: return std::nullopt;
+    case Delivery::refused: return v1::RELEASE_REASON_UNABLE;
+    case Delivery::stopped: return v1::RELEASE_REASON_SHUTDOWN;
+  }
+  return std::nullopt;
 }
 
 void Agent::Loop::join_done() {
@@ -329,7 +358,6 @@ void Agent::Loop::finish_draining() {
     const auto all_done = [this] {
       return std::ranges::all_of(running_, [](const auto& r) { return r.is_done; });
     };
-    wake_.wait_for(lock, options_.drain_timeout, all_done);
     for (auto& running : running_) running.attempt->request_stop();
     reports_stop_.request_stop();
     if (!wake_.wait_for(lock, kStopGrace, all_done)) {
@@ -342,7 +370,6 @@ void Agent::Loop::finish_draining() {
       }
       log::error("attempts_hang", {{"grace_ms", kStopGrace}});
     }
-    is_stopping_ = false;  // One more call is wanted.
   }
   auto request = make_request();
   request.clear_running();

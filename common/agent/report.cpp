@@ -44,28 +44,30 @@ bool is_final(grpc::StatusCode code) {
 
 }  // namespace
 
-bool report(v1::AgentService::Stub& stub, const std::string& agent_id, const v1::Lease& lease,
-            const AttemptOutcome& outcome, std::stop_token stop) {
+Report report(v1::AgentService::Stub& stub, const std::string& agent_id, const v1::Lease& lease,
+              const AttemptOutcome& outcome, std::stop_token stop) {
   rpc::Backoff backoff(static_cast<std::uint64_t>(lease.item_id()));
   const auto give_up = std::chrono::steady_clock::now() + kReportPatience;
   for (;;) {
     const auto status = send(stub, agent_id, lease, outcome);
-    if (status.ok()) return true;
+    if (status.ok()) return {};
     if (status.error_code() == grpc::StatusCode::FAILED_PRECONDITION) {
       // The coordinator has recorded it with its cost; the lease belongs to somebody else.
       log::warn(
-          "report_refused",
+          "report_not_counted",
           {{"item", lease.item_id()}, {"epoch", lease.epoch()}, {"cause", status.error_message()}});
-      return true;
+      return {};
     }
     if (is_final(status.error_code()) || std::chrono::steady_clock::now() > give_up) {
       log::error(
-          "report_failed",
+          "report_refused",
           {{"item", lease.item_id()}, {"epoch", lease.epoch()}, {"cause", status.error_message()}});
-      return false;
+      return {Delivery::refused, status.error_message()};
     }
     const auto hint = rpc::details_of(status).retry_delay;
-    if (!rpc::wait_unless_stopped(stop, hint.value_or(backoff.next()))) return false;
+    if (!rpc::wait_unless_stopped(stop, hint.value_or(backoff.next()))) {
+      return {Delivery::stopped, status.error_message()};
+    }
   }
 }
 

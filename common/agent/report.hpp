@@ -8,10 +8,20 @@
 
 namespace cambrian::agent {
 
-/// Reports a result, again and again through outages until the coordinator has it, refuses the
-/// lease, or `stop` ends the tries. `outcome` holds a result, not a release. Blocks.
-/// False when the result could not be delivered and the lease should go back.
-bool report(v1::AgentService::Stub& stub, const std::string& agent_id, const v1::Lease& lease,
-            const AttemptOutcome& outcome, std::stop_token stop);
+enum class Delivery {
+  delivered,  ///< The coordinator has it, counted or not.
+  refused,    ///< It will never take this result; `Report::cause` says why.
+  stopped,    ///< `stop` ended the tries.
+};
+
+struct Report {
+  Delivery delivery = Delivery::delivered;
+  std::string cause;
+};
+
+/// Reports a result, again and again through outages until the coordinator has it, refuses it, or
+/// `stop` ends the tries. `outcome` holds a result, not a release. Blocks.
+Report report(v1::AgentService::Stub& stub, const std::string& agent_id, const v1::Lease& lease,
+              const AttemptOutcome& outcome, std::stop_token stop);
 
 }  // namespace cambrian::agent

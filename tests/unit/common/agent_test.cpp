@@ -38,6 +38,7 @@ class ScriptedCoordinator final : public v1::AgentService::Service {
 
   grpc::Status Sync(grpc::ServerContext*, const v1::SyncRequest* request,
                     v1::SyncResponse* response) override {
+    ++syncs_;
     std::unique_lock lock(mutex_);
     if (syncs_failing_ > 0) {
       --syncs_failing_;
@@ -67,11 +68,18 @@ class ScriptedCoordinator final : public v1::AgentService::Service {
       --finishes_failing_;
       return {grpc::StatusCode::UNAVAILABLE, "away"};
     }
+    if (refuses_success_ && request->result().outcome() == v1::EVALUATION_OUTCOME_SUCCESS) {
+      return {grpc::StatusCode::INVALID_ARGUMENT, "too many metrics"};
+    }
+    diagnostics_ = request->result().diagnostics();
     finished_.insert(request->lease().item_id());
     return grpc::Status::OK;
   }
 
+  std::atomic<int> syncs_ = 0;
   std::mutex mutex_;  // Guards everything below.
+  bool refuses_success_ = false;
+  std::string diagnostics_;
   int items_left_;
   int last_item_ = 0;
   int syncs_failing_ = 0;
@@ -139,6 +147,44 @@ TEST_CASE("Agent: hands its leases back when it is stopped", "[contract][agent]"
   CHECK(agent.run() == 0);
   CHECK(coordinator.finished_.empty());
   CHECK(coordinator.released_ == std::set<std::int64_t>{1, 2});
+}
+
+TEST_CASE("Agent: finishes what runs within its drain timeout, and renews it",
+          "[contract][agent]") {
+  ScriptedCoordinator coordinator(2);
+  coordinator.drains_ = false;
+  auto options = two_slots();
+  options.drain_timeout = 20s;
+  std::atomic<int> begun = 0;
+  std::atomic<int> syncs_at_stop = 0;
+  Agent agent(rpc::make_channel(ScriptedCoordinator::address()), options, [&](Attempt& attempt) {
+    ++begun;
+    // Goes on until the agent has called several times after the stop.
+    while (syncs_at_stop == 0 || coordinator.syncs_ < syncs_at_stop + 3) {
+      if (attempt.stop_token().stop_requested()) return AttemptOutcome(v1::RELEASE_REASON_SHUTDOWN);
+      std::this_thread::sleep_for(1ms);
+    }
+    return AttemptOutcome(success());
+  });
+  std::jthread stopper([&] {
+    while (begun < 2) std::this_thread::sleep_for(1ms);
+    syncs_at_stop = coordinator.syncs_.load();
+    agent.request_stop();
+  });
+  CHECK(agent.run() == 0);
+  CHECK(coordinator.finished_ == std::set<std::int64_t>{1, 2});
+  CHECK(coordinator.released_.empty());
+}
+
+TEST_CASE("Agent: tells the campaign why its result was refused", "[contract][agent]") {
+  ScriptedCoordinator coordinator(1);
+  coordinator.refuses_success_ = true;
+  Agent agent(rpc::make_channel(ScriptedCoordinator::address()), two_slots(),
+              [](Attempt&) { return AttemptOutcome(success()); });
+  CHECK(agent.run() == 0);
+  CHECK(coordinator.finished_ == std::set<std::int64_t>{1});
+  CHECK(coordinator.diagnostics_.find("too many metrics") != std::string::npos);
+  CHECK(coordinator.released_.empty());
 }
 
 TEST_CASE("Agent: stops working on an item that was cancelled", "[contract][agent]") {
