@@ -5,6 +5,7 @@
 
 #include "codegen-client/model_server/mutation/layer.hpp"
 #include "codegen-client/model_server/mutation/line_diff.hpp"
+#include "codegen-client/model_server/mutation/scope.hpp"
 #include "common/source/token_digest.hpp"
 
 namespace cambrian::codemodel {
@@ -157,7 +158,20 @@ class Mutator {
     }
     auto changed = Code::parse(std::move(*text), code.language());
     if (!changed || unmatched_brackets(*changed) > unmatched_brackets(code)) return std::nullopt;
+    if (!code.is_python() && loses_declaration(code, *changed)) return std::nullopt;
     return std::move(*changed);
+  }
+
+  /// A name is used whose declaration was left behind, in the parent or in a donor.
+  bool loses_declaration(const Code& before, const Code& after) const {
+    auto known = declared_names(before);
+    for (const Code& donor : donors_) known.merge(declared_names(donor));
+    const auto declared = declared_names(after);
+    for (std::size_t i = 0; i < after.size(); ++i) {
+      if (!after.is_identifier(i) || after.is(i - 1, ".") || after.is(i - 1, "->")) continue;
+      if (known.contains(after.at(i)) && !declared.contains(after.at(i))) return true;
+    }
+    return false;
   }
 
   bool is_new(const std::string& text) const {

@@ -248,21 +248,14 @@ std::optional<Mutation> adjust_scores(const Context& context) {
   const std::string& v = site->variable;
   std::string lines;
   std::string note;
-  switch (context.rng.below(3)) {
-    case 0:
-      note = "compare each value with the one before it";
-      lines = "for (std::size_t k = " + v + ".size(); k-- > 1;) " + v + "[k] -= " + v + "[k - 1];";
-      break;
-    case 1: {
-      static const std::vector<std::string> kSlopes = {"1e-3", "1e-2", "0.1"};
-      note = "prefer what comes first among equals";
-      lines = "for (std::size_t k = 0; k < " + v + ".size(); ++k) " + v +
-              "[k] -= " + context.rng.pick(kSlopes) + " * static_cast<double>(k);";
-      break;
-    }
-    default:
-      note = "turn the values round";
-      lines = "for (double& value : " + v + ") value = -value;";
+  if (context.rng.chance(0.5)) {
+    note = "compare each value with the one before it";
+    lines = "for (std::size_t k = " + v + ".size(); k-- > 1;) " + v + "[k] -= " + v + "[k - 1];";
+  } else {
+    static const std::vector<std::string> kSlopes = {"1e-3", "1e-2", "0.1"};
+    note = "prefer what comes first among equals";
+    lines = "for (std::size_t k = 0; k < " + v + ".size(); ++k) " + v +
+            "[k] -= " + context.rng.pick(kSlopes) + " * static_cast<double>(k);";
   }
   if (code.text().find(lines) != std::string::npos) return std::nullopt;
   return Mutation{.edits = {insert_before(code, site->last, lines)}, .note = note};

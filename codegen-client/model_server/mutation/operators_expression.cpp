@@ -86,6 +86,27 @@ Expression random_dependent(const ExpressionSite& site, int depth, bool has_math
   return made;
 }
 
+/// A bound for comparisons: from below one to some tens.
+Expression random_threshold(Rng& rng) {
+  return number(format_real(std::exp(1.0 + 1.3 * rng.normal())));
+}
+
+/// What stands in the other branch: the same shifted, scaled or turned round, something that beats
+/// everything else, now and then something new.
+Expression varied(const Expression& own, const ExpressionSite& site, bool has_math, Rng& rng) {
+  static constexpr std::array<const char*, 4> kLarge = {"10.0", "100.0", "1000.0", "10000.0"};
+  switch (rng.below(9)) {
+    case 0: return binary("+", own, random_threshold(rng));
+    case 1: return binary("-", own, random_threshold(rng));
+    case 2: return binary("+", own, number(kLarge[rng.below(kLarge.size())]));
+    case 3: return binary("-", own, number(kLarge[rng.below(kLarge.size())]));
+    case 4: return binary("*", random_constant(rng), own);
+    case 5: return unary("-", own);
+    case 6: return combined(own, random_term(site.terms, rng), has_math, rng);
+    default: return random_dependent(site, 2, has_math, rng);
+  }
+}
+
 /// `std::max(a, b)` deduces one type from two: with other operands it needs to be told.
 void fix_deduction(Expression& root) {
   for (Expression* node : nodes(root)) {
@@ -142,7 +163,10 @@ std::optional<Mutation> grow_expression(const Context& context) {
   const bool has_math = has_mathematics(context.code);
   Expression extra =
       random_dependent(*site, static_cast<int>(context.rng.between(1, 2)), has_math, context.rng);
-  if (context.rng.chance(0.5)) {
+  if (has_math && context.rng.chance(0.2)) {
+    // Large where something is close to zero: a bonus for what fits exactly.
+    extra = guarded_quotient(random_threshold(context.rng), std::move(extra));
+  } else if (context.rng.chance(0.5)) {
     extra = binary("*", random_constant(context.rng), std::move(extra));
   }
   Expression tree = site->tree;
@@ -205,24 +229,20 @@ std::optional<Mutation> wrap_in_function(const Context& context) {
 std::optional<Mutation> insert_conditional(const Context& context) {
   auto site = draw_site(context);
   if (!site || site->terms.empty()) return std::nullopt;
-  const bool has_math = has_mathematics(context.code);
-  Expression left = random_term(site->terms, context.rng);
-  Expression right = random_term(site->terms, context.rng);
-  if (left.kind == Kind::number) left = context.rng.pick(site->terms);
-  if (left == right) right = random_constant(context.rng);
-  if (context.rng.chance(0.5)) {
-    right = binary("*", random_constant(context.rng), std::move(right));
+  Rng& rng = context.rng;
+  Expression left = random_term(site->terms, rng);
+  if (left.kind == Kind::number) left = rng.pick(site->terms);
+  Expression right = random_threshold(rng);
+  if (rng.chance(0.35)) {
+    right = random_term(site->terms, rng);
+    if (right == left) right = random_threshold(rng);
+    if (rng.chance(0.5)) right = binary("*", random_constant(rng), std::move(right));
   }
-  Expression condition =
-      binary(context.rng.chance(0.5) ? "<" : ">", std::move(left), std::move(right));
+  Expression condition = binary(rng.chance(0.5) ? "<" : ">", std::move(left), std::move(right));
   Expression tree = site->tree;
-  Expression& node = context.rng.chance(0.7) ? tree : draw_node(tree, context.rng);
-  // The other branch is often a variation of this one: the same shifted or scaled.
-  Expression other = context.rng.chance(0.5) ? combined(node, random_term(site->terms, context.rng),
-                                                        has_math, context.rng)
-                                             : random_dependent(*site, 2, has_math, context.rng);
+  Expression& node = rng.chance(0.75) ? tree : draw_node(tree, rng);
+  Expression other = varied(node, *site, has_mathematics(context.code), rng);
   Expression own = std::move(node);
-  if (context.rng.chance(0.5)) std::swap(own, other);
   node = conditional(std::move(condition), std::move(own), std::move(other));
   return finish(context, *site, tree);
 }

@@ -114,6 +114,15 @@ ValueKind kind_of_type(const Code& code, TokenRange type) {
   return is_integer ? ValueKind::integer : ValueKind::unknown;
 }
 
+std::set<std::string, std::less<>> declared_names(const Code& code) {
+  std::set<std::string, std::less<>> names;
+  for (std::size_t i = 0; i < code.size(); ++i) {
+    if (declares(code, i)) names.emplace(code.at(i));
+  }
+  for (const Function& function : code.functions()) names.emplace(code.at(function.name));
+  return names;
+}
+
 std::vector<Variable> variables_of(const Code& code, const Function& function) {
   std::vector<Variable> variables;
   for (std::size_t i = function.open; i < function.body.end; ++i) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,6 +26,9 @@ struct Variable {
 
 /// The variables and parameters that C++ function declares, in order.
 std::vector<Variable> variables_of(const Code& code, const Function& function);
+
+/// Every name that a C++ text declares somewhere: variables, parameters, members and functions.
+std::set<std::string, std::less<>> declared_names(const Code& code);
 
 /// The kind that a declaration's type says: `const std::vector<double>&` is a real_vector.
 ValueKind kind_of_type(const Code& code, TokenRange type);

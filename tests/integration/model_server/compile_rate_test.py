@@ -1,0 +1,59 @@
+"""At least 70 % of the edits proposed for the shipped tasks in plain C++ and Python compile.
+
+Small counts, for every run of the tests; tests/bench/model_server measures more, and LibTorch."""
+
+import os
+import pathlib
+import sys
+import tempfile
+import unittest
+
+import server
+
+sys.path.insert(0, str(server.REPOSITORY / "tests" / "bench" / "model_server"))
+import measure  # noqa: E402
+
+COUNT = 12
+SHARE_MIN = 0.7
+
+
+class CompileRate(unittest.TestCase):
+    def measure(self, name):
+        task = measure.Task(name)
+        seed = int(os.environ.get("CAMBRIAN_TEST_SEED", "1"))
+        with tempfile.TemporaryDirectory(prefix="cambrian-compile-rate-") as folder:
+            variants = measure.make_variants(server.PROGRAM, task, COUNT, seed,
+                                             pathlib.Path(folder))
+            self.assertEqual(len(variants), COUNT)
+            original = task.seed.read_text()
+            for variant in variants:
+                self.assertNotEqual(variant.path.read_text(), original)
+            measure.check(task, variants, pathlib.Path(folder), None, False)
+            share = measure.report(task, variants, True)
+        self.assertGreaterEqual(share, SHARE_MIN, f"seed={seed}")
+
+    def test_online_bin_packing(self):
+        self.measure("online-bin-packing")
+
+    def test_circle_packing(self):
+        self.measure("circle-packing")
+
+    def test_python_regression(self):
+        self.measure("python-regression")
+
+    def test_every_seed_of_every_task_is_changed(self):
+        """LibTorch tasks too: compiling them takes too long here."""
+        for manifest in sorted((server.REPOSITORY / "tasks").glob("*/task.yaml")):
+            task = measure.Task(manifest.parent.name)
+            with self.subTest(task=manifest.parent.name), \
+                    tempfile.TemporaryDirectory(prefix="cambrian-compile-rate-") as folder:
+                variants = measure.propose(server.PROGRAM, task.seed, task.language, None, 40, 1,
+                                           "diff", folder)
+                texts = {variant.path.read_text() for variant in variants}
+                self.assertGreater(len(texts), 25)
+                operators = {name for variant in variants for name in variant.operators}
+                self.assertGreater(len(operators), 4)
+
+
+if __name__ == "__main__":
+    unittest.main()
