@@ -129,6 +129,26 @@ TEST_CASE("sandbox: the supervisor cannot be ended or looked into", "[integratio
   CHECK_THAT(log, ContainsSubstring("Permission denied"));
 }
 
+TEST_CASE("sandbox: the supervisor keeps its limits and its priority", "[integration]") {
+  const auto [exit, log] =
+      run(python("import os, resource\n"
+                 "param = os.sched_param(0)\n"
+                 "tries = dict(\n"
+                 "  prlimit=lambda: resource.prlimit(1, resource.RLIMIT_NOFILE, (0, 0)),\n"
+                 "  idle=lambda: os.sched_setscheduler(1, os.SCHED_IDLE, param),\n"
+                 "  affinity=lambda: os.sched_setaffinity(1, {0}),\n"
+                 "  nice=lambda: os.setpriority(os.PRIO_PROCESS, 1, 19),\n"
+                 "  user=lambda: os.setpriority(os.PRIO_USER, 0, 19))\n"
+                 "for name, attempt in tries.items():\n"
+                 "  try: attempt(); print('could', name)\n"
+                 "  except PermissionError: pass\n"
+                 "resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n"
+                 "os.setpriority(os.PRIO_PROCESS, 0, 5)\n"
+                 "os.sched_setaffinity(0, os.sched_getaffinity(0))\n"
+                 "print('done')"));
+  CHECK(log == "done\n");
+}
+
 TEST_CASE("sandbox: how a program ended is known exactly", "[integration]") {
   CHECK(run(shell("exit 137")).first.exit_code == 137);
   CHECK(run(shell("kill -9 $$")).first.signal == SIGKILL);

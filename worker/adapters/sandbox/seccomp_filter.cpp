@@ -3,6 +3,7 @@
 #include <linux/sched.h>
 #include <seccomp.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include "worker/ports/descriptor.hpp"
 
@@ -50,7 +52,36 @@ int refuse(const Filter& filter, int error, const char* name) {
   return seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(static_cast<unsigned>(error)), number, 0);
 }
 
+// The supervisor has the program's user id, so the kernel would let the program take its limits and
+// its share of the processor away: it could no longer open /proc and sum up the memory.
+int protect_supervisor(const Filter& filter) {
+  constexpr unsigned kRefusal = SCMP_ACT_ERRNO(EPERM);
+  constexpr std::uint64_t kPid = 0xFFFFFFFF;  // The kernel does not look at the upper half.
+  for (const int call : {SCMP_SYS(sched_setscheduler), SCMP_SYS(sched_setparam),
+                         SCMP_SYS(sched_setattr), SCMP_SYS(sched_setaffinity)}) {
+    const int error =
+        seccomp_rule_add(filter.get(), kRefusal, call, 1, SCMP_A0(SCMP_CMP_MASKED_EQ, kPid, 1));
+    if (error != 0) return error;
+  }
+  // Own limits only. Of priorities those of one process only: groups and users include process 1.
+  constexpr int kIoPriorityOfProcess = 1;
+  for (const auto& [call, own] :
+       {std::pair(SCMP_SYS(prlimit64), 0), std::pair(SCMP_SYS(setpriority), int{PRIO_PROCESS}),
+        std::pair(SCMP_SYS(ioprio_set), kIoPriorityOfProcess)}) {
+    const int error = seccomp_rule_add(filter.get(), kRefusal, call, 1,
+                                       SCMP_A0(SCMP_CMP_NE, static_cast<std::uint64_t>(own)));
+    if (error != 0) return error;
+  }
+  for (const int call : {SCMP_SYS(setpriority), SCMP_SYS(ioprio_set)}) {
+    const int error =
+        seccomp_rule_add(filter.get(), kRefusal, call, 1, SCMP_A1(SCMP_CMP_MASKED_EQ, kPid, 1));
+    if (error != 0) return error;
+  }
+  return 0;
+}
+
 int add_rules(const Filter& filter, SandboxProfile profile, bool has_gpu) {
+  if (const int error = protect_supervisor(filter); error != 0) return error;
   for (const char* name : kRefused) {
     if (const int error = refuse(filter, EPERM, name); error != 0) return error;
   }
