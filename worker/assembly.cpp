@@ -51,7 +51,7 @@ Workshop::Workshop(std::unique_ptr<Sandbox> sandbox, std::unique_ptr<FolderCache
       cache_(std::move(cache)),
       toolchain_(std::move(toolchain)),
       data_(places.data_paths),
-      candidates_(*toolchain_),
+      candidates_(*toolchain_, data_),
       judges_(*toolchain_, data_),
       evaluator_(candidates_, judges_, links_) {}
 

@@ -30,6 +30,8 @@ struct SandboxCommand {
   std::vector<std::pair<std::string, std::string>> environment;
   std::string working_folder = "/tmp";
   std::vector<Mount> mounts;
+  /// Folders below /usr that are shown empty, and files there that cannot be opened.
+  std::vector<std::filesystem::path> hidden;
   std::chrono::milliseconds wall_time = std::chrono::seconds(300);
   std::chrono::seconds cpu_time = std::chrono::seconds(300);
   std::int64_t memory_bytes = std::int64_t{4} << 30;

@@ -148,6 +148,28 @@ TEST_CASE("evaluate: a compile cannot read this machine", "[integration]") {
   CHECK(embedded.outcome == Outcome::compile_error);
 }
 
+TEST_CASE("evaluate: the judge's data are hidden from compile and candidate", "[integration]") {
+  const std::string labels = "/usr/share/common-licenses/GPL-2";
+  EvaluationRequest hidden = request("");
+  TaskManifest manifest = hidden.task->manifest;
+  manifest.data = {{"labels", labels, "", ""}};
+  std::map<std::string, std::string> files;
+  for (const auto& file : hidden.task->files) files[file.path] = file.content;
+  hidden.task = make_task(manifest, files);
+  hidden.sources = {{"act.cpp", act("  std::ifstream file(\"" + labels +
+                                    "\"); if (file.get() != EOF) x[0] += 100;")}};
+  const EvaluationResult read = evaluate(hidden);
+  INFO(read.diagnostics);
+  REQUIRE(read.outcome == Outcome::success);
+  CHECK(read.metrics.at("error") == 0);
+  hidden.sources = {{"act.cpp", "const char data[] = {\n#embed \"" + labels +
+                                    "\" suffix(,)\n0};\n" +
+                                    act("  if (sizeof data > 1) x[0] += 100;")}};
+  const EvaluationResult embedded = evaluate(hidden);
+  INFO(embedded.diagnostics);
+  CHECK(embedded.outcome == Outcome::compile_error);
+}
+
 TEST_CASE("evaluate: a compile that grows without end is stopped", "[integration][slow]") {
   const EvaluationResult huge =
       evaluate(request("int a[1 << 29] = {1};\n" + act("  x[0] += a[(int)x[1]];")));

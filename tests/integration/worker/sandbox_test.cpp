@@ -149,6 +149,17 @@ TEST_CASE("sandbox: the supervisor keeps its limits and its priority", "[integra
   CHECK(log == "done\n");
 }
 
+TEST_CASE("sandbox: what is hidden cannot be read", "[integration]") {
+  SandboxCommand command = shell(
+      "ls -A /usr/share/common-licenses; wc -c </usr/bin/env;"
+      "echo x >/usr/share/common-licenses/x; ls -d /usr/share/common-licenses");
+  command.hidden = {"/usr/share/common-licenses", "/usr/bin/env", "/usr/share/no-such-folder"};
+  const auto [exit, log] = run(command);
+  INFO(log);
+  CHECK_THAT(log, Catch::Matchers::StartsWith("/usr/bin/bash: line 1: /usr/bin/env: Perm"));
+  CHECK_THAT(log, ContainsSubstring("Read-only file system"));
+}
+
 TEST_CASE("sandbox: how a program ended is known exactly", "[integration]") {
   CHECK(run(shell("exit 137")).first.exit_code == 137);
   CHECK(run(shell("kill -9 $$")).first.signal == SIGKILL);

@@ -39,8 +39,18 @@ void append_tmpfs(Arguments& to, const std::string& target, std::int64_t bytes) 
   append(to, {"--perms", "1777", "--size", std::to_string(bytes), "--tmpfs", target});
 }
 
+void append_hidden(Arguments& to, const std::filesystem::path& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {
+    append(to, {"--tmpfs", path.string(), "--remount-ro", path.string()});
+  } else if (std::filesystem::exists(path, error)) {
+    append(to, {"--ro-bind", "/dev/null", path.string()});
+  }
+}
+
 void append_files(Arguments& to, const SandboxHost& host, const SandboxCommand& command) {
   append(to, {"--ro-bind", "/usr", "/usr"});
+  for (const auto& path : command.hidden) append_hidden(to, path);
   for (const std::string& link : host.usr_merged) append(to, {"--symlink", "usr" + link, link});
   append(to, {"--perms", "0755", "--dir", "/etc"});
   if (host.has_loader_cache) append(to, {"--ro-bind", "/etc/ld.so.cache", "/etc/ld.so.cache"});

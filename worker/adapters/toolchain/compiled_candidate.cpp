@@ -112,6 +112,7 @@ Result<BuildRun> CompiledCandidates::compile(const EvaluationRequest& request,
   options.use_pch = true;
   job.mounts.push_back({sources, std::string(kSourceFolder), false});
   job.mounts.push_back({output, std::string(kOutputFolder), true});
+  CAMBRIAN_TRY(job.hidden, data_.hidden(manifest.data));
   CAMBRIAN_TRY(const auto files, candidate_files(request));
   job.command = candidate_compile_command(compiled_sources(files), options);
   CAMBRIAN_TRY(BuildRun run, toolchain_.run(job, stop));
@@ -134,6 +135,7 @@ Result<BuildRun> CompiledCandidates::run_build_command(const EvaluationRequest& 
   job.output_bytes = manifest.limits.disk_bytes;
   job.mounts = toolchain_.mounts();
   job.mounts.push_back({output, std::string(kOutputFolder), true});
+  CAMBRIAN_TRY(job.hidden, data_.hidden(manifest.data));
   return toolchain_.run(job, stop);
 }
 
@@ -146,6 +148,7 @@ Result<std::unique_ptr<SandboxedProcess>> CompiledCandidates::start(
   command.mounts = toolchain_.mounts();
   command.mounts.push_back(
       {dynamic_cast<const BuiltProgram&>(program).folder(), std::string(kProgramFolder), false});
+  CAMBRIAN_TRY(command.hidden, data_.hidden(manifest.data));
   if (manifest.candidate.runtime == Runtime::process) {
     command.arguments = manifest.candidate.run;
     command.working_folder = kProgramFolder;

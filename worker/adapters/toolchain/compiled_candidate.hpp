@@ -1,5 +1,6 @@
 #pragma once
 
+#include "worker/adapters/toolchain/data_sources.hpp"
 #include "worker/adapters/toolchain/toolchain.hpp"
 
 namespace cambrian::worker {
@@ -9,7 +10,8 @@ namespace cambrian::worker {
 /// variant with another seed is not built again.
 class CompiledCandidates final : public CandidateRuntime {
  public:
-  explicit CompiledCandidates(Toolchain& toolchain) : toolchain_(toolchain) {}
+  CompiledCandidates(Toolchain& toolchain, const DataSources& data)
+      : toolchain_(toolchain), data_(data) {}
 
   std::string toolchain_digest() const override { return toolchain_.digest(); }
   Result<BuildResult> build(const EvaluationRequest& request, std::stop_token stop) override;
@@ -23,6 +25,7 @@ class CompiledCandidates final : public CandidateRuntime {
                                      const std::filesystem::path& output, std::stop_token stop);
 
   Toolchain& toolchain_;
+  const DataSources& data_;
 };
 
 }  // namespace cambrian::worker

@@ -58,6 +58,18 @@ Result<std::vector<Mount>> DataSources::mounts(const std::vector<DataSource>& so
   return mounts;
 }
 
+Result<std::vector<fs::path>> DataSources::hidden(const std::vector<DataSource>& sources) const {
+  std::vector<fs::path> hidden;
+  for (const DataSource& source : sources) {
+    CAMBRIAN_TRY(const std::string path, resolve(source));
+    std::error_code error;
+    // Where it really lies: a link to it may be anywhere.
+    const fs::path real = fs::canonical(path, error);
+    if (!error && real.string().starts_with("/usr/")) hidden.push_back(real);
+  }
+  return hidden;
+}
+
 Result<std::string> DataSources::resolve(const DataSource& source) const {
   if (!source.path.starts_with("${")) return source.path;
   const std::size_t end = source.path.find('}');

@@ -128,6 +128,7 @@ Result<BuildRun> Toolchain::run(const BuildJob& job, std::stop_token stop) {
   command.arguments = job.command;
   command.working_folder = job.working_folder;
   command.mounts = job.mounts;
+  command.hidden = job.hidden;
   command.wall_time = job.time;
   // The linker works with several threads.
   command.cpu_time = std::chrono::duration_cast<std::chrono::seconds>(2 * job.time);

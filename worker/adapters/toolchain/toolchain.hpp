@@ -36,6 +36,7 @@ struct BuildJob {
   std::chrono::milliseconds time;
   std::int64_t memory_bytes = std::int64_t{4} << 30;
   std::int64_t output_bytes = std::int64_t{256} << 20;
+  std::vector<std::filesystem::path> hidden = {};  ///< As in SandboxCommand.
 };
 
 /// How a build ended.
