@@ -47,8 +47,8 @@ class Trouble(unittest.TestCase):
     def test_a_dead_endpoint_is_named_and_the_campaign_waits(self):
         with Service(options=("--base-url", DEAD_URL, "--model", "absent")) as service:
             service.submit("waiting", "online-bin-packing", 5, SMALL)
-            service.wait_for(lambda: service.evaluations("waiting") == 1, 60, "the seed is measured")
-            service.wait_for(lambda: DEAD_URL in service.log("codegen"), 60, "the log names the URL")
+            service.wait_for(lambda: service.evaluations("waiting") == 1, 60, "the seed measured")
+            service.wait_for(lambda: DEAD_URL in service.log("codegen"), 60, "the URL in the log")
             self.assertEqual(service.campaign("waiting")["state"], "CAMPAIGN_STATE_RUNNING")
             service.down()
             service.up()  # With the embedded model: it goes on where it was.
