@@ -54,6 +54,15 @@ std::vector<pid_t> children_of(pid_t parent) {
   return children;
 }
 
+/// Gone, or a zombie: either way it holds no memory any more.
+bool has_ended(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string name;
+  char state = 'Z';
+  file >> pid >> name >> state;
+  return state == 'Z' || state == 'X';
+}
+
 template <class Condition>
 bool wait_until(Condition condition) {
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
@@ -128,11 +137,18 @@ void PrivatePostgres::stop() {
 }
 
 void PrivatePostgres::crash() {
+  ::kill(pid_, SIGSTOP);  // It makes no more children while they are counted.
   const auto children = children_of(pid_);
   ::kill(pid_, SIGKILL);
   for (const auto child : children) ::kill(child, SIGKILL);
   ::waitpid(pid_, nullptr, 0);
   pid_ = -1;
+  // A new server refuses to start while a process of the old one holds its shared memory.
+  for (const auto child : children) {
+    if (!wait_until([child] { return has_ended(child); })) {
+      throw std::runtime_error("a process of PostgreSQL does not end: " + std::to_string(child));
+    }
+  }
   fs::remove(folder_ / "data" / "postmaster.pid");
 }
 
