@@ -13,6 +13,8 @@ namespace {
 constexpr milliseconds kWaitMax{30'000};
 /// Proposals carry programs' diagnostics: more of them would not fit into a message.
 constexpr int kProposalsMax = 16;
+/// Campaigns whose turns are remembered.
+constexpr std::size_t kServedMax = 256;
 /// An agent without work that did not wait calls again after this.
 constexpr milliseconds kIdleInterval{1'000};
 
@@ -60,7 +62,9 @@ awaitable<Result<std::vector<Assignment>>> AgentDesk::find_work(AgentReport repo
       std::chrono::steady_clock::now() + std::clamp(report.wait_max, milliseconds(0), kWaitMax);
   while (!is_gone() && !hub_.is_closed()) {
     const auto seen = hub_.version(topic);
-    CAMBRIAN_CO_TRY(auto assignments, co_await store_.claim(report.agent, report.wanted, times_));
+    CAMBRIAN_CO_TRY(auto assignments,
+                    co_await store_.claim({report.agent, report.wanted, served_}, times_));
+    note_served(assignments);
     if (!assignments.empty() && is_gone()) {
       std::vector<Lease> leases;
       for (const auto& assignment : assignments) leases.push_back(assignment.lease);
@@ -74,6 +78,14 @@ awaitable<Result<std::vector<Assignment>>> AgentDesk::find_work(AgentReport repo
     co_await hub_.wait(topic, seen, left);
   }
   co_return std::vector<Assignment>();
+}
+
+void AgentDesk::note_served(const std::vector<Assignment>& assignments) {
+  for (const auto& assignment : assignments) {
+    std::erase(served_, assignment.campaign);
+    served_.push_back(assignment.campaign);
+  }
+  if (served_.size() > kServedMax) served_.erase(served_.begin());
 }
 
 milliseconds AgentDesk::next_sync(const AgentReport& report) const {

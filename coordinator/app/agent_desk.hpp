@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 #include "coordinator/app/hub.hpp"
 #include "coordinator/ports/agent_api.hpp"
@@ -28,12 +29,16 @@ class AgentDesk final : public AgentApi {
   awaitable<Result<std::vector<Assignment>>> find_work(AgentReport report,
                                                        std::function<bool()> is_gone);
   milliseconds next_sync(const AgentReport& report) const;
+  void note_served(const std::vector<Assignment>& assignments);
 
   WorkStore& store_;
   Hub& hub_;
   Observer& observer_;
   LeaseTimes times_;
   milliseconds sync_interval_;
+  /// Campaigns that got an agent, the latest last: among equal priorities they take turns. Each
+  /// coordinator has its own turns; together they are fair enough.
+  std::vector<CampaignId> served_;
 };
 
 }  // namespace cambrian::coordinator

@@ -1,9 +1,9 @@
 #include "coordinator/app/driver.hpp"
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <chrono>
-#include <limits>
 #include <set>
 
 #include "common/log/log.hpp"
@@ -22,8 +22,9 @@ constexpr int kStepInputsMax = 32;
 constexpr int kReplayPage = 500;
 /// A driver looks for events of other coordinators at least this often.
 constexpr milliseconds kIdleInterval{5'000};
-/// Pause after a failure, so that a broken campaign does not spin.
-constexpr milliseconds kFailureDelay{250};
+/// Pause after a failure, so that a broken campaign does not spin; doubles with every one.
+constexpr milliseconds kFailureDelayMin{50};
+constexpr milliseconds kFailureDelayMax{5'000};
 
 /// How long the search may run; empty without such a budget.
 std::optional<std::int64_t> wall_time_ms(const search::Search& search) {
@@ -99,10 +100,14 @@ awaitable<Status> Drivers::renew_once() {
 }
 
 awaitable<void> Drivers::drive(DrivenPtr driven) {
-  const auto topic = Topic::campaign(driven->lease.campaign);
+  const Topic pause{Topic::Kind::drivers, 2};
+  auto delay = kFailureDelayMin;
   while (!hub_.is_closed() && !driven->is_lost) {
     const auto status = co_await drive_once(driven);
-    if (status) continue;
+    if (status) {
+      delay = kFailureDelayMin;
+      continue;
+    }
     driven->search.reset();
     if (status.error().code == Errc::conflict || status.error().code == Errc::not_found) {
       log::info("campaign_lost", {{"campaign_id", driven->lease.campaign.value},
@@ -111,7 +116,9 @@ awaitable<void> Drivers::drive(DrivenPtr driven) {
     }
     log::warn("campaign_step_failed",
               {{"campaign_id", driven->lease.campaign.value}, {"reason", status.error().message}});
-    co_await hub_.wait(topic, hub_.version(topic), kFailureDelay);
+    // Not the campaign's topic: its notices would cut the pause short.
+    co_await hub_.wait(pause, hub_.version(pause), delay);
+    delay = std::min(delay * 2, kFailureDelayMax);
   }
   const auto found = held_.find(driven->lease.campaign);
   if (found != held_.end() && found->second == driven && !hub_.is_closed()) held_.erase(found);
@@ -126,9 +133,8 @@ awaitable<Status> Drivers::drive_once(DrivenPtr driven) {
     driven->is_lost = true;
     co_return Status();
   }
-  CAMBRIAN_CO_TRY(auto inputs, co_await store_.read_inputs(driven->lease.campaign, driven->applied,
-                                                           std::numeric_limits<std::int64_t>::max(),
-                                                           kStepInputsMax));
+  CAMBRIAN_CO_TRY(auto inputs,
+                  co_await store_.next_inputs(driven->lease, driven->applied, kStepInputsMax));
   if (!inputs.empty()) co_return co_await take_step(driven, std::move(inputs));
   const auto limit = wall_time_ms(*driven->search);
   if (limit && driven->running_ms >= *limit && !driven->is_time_told) {

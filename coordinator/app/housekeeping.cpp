@@ -11,6 +11,8 @@ namespace {
 constexpr milliseconds kPollInterval{1'000};
 constexpr milliseconds kSweepInterval{1'000};
 constexpr milliseconds kOverviewInterval{5'000};
+/// About once an hour.
+constexpr int kOverviewsPerClean = 720;
 constexpr int kSweptAtOnce = 200;
 constexpr int kObservedCampaigns = 50;
 /// At least so many sleepers are woken for each hint: some cannot do the work at hand.
@@ -78,8 +80,12 @@ awaitable<Status> Housekeeping::sweep_once() {
 
 awaitable<void> Housekeeping::run_overview() {
   const auto timer = timer_topic(2);
-  while (!hub_.is_closed()) {
+  for (int look = 0; !hub_.is_closed(); ++look) {
     const auto status = co_await observe_once();
+    if (look % kOverviewsPerClean == 0) {
+      const auto forgotten = co_await stores_.work.forget_agents();
+      if (!forgotten) log::debug("agents_not_forgotten", {{"reason", forgotten.error().message}});
+    }
     if (!status) log::debug("overview_failed", {{"reason", status.error().message}});
     co_await hub_.wait(timer, hub_.version(timer), kOverviewInterval);
   }

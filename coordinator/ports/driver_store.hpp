@@ -64,13 +64,18 @@ class DriverStore {
   /// Errors: `not_found`.
   virtual awaitable<Result<DrivenCampaign>> load(CampaignId campaign) = 0;
 
-  /// Inputs behind `after` up to `until`, at most `count`, in order.
+  /// Inputs behind `after` up to `until`, at most `count`, in order: for the replay.
   virtual awaitable<Result<std::vector<Input>>> read_inputs(CampaignId campaign, std::int64_t after,
                                                             std::int64_t until, int count) = 0;
 
+  /// Inputs that are not applied yet, at most `count`, in order. Errors: `conflict` when the lease
+  /// is lost; `outcome_unknown` when the applied sequence is another one: load again.
+  virtual awaitable<Result<std::vector<Input>>> next_inputs(DriverLease lease, std::int64_t applied,
+                                                            int count) = 0;
+
   /// Carries out the commands, appends what happened to the log and advances the applied
-  /// sequence, in one transaction. Errors: `conflict` when the lease is lost or the applied
-  /// sequence is another one; `outcome_unknown`. After any error: load again.
+  /// sequence, in one transaction. Errors: `conflict` when the lease is lost; `outcome_unknown`
+  /// when the answer was lost or the applied sequence is another one. After any error: load again.
   virtual awaitable<Result<StepState>> commit(DriverStep step) = 0;
 
   /// Tells the search how long the campaign has run. Errors: `conflict` when the lease is lost.

@@ -111,6 +111,7 @@ struct ProposalWork {
 
 struct Assignment {
   Lease lease;
+  CampaignId campaign;
   milliseconds attempt_budget{0};
   std::variant<EvaluationWork, ProposalWork> work;
 };

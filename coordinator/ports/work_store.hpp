@@ -22,6 +22,14 @@ struct EndedAttempt {
   std::string outcome;
 };
 
+/// What an agent asks for.
+struct Claim {
+  AgentDescription agent;
+  int count = 1;
+  /// Campaigns that had their turn, the latest last; those that are not named come first.
+  std::vector<CampaignId> served;
+};
+
 /// What the store knows about an agent's leases after its report.
 struct SyncState {
   std::vector<Lease> cancelled;  ///< Named in `running`, and no longer this agent's.
@@ -57,9 +65,9 @@ class WorkStore {
   /// Notes that the agent is alive, renews what it runs, takes back what it releases.
   virtual awaitable<Result<SyncState>> sync(AgentReport report, LeaseTimes times) = 0;
 
-  /// Leases at most `count` items that the agent can do. Oldest first within a priority.
-  virtual awaitable<Result<std::vector<Assignment>>> claim(AgentDescription agent, int count,
-                                                           LeaseTimes times) = 0;
+  /// Leases at most `claim.count` items that the agent can do: by priority, then by turn of their
+  /// campaigns, then the oldest.
+  virtual awaitable<Result<std::vector<Assignment>>> claim(Claim claim, LeaseTimes times) = 0;
 
   /// Gives back leases that never reached their agent.
   virtual awaitable<Status> give_back(std::vector<Lease> leases) = 0;
@@ -71,6 +79,9 @@ class WorkStore {
   virtual awaitable<Result<SweepState>> sweep(int count) = 0;
 
   virtual awaitable<Result<ReadyCounts>> count_ready() = 0;
+
+  /// Forgets agents that were silent for a week.
+  virtual awaitable<Status> forget_agents() = 0;
 };
 
 }  // namespace cambrian::coordinator

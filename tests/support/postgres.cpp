@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <pqxx/pqxx>
@@ -124,10 +125,15 @@ void PrivatePostgres::start() {
     }
     return false;
   };
-  pid_ = spawn({program("postgres"), "-D", folder_ / "data", "-k", folder_, "-c",
-                "listen_addresses=", "-c", "fsync=off", "-c", "synchronous_commit=off", "-c",
-                "shared_buffers=16MB", "-c", "max_connections=100"});
-  if (!wait_until(is_ready)) throw std::runtime_error("PostgreSQL does not start:\n" + log());
+  std::vector<std::string> command = {program("postgres"), "-D", folder_ / "data", "-k", folder_};
+  for (const auto& setting : settings_) command.insert(command.end(), {"-c", setting});
+  pid_ = spawn(command);
+  const bool has_started = wait_until([&] {
+    // After a crash it refuses to start until the last of its old processes is gone.
+    if (::waitpid(pid_, nullptr, WNOHANG) == pid_) pid_ = spawn(command);
+    return is_ready();
+  });
+  if (!has_started) throw std::runtime_error("PostgreSQL does not start:\n" + log());
 }
 
 void PrivatePostgres::stop() {
@@ -142,6 +148,9 @@ void PrivatePostgres::crash() {
   ::kill(pid_, SIGKILL);
   for (const auto child : children) ::kill(child, SIGKILL);
   ::waitpid(pid_, nullptr, 0);
+  wait_until([&] {
+    return std::ranges::none_of(children, [](pid_t child) { return ::kill(child, 0) == 0; });
+  });
   pid_ = -1;
   // A new server refuses to start while a process of the old one holds its shared memory.
   for (const auto child : children) {

@@ -26,6 +26,8 @@ class PrivatePostgres {
   std::string make_database();
   std::string connection(const std::string& database) const;
 
+  /// A setting, `name=value`, from the next start on.
+  void set(const std::string& setting) { settings_.push_back(setting); }
   void start();
   /// Ends every session at once (SIGINT), as a restart by an operator does.
   void stop();
@@ -38,6 +40,8 @@ class PrivatePostgres {
   std::string log() const;
 
   std::filesystem::path folder_;
+  std::vector<std::string> settings_ = {"listen_addresses=", "fsync=off", "shared_buffers=16MB",
+                                        "max_connections=100"};
   pid_t pid_ = -1;
   int databases_ = 0;
 };

@@ -127,6 +127,7 @@ Status Database::run_erased(Lane lane, const char* name, InDoubt in_doubt, const
       if (in_doubt == InDoubt::report) break;
     } catch (const pqxx::broken_connection& error) {
       last = fail(Errc::unavailable, "the database is away: " + first_line(error.what()));
+      drop_idle(lane);
       if (!may_repeat) break;
     } catch (const pqxx::serialization_failure& error) {
       last = fail(Errc::unavailable, "transactions collided: " + first_line(error.what()));
@@ -136,6 +137,7 @@ Status Database::run_erased(Lane lane, const char* name, InDoubt in_doubt, const
       const std::string& code = error.sqlstate();
       if (is_away(code)) {
         last = fail(Errc::unavailable, "the database is away: " + first_line(error.what()));
+        drop_idle(lane);
         if (!may_repeat) break;
       } else if (code == "57014" || code == "55P03") {
         last =
@@ -154,6 +156,12 @@ Status Database::run_erased(Lane lane, const char* name, InDoubt in_doubt, const
   failures_.add();
   if (last.error().code == Errc::unavailable) note_available(false, last.error().message);
   return last;
+}
+
+void Database::drop_idle(Lane lane) {
+  auto& state = *lanes_[static_cast<std::size_t>(lane)];
+  const std::lock_guard lock(state.mutex);
+  state.idle.clear();
 }
 
 void Database::note_available(bool is_available, const std::string& why) {

@@ -88,6 +88,8 @@ class Database {
   Status run_erased(Lane lane, const char* name, InDoubt in_doubt, const Erased& body);
   Status try_once(Lane lane, const Erased& body, bool& may_repeat);
   std::unique_ptr<pqxx::connection> connect(Lane lane);
+  /// The others of a lane died with the one that was found dead.
+  void drop_idle(Lane lane);
   void note_available(bool is_available, const std::string& why);
   metrics::Histogram& duration_of(const char* name);
 

@@ -268,13 +268,17 @@ class Step {
 
 }  // namespace
 
+Error applied_differs(const pqxx::field& applied) {
+  return {Errc::outcome_unknown,
+          "the stored campaign is another one: applied_sequence=" + applied.as<std::string>()};
+}
+
 Result<StepState> carry_out(pqxx::work& transaction, const DriverStep& step) {
   const auto rows =
       transaction.exec(kLock, pqxx::params{step.lease.campaign.value, step.lease.epoch});
   if (rows.empty()) return fail(Errc::conflict, "another coordinator drives the campaign");
   if (rows[0][0].as<std::int64_t>() != step.applied_before) {
-    return fail(Errc::conflict,
-                "the campaign has gone on: applied_sequence=" + rows[0][0].as<std::string>());
+    return fail(applied_differs(rows[0][0]));
   }
   Step run(transaction, step.lease.campaign, rows[0]);
   for (const auto& command : step.commands) std::visit(run, command);

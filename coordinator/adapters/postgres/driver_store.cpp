@@ -1,5 +1,7 @@
 #include "coordinator/adapters/postgres/driver_store.hpp"
 
+#include <limits>
+
 #include "coordinator/adapters/postgres/driver_step.hpp"
 
 namespace cambrian::coordinator::postgres {
@@ -28,6 +30,8 @@ constexpr const char* kLoad =
 constexpr const char* kReadInputs =
     "SELECT sequence, type, payload FROM event WHERE campaign_id = $1 AND sequence > $2"
     " AND sequence <= $3 AND is_input ORDER BY sequence LIMIT $4";
+constexpr const char* kApplied =
+    "SELECT applied_sequence FROM campaign WHERE id = $1 AND driver_epoch = $2";
 constexpr const char* kIsDriver =
     "SELECT 1 FROM campaign WHERE id = $1 AND driver_epoch = $2 FOR NO KEY UPDATE";
 constexpr const char* kGiveUp =
@@ -45,6 +49,16 @@ std::string epoch_array(const std::vector<DriverLease>& leases) {
   std::vector<std::int64_t> epochs;
   for (const auto& lease : leases) epochs.push_back(lease.epoch);
   return number_array(epochs);
+}
+
+std::vector<Input> inputs_of(pqxx::work& transaction, CampaignId campaign, std::int64_t after,
+                             std::int64_t until, int count) {
+  std::vector<Input> inputs;
+  for (const auto& row :
+       transaction.exec(kReadInputs, pqxx::params{campaign.value, after, until, count})) {
+    inputs.push_back({row[0].as<std::int64_t>(), event_from_json(row[1].view(), json_of(row[2]))});
+  }
+  return inputs;
 }
 
 }  // namespace
@@ -100,15 +114,23 @@ awaitable<Result<std::vector<Input>>> PostgresDriverStore::read_inputs(CampaignI
                                                                        std::int64_t until,
                                                                        int count) {
   auto body = [=](pqxx::work& transaction) -> Result<std::vector<Input>> {
-    std::vector<Input> inputs;
-    for (const auto& row :
-         transaction.exec(kReadInputs, pqxx::params{campaign.value, after, until, count})) {
-      inputs.push_back(
-          {row[0].as<std::int64_t>(), event_from_json(row[1].view(), json_of(row[2]))});
-    }
-    return inputs;
+    return inputs_of(transaction, campaign, after, until, count);
   };
   co_return co_await database_.run(Lane::driver, "driver_read_inputs", std::move(body));
+}
+
+awaitable<Result<std::vector<Input>>> PostgresDriverStore::next_inputs(DriverLease lease,
+                                                                       std::int64_t applied,
+                                                                       int count) {
+  auto body = [=](pqxx::work& transaction) -> Result<std::vector<Input>> {
+    const auto rows = transaction.exec(kApplied, pqxx::params{lease.campaign.value, lease.epoch});
+    if (rows.empty()) return fail(Errc::conflict, "another coordinator drives the campaign");
+    // A database that came back from a failover may have forgotten what it had acknowledged.
+    if (rows[0][0].as<std::int64_t>() != applied) return fail(applied_differs(rows[0][0]));
+    return inputs_of(transaction, lease.campaign, applied, std::numeric_limits<std::int64_t>::max(),
+                     count);
+  };
+  co_return co_await database_.run(Lane::driver, "driver_next_inputs", std::move(body));
 }
 
 awaitable<Result<StepState>> PostgresDriverStore::commit(DriverStep step) {

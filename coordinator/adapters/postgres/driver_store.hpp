@@ -16,6 +16,8 @@ class PostgresDriverStore final : public DriverStore {
   awaitable<Result<DrivenCampaign>> load(CampaignId campaign) override;
   awaitable<Result<std::vector<Input>>> read_inputs(CampaignId campaign, std::int64_t after,
                                                     std::int64_t until, int count) override;
+  awaitable<Result<std::vector<Input>>> next_inputs(DriverLease lease, std::int64_t applied,
+                                                    int count) override;
   awaitable<Result<StepState>> commit(DriverStep step) override;
   awaitable<Status> append_time(DriverLease lease, std::int64_t running_ms) override;
   awaitable<Status> give_up(std::vector<DriverLease> leases) override;

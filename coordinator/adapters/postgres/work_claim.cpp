@@ -16,11 +16,12 @@ constexpr const char* kClaimEvaluations =
     "   AND w.runtime = ANY($5::text[]) AND w.sandbox_level <= $6 AND w.gpus <= $7"
     "   AND NOT EXISTS (SELECT 1 FROM attempt a WHERE a.item_id = w.id AND a.agent_id = $1"
     "    AND a.outcome = 'unable')"
-    "   ORDER BY w.priority DESC, w.id LIMIT $8 FOR UPDATE OF w SKIP LOCKED))"
+    "   ORDER BY w.priority DESC, array_position($9::bigint[], w.campaign_id) NULLS FIRST, w.id"
+    "   LIMIT $8 FOR UPDATE OF w SKIP LOCKED))"
     "  RETURNING id, campaign_id, number, epoch, greatest($4, attempt_budget_min_ms) AS budget_ms),"
     " noted AS (INSERT INTO attempt (item_id, epoch, agent_id, agent_name)"
     "  SELECT id, epoch, $1, $2 FROM claimed)"
-    " SELECT i.id, i.epoch, i.budget_ms, c.task_digest, v.files, e.split, e.seed,"
+    " SELECT i.id, i.epoch, i.budget_ms, c.task_digest, i.campaign_id, v.files, e.split, e.seed,"
     "  c.definition -> 'parameters'"
     " FROM claimed i JOIN campaign c ON c.id = i.campaign_id"
     " JOIN evaluation e ON e.campaign_id = i.campaign_id AND e.number = i.number"
@@ -35,7 +36,8 @@ constexpr const char* kClaimProposals =
     "   AND (w.model = '' OR w.model = ANY($5::text[]))"
     "   AND NOT EXISTS (SELECT 1 FROM attempt a WHERE a.item_id = w.id AND a.agent_id = $1"
     "    AND a.outcome = 'unable')"
-    "   ORDER BY w.priority DESC, w.id LIMIT $6 FOR UPDATE OF w SKIP LOCKED))"
+    "   ORDER BY w.priority DESC, array_position($7::bigint[], w.campaign_id) NULLS FIRST, w.id"
+    "   LIMIT $6 FOR UPDATE OF w SKIP LOCKED))"
     "  RETURNING id, campaign_id, number, epoch, greatest($4, attempt_budget_min_ms) AS budget_ms),"
     " noted AS (INSERT INTO attempt (item_id, epoch, agent_id, agent_name)"
     "  SELECT id, epoch, $1, $2 FROM claimed)"
@@ -60,11 +62,12 @@ milliseconds milliseconds_of(const pqxx::field& field) {
 
 Assignment evaluation_of(const pqxx::row& row) {
   EvaluationWork work{.task_digest = row[3].as<std::string>(),
-                      .files = files_from_json(json_of(row[4])),
-                      .split = known_word<search::Split>(row[5].view()),
-                      .seed = seed_of(row[6]),
-                      .parameters = json_of(row[7]).get<std::map<std::string, double>>()};
+                      .files = files_from_json(json_of(row[5])),
+                      .split = known_word<search::Split>(row[6].view()),
+                      .seed = seed_of(row[7]),
+                      .parameters = json_of(row[8]).get<std::map<std::string, double>>()};
   return {.lease = {ItemId{row[0].as<std::int64_t>()}, row[1].as<std::int64_t>()},
+          .campaign = {row[4].as<std::int64_t>()},
           .attempt_budget = milliseconds_of(row[2]),
           .work = std::move(work)};
 }
@@ -103,41 +106,43 @@ Assignment proposal_of(pqxx::work& transaction, const pqxx::row& row) {
                     .tokens_reserved = row[15].as<std::int64_t>(),
                     .cost_reserved_micro_usd = row[16].as<std::int64_t>()};
   return {.lease = {ItemId{row[0].as<std::int64_t>()}, row[1].as<std::int64_t>()},
+          .campaign = {row[4].as<std::int64_t>()},
           .attempt_budget = milliseconds_of(row[2]),
           .work = std::move(work)};
 }
 
-std::vector<Assignment> claim_evaluations(pqxx::work& transaction, const AgentDescription& agent,
-                                          int count, const LeaseTimes& times) {
+std::vector<Assignment> claim_evaluations(pqxx::work& transaction, const Claim& claim,
+                                          const LeaseTimes& times) {
+  const auto& agent = claim.agent;
   std::vector<Assignment> assignments;
   const auto rows = transaction.exec(
-      kClaimEvaluations,
-      pqxx::params{agent.agent_id, agent.name, times.lease.count(),
-                   times.evaluation_attempt.count(), text_array(agent.runtimes),
-                   agent.sandbox_level, static_cast<int>(agent.gpus.size()), count});
+      kClaimEvaluations, pqxx::params{agent.agent_id, agent.name, times.lease.count(),
+                                      times.evaluation_attempt.count(), text_array(agent.runtimes),
+                                      agent.sandbox_level, static_cast<int>(agent.gpus.size()),
+                                      claim.count, id_array(claim.served)});
   for (const auto& row : rows) assignments.push_back(evaluation_of(row));
   return assignments;
 }
 
-std::vector<Assignment> claim_proposals(pqxx::work& transaction, const AgentDescription& agent,
-                                        int count, const LeaseTimes& times) {
+std::vector<Assignment> claim_proposals(pqxx::work& transaction, const Claim& claim,
+                                        const LeaseTimes& times) {
+  const auto& agent = claim.agent;
   std::vector<Assignment> assignments;
   const auto rows = transaction.exec(
       kClaimProposals,
       pqxx::params{agent.agent_id, agent.name, times.lease.count(), times.proposal_attempt.count(),
-                   text_array(agent.models), count});
+                   text_array(agent.models), claim.count, id_array(claim.served)});
   for (const auto& row : rows) assignments.push_back(proposal_of(transaction, row));
   return assignments;
 }
 
 }  // namespace
 
-awaitable<Result<std::vector<Assignment>>> PostgresWorkStore::claim(AgentDescription agent,
-                                                                    int count, LeaseTimes times) {
-  auto body = [agent = std::move(agent), count,
+awaitable<Result<std::vector<Assignment>>> PostgresWorkStore::claim(Claim claim, LeaseTimes times) {
+  auto body = [claim = std::move(claim),
                times](pqxx::work& transaction) -> Result<std::vector<Assignment>> {
-    return agent.kind == AgentKind::worker ? claim_evaluations(transaction, agent, count, times)
-                                           : claim_proposals(transaction, agent, count, times);
+    return claim.agent.kind == AgentKind::worker ? claim_evaluations(transaction, claim, times)
+                                                 : claim_proposals(transaction, claim, times);
   };
   // A claim in doubt is not repeated: leases that nobody heard of are dropped without blame.
   co_return co_await database_.run(Lane::claim, "claim", std::move(body), InDoubt::report);

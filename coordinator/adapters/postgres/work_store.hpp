@@ -10,12 +10,12 @@ class PostgresWorkStore final : public WorkStore {
   explicit PostgresWorkStore(Database& database) : database_(database) {}
 
   awaitable<Result<SyncState>> sync(AgentReport report, LeaseTimes times) override;
-  awaitable<Result<std::vector<Assignment>>> claim(AgentDescription agent, int count,
-                                                   LeaseTimes times) override;
+  awaitable<Result<std::vector<Assignment>>> claim(Claim claim, LeaseTimes times) override;
   awaitable<Status> give_back(std::vector<Lease> leases) override;
   awaitable<Result<FinishState>> finish(WorkReport report) override;
   awaitable<Result<SweepState>> sweep(int count) override;
   awaitable<Result<ReadyCounts>> count_ready() override;
+  awaitable<Status> forget_agents() override;
 
  private:
   Database& database_;

@@ -27,10 +27,11 @@ constexpr const char* kClassifyExpired =
     " FROM work_item w LEFT JOIN agent a ON a.agent_id = w.agent_id"
     " WHERE w.id = $1 AND w.epoch = $2 AND w.state = 'leased'";
 constexpr const char* kCountReady =
-    "SELECT w.kind, count(*) FROM (SELECT kind, campaign_id FROM work_item"
-    " WHERE state = 'ready' AND not_before <= now() LIMIT 1000) w"
-    " JOIN campaign c ON c.id = w.campaign_id"
-    " WHERE c.state IN ('running', 'draining', 'finalizing') GROUP BY w.kind";
+    "SELECT kind, count(*) FROM (SELECT w.kind FROM work_item w"
+    " JOIN campaign c ON c.id = w.campaign_id WHERE w.state = 'ready' AND w.not_before <= now()"
+    " AND c.state IN ('running', 'draining', 'finalizing') LIMIT 1000) ready GROUP BY kind";
+constexpr const char* kForgetAgents =
+    "DELETE FROM agent WHERE last_sync_at < now() - interval '7 days'";
 
 std::string item_array(const std::vector<Lease>& leases) {
   std::vector<std::int64_t> ids;
@@ -161,6 +162,14 @@ awaitable<Result<ReadyCounts>> PostgresWorkStore::count_ready() {
     return counts;
   };
   co_return co_await database_.run(Lane::claim, "count_ready", body);
+}
+
+awaitable<Status> PostgresWorkStore::forget_agents() {
+  auto body = [](pqxx::work& transaction) -> Status {
+    transaction.exec(kForgetAgents);
+    return {};
+  };
+  co_return co_await database_.run(Lane::driver, "forget_agents", body);
 }
 
 }  // namespace cambrian::coordinator::postgres

@@ -283,3 +283,39 @@ TEST_CASE("coordinator: a campaign of higher priority is served first",
   CHECK(user.get("high").consumption().evaluations() == 1);
   CHECK(user.get("low").consumption().evaluations() == 0);
 }
+
+TEST_CASE("coordinator: campaigns of one priority take turns", "[integration][coordinator]") {
+  Service service;
+  auto& user = service.user;
+  for (const char* name : {"old", "new"}) {
+    auto spec = user.make_spec(name, 40);
+    spec.mutable_codegen()->set_parallel(8);
+    spec.mutable_evaluation()->set_parallel(16);
+    spec.mutable_search()->set_children(16);
+    user.create(spec);
+    const auto seed = service.worker.claim(1);
+    REQUIRE(seed.size() == 1);
+    REQUIRE(service.worker.finish(seed.front().lease(), success(1)).ok());
+    // Many evaluations of this campaign wait.
+    REQUIRE(eventually([&] {
+      for (const auto& proposal : service.codegen.claim(8, milliseconds(0))) {
+        CHECK(service.codegen.finish(proposal.lease(), proposal_of(1)).ok());
+      }
+      return user.get(name).evaluations_open() >= 8;
+    }));
+  }
+  const auto before = user.get("new").consumption().evaluations();
+  for (int i = 0; i < 6; ++i) {
+    const auto work = service.worker.claim(1);
+    REQUIRE(work.size() == 1);
+    REQUIRE(service.worker.finish(work.front().lease(), success(1)).ok());
+  }
+  CHECK(user.get("new").consumption().evaluations() == before + 3);
+}
+
+TEST_CASE("coordinator: one waits on a Unix socket as well", "[integration][coordinator]") {
+  Service service({.listens_on_unix_socket = true});
+  CHECK(service.coordinator.address().starts_with("unix:"));
+  service.user.create(service.user.make_spec("unix", 3));
+  CHECK(work_until_ended(service.user, "unix", service.worker, service.codegen));
+}

@@ -84,7 +84,9 @@ std::string unique_text() {
 CoordinatorProcess::CoordinatorProcess(CoordinatorOptions options)
     : options_(std::move(options)), folder_(make_folder()) {
   std::ofstream config(folder_ + "/config.yaml");
-  config << "listen: 127.0.0.1:0\nmetrics_listen: 127.0.0.1:0\n"
+  const auto listen =
+      options_.listens_on_unix_socket ? "unix:" + folder_ + "/socket" : std::string("127.0.0.1:0");
+  config << "listen: " << listen << "\nmetrics_listen: 127.0.0.1:0\n"
          << "database: " << options_.database << "\n"
          << "lease_duration: " << options_.lease.count() << "ms\n"
          << "sync_interval: " << options_.lease.count() / 3 << "ms\n"

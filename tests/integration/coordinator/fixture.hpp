@@ -24,6 +24,7 @@ struct CoordinatorOptions {
   milliseconds lease{60'000};
   milliseconds evaluation_attempt{1'800'000};
   bool has_reflection = false;
+  bool listens_on_unix_socket = false;
 };
 
 /// Starts the program and waits until it is ready. Ends it when it goes.

@@ -141,6 +141,29 @@ TEST_CASE("recovery: a database that restarts or crashes is waited for",
   check_exact(service, "outage", 12);
 }
 
+TEST_CASE("recovery: a database that forgets acknowledged commits is followed",
+          "[integration][coordinator]") {
+  PrivatePostgres postgres;
+  Service service({.database = postgres.make_database(), .lease = milliseconds(1'500)});
+  service.user.register_task();
+  // A crash loses up to a second of commits then, as a failover to a lagging replica does.
+  postgres.stop();
+  postgres.set("synchronous_commit=off");
+  postgres.start();
+  service.start_and_claim_seed("forgetful", 12);
+  for (int round = 0; round < 3; ++round) {
+    const auto deadline = std::chrono::steady_clock::now() + milliseconds(700);
+    while (std::chrono::steady_clock::now() < deadline) {
+      work_once(service.worker, service.codegen, milliseconds(50));
+    }
+    postgres.crash();
+    postgres.start();
+  }
+  REQUIRE(eventually([&] { return query_number(service.database, "SELECT 1") == 1; }));
+  REQUIRE(work_until_ended(service.user, "forgetful", service.worker, service.codegen));
+  check_exact(service, "forgetful", 12);
+}
+
 TEST_CASE("recovery: commits whose answers are lost are read back, not repeated",
           "[integration][coordinator]") {
   const auto database = PrivatePostgres::shared().make_database();

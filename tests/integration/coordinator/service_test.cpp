@@ -257,7 +257,8 @@ TEST_CASE("service: the claim stays a look at the few ready items, whatever has 
       "EXPLAIN SELECT w.id FROM work_item w JOIN campaign c ON c.id = w.campaign_id"
       " WHERE w.state = 'ready' AND w.kind = 'evaluation' AND w.not_before <= now()"
       " AND c.state IN ('running', 'draining', 'finalizing') AND w.runtime = ANY('{cpp}'::text[])"
-      " ORDER BY w.priority DESC, w.id LIMIT 4 FOR UPDATE OF w SKIP LOCKED");
+      " ORDER BY w.priority DESC, array_position('{1}'::bigint[], w.campaign_id) NULLS FIRST, w.id"
+      " LIMIT 4 FOR UPDATE OF w SKIP LOCKED");
   std::string plan;
   for (const auto& row : rows) plan += row[0].as<std::string>() + "\n";
   INFO(plan);

@@ -1,0 +1,144 @@
+#include "coordinator/adapters/grpc/spec_resolver.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+#include <set>
+
+using namespace cambrian;
+using namespace cambrian::coordinator;
+
+namespace {
+
+spec::v1::TaskManifest make_task() {
+  spec::v1::TaskManifest task;
+  task.set_name("task");
+  task.mutable_candidate()->set_runtime(spec::v1::RUNTIME_LIBTORCH);
+  auto* objective = task.add_objectives();
+  objective->set_metric("accuracy");
+  objective->set_goal(spec::v1::GOAL_MAXIMIZE);
+  objective->set_target(0.99);
+  (*task.mutable_parameters())["seconds"] = 5;
+  task.mutable_limits()->mutable_run_time()->set_seconds(60);
+  task.mutable_limits()->set_gpus(1);
+  return task;
+}
+
+wire::SeedFacts make_seed() {
+  return {.files = {{"model.cpp", std::string(64, 'b')}},
+          .token_digest = std::string(64, 'c'),
+          .source_tokens = 400,
+          .source_bytes = 3'000};
+}
+
+spec::v1::CampaignSpec make_spec() {
+  spec::v1::CampaignSpec spec;
+  spec.set_api_version("cambrian/v1");
+  spec.set_kind("Campaign");
+  spec.set_name("name");
+  spec.mutable_task()->set_digest(std::string(64, 'a'));
+  spec.mutable_budget()->set_evaluations(10);
+  return spec;
+}
+
+std::set<std::string> fields(const wire::Problems& problems) {
+  std::set<std::string> names;
+  for (const auto& problem : problems) names.insert(problem.field);
+  return names;
+}
+
+}  // namespace
+
+TEST_CASE("spec_resolver: fills in what the comments promise", "[unit][coordinator]") {
+  const auto task = make_task();
+  auto spec = make_spec();
+  wire::fill_defaults(task, make_seed(), spec);
+  CHECK(wire::check_spec(task, make_seed(), spec).empty());
+  CHECK(spec.seed() == 1);
+  CHECK(spec.priority() == 50);
+  CHECK(spec.search().policy() == spec::v1::POLICY_ISLANDS);
+  CHECK(spec.search().islands() == 1);
+  CHECK(spec.search().island_size() == 60);
+  CHECK(spec.search().migration_interval() == 40);
+  CHECK(spec.search().operators_size() == 3);
+  REQUIRE(spec.search().features_size() == 1);
+  CHECK(spec.search().features(0).metric() == "source_tokens");
+  CHECK(spec.search().features(0).bins() == 8);
+  CHECK(spec.search().features(0).minimum() == 100);
+  CHECK(spec.search().features(0).maximum() == 1600);
+  CHECK(spec.evaluation().repeats() == 1);
+  CHECK(spec.evaluation().final_repeats() == 3);
+  CHECK(spec.evaluation().parallel() == 4);
+  CHECK(spec.codegen().output_tokens() == 4096);
+  CHECK(spec.codegen().variants() == 1);
+  CHECK(spec.codegen().parallel() == 8);
+  CHECK(spec.task().parameters().at("seconds") == 5);
+  // Filling in twice changes nothing: a resolved spec can be submitted again.
+  auto again = spec;
+  wire::fill_defaults(task, make_seed(), again);
+  CHECK(wire::serialize(again) == wire::serialize(spec));
+}
+
+TEST_CASE("spec_resolver: larger campaigns run wider by default", "[unit][coordinator]") {
+  const auto task = make_task();
+  for (const auto& [evaluations, islands, parallel] :
+       {std::tuple{90, 3, 5}, {320, 4, 20}, {100'000, 4, 64}, {0, 4, 64}}) {
+    CAPTURE(evaluations);
+    auto spec = make_spec();
+    spec.mutable_budget()->set_evaluations(evaluations);
+    wire::fill_defaults(task, make_seed(), spec);
+    CHECK(spec.search().islands() == islands);
+    CHECK(spec.evaluation().parallel() == parallel);
+  }
+}
+
+TEST_CASE("spec_resolver: a definition has what agents and the search need",
+          "[unit][coordinator]") {
+  const auto task = make_task();
+  auto spec = make_spec();
+  spec.mutable_budget()->set_tokens(100'000);
+  spec.mutable_budget()->set_cost_usd(2.5);
+  (*spec.mutable_task()->mutable_parameters())["seconds"] = 7;
+  wire::fill_defaults(task, make_seed(), spec);
+  const auto definition = wire::make_definition(task, make_seed(), spec);
+  CHECK(definition.runtime == "libtorch");
+  CHECK(definition.sandbox_level == spec::v1::SANDBOX_LEVEL_STANDARD);
+  CHECK(definition.gpus == 1);
+  CHECK(definition.attempt_budget_min == milliseconds((120 + 60 + 180) * 1000));
+  CHECK(definition.parameters.at("seconds") == 7);
+  CHECK(definition.settings.objectives.front().target == 0.99);
+  CHECK(definition.settings.budget.cost_micro_usd == 2'500'000);
+  CHECK(definition.settings.tokens_reserved == 3'000 + 6 * 1'000 + 4'096);
+  // A quarter of the money for the eight proposals in flight.
+  CHECK(definition.settings.cost_reserved_micro_usd == 78'125);
+  CHECK(definition.started.seed_source_tokens == 400);
+}
+
+TEST_CASE("spec_resolver: reports every problem by its path", "[unit][coordinator]") {
+  const auto task = make_task();
+  auto spec = make_spec();
+  spec.set_kind("Compaign");
+  spec.clear_budget();
+  spec.mutable_task()->set_digest("abc");
+  (*spec.mutable_task()->mutable_parameters())["secons"] = 7;
+  spec.mutable_search()->add_operators()->set_weight(-1);
+  spec.mutable_codegen()->set_instructions(std::string(17 * 1024, 'x'));
+  spec.mutable_codegen()->set_parallel(-1);
+  spec.mutable_evaluation()->set_repeats(1000);
+  wire::fill_defaults(task, make_seed(), spec);
+  const auto names = fields(wire::check_spec(task, make_seed(), spec));
+  for (const char* name :
+       {"spec.kind", "spec.budget", "spec.task.digest", "spec.task.parameters.secons",
+        "spec.search.operators[0].kind", "spec.search.operators[0].weight",
+        "spec.codegen.instructions", "spec.codegen.parallel", "spec.evaluation.repeats"}) {
+    INFO(name);
+    CHECK(names.contains(name));
+  }
+}
+
+TEST_CASE("convert: texts are cut at a character and lose their NULs", "[unit][coordinator]") {
+  CHECK(wire::clean_text("abc", 3) == "abc");
+  CHECK(wire::clean_text("abcd", 3) == "abc");
+  CHECK(wire::clean_text("ab\xc3\xa4", 3) == "ab");
+  CHECK(wire::clean_text("a\xe2\x82\xac", 3) == "a");
+  CHECK(wire::clean_text(std::string("a\0b", 3), 8) == "a b");
+  CHECK(wire::clean_text("", 8).empty());
+}
