@@ -259,6 +259,8 @@ int run_demo(Session& caller, const DemoOptions& options) {
   const dev::EnvironmentOptions environment = environment_of(options);
   const auto up = dev::up(environment, reporter(caller));
   if (!up) return caller.fail(ExitCode::failure, up.error().message);
+  const Status reached = wait_for_agents(caller, up->state, environment);
+  if (!reached) return caller.fail(ExitCode::failure, reached.error().message);
   const auto path = write_campaign(options, *task, environment.directory);
   if (!path) return caller.fail(path.error());
   auto file = read_campaign_file(*path);

@@ -36,6 +36,7 @@ void add_environment_options(CLI::App* command, EnvironmentOptions& options) {
   command->add_option("--base-url", options.base_url,
                       "OpenAI-compatible endpoint instead of the embedded code model");
   command->add_option("--model", options.model, "model of that endpoint");
+  command->add_option("--key-file", options.key_file, "file with the key of that endpoint");
   command->add_option("--codegen-config", options.codegen_config,
                       "configuration file of the codegen client instead of --base-url");
   command->add_option("--worker-config", options.worker_config,
@@ -53,6 +54,8 @@ int run_up(Session& session, const EnvironmentOptions& options) {
     // A missing program, a taken port, a full disk: the environment failed, not the server.
     return session.fail(ExitCode::failure, result.error().message);
   }
+  const Status reached = wait_for_agents(session, result->state, complete(options));
+  if (!reached) return session.fail(ExitCode::failure, reached.error().message);
   session.print(session.is_for_people() ? describe(*result, complete(options))
                                         : state_document(result->state, true, session.format()));
   return to_int(ExitCode::ok);

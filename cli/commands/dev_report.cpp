@@ -1,11 +1,14 @@
 #include "cli/commands/dev_report.hpp"
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "cambrian/user/v1/operation_service.grpc.pb.h"
 #include "cli/output/document.hpp"
 #include "cli/output/table.hpp"
 #include "cli/output/text.hpp"
 #include "cli/paths.hpp"
+#include "common/rpc/backoff.hpp"
 
 namespace cambrian::cli {
 
@@ -18,11 +21,39 @@ dev::EnvironmentOptions complete(dev::EnvironmentOptions options) {
   };
   absolute(options.codegen_config);
   absolute(options.worker_config);
+  absolute(options.key_file);
   return options;
 }
 
 dev::Report reporter(const Session& session) {
   return [&session](const std::string& line) { session.note(line); };
+}
+
+Status wait_for_agents(const Session& caller, const dev::State& state,
+                       const dev::EnvironmentOptions& options) {
+  constexpr std::chrono::seconds kTimeout{30};
+  constexpr std::chrono::milliseconds kInterval{50};
+  GlobalOptions global = caller.options();
+  global.endpoint = state.endpoint;
+  Session session(global, caller.terminal());
+  const auto deadline = std::chrono::steady_clock::now() + kTimeout;
+  while (std::chrono::steady_clock::now() < deadline) {
+    const auto agents =
+        session.call(&user::v1::WorkerService::Stub::ListWorkers, user::v1::ListWorkersRequest());
+    int workers = 0;
+    int codegens = 0;
+    const auto known = agents ? *agents : user::v1::ListWorkersResponse();
+    for (const auto& one : known.workers()) {
+      if (one.state() != user::v1::WORKER_STATE_ALIVE) continue;
+      const bool is_worker = one.description().kind() == agent::v1::AGENT_KIND_WORKER;
+      (is_worker ? workers : codegens) += 1;
+    }
+    if (workers >= options.workers && codegens > 0) return {};
+    rpc::wait_unless_stopped({}, kInterval);
+  }
+  return fail(Errc::deadline_exceeded,
+              "worker or codegen client does not reach the coordinator; see the logs in " +
+                  dev::make_layout(options.directory).logs().string());
 }
 
 std::string describe(const dev::UpResult& result, const dev::EnvironmentOptions& options) {

@@ -14,6 +14,11 @@ dev::EnvironmentOptions complete(dev::EnvironmentOptions options);
 /// Steps go to stderr.
 dev::Report reporter(const Session& session);
 
+/// Waits until the coordinator knows the codegen client and all workers: a process that lives is
+/// not yet one that works. Errors: deadline_exceeded after 30 s, with the folder of the logs.
+Status wait_for_agents(const Session& caller, const dev::State& state,
+                       const dev::EnvironmentOptions& options);
+
 /// Addresses, and what to do next.
 std::string describe(const dev::UpResult& result, const dev::EnvironmentOptions& options);
 

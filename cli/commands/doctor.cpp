@@ -9,6 +9,7 @@
 #include "cli/cli.hpp"
 #include "cli/commands/local_evaluation.hpp"
 #include "cli/dev/environment.hpp"
+#include "cli/dev/network.hpp"
 #include "cli/dev/postgres.hpp"
 #include "cli/output/document.hpp"
 #include "cli/output/table.hpp"
@@ -172,6 +173,16 @@ class Doctor {
       return;
     }
     add("local environment", Verdict::ok, "everything runs");
+    check_model_endpoint((*status)->state.model_url);
+  }
+
+  void check_model_endpoint(const std::string& url) {
+    constexpr std::chrono::seconds kTimeout{3};
+    if (url.empty()) return;
+    const bool is_open = dev::accepts_connections(url, kTimeout);
+    add("model endpoint", is_open ? Verdict::ok : Verdict::failure,
+        url + (is_open ? " accepts connections" : " does not accept connections"),
+        is_open ? "" : "start that server, or leave out --base-url for the embedded code model");
   }
 
   void check_server() {

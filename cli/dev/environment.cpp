@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "cli/dev/network.hpp"
 #include "cli/dev/postgres.hpp"
 #include "cli/dev/process.hpp"
 #include "common/rpc/backoff.hpp"
@@ -37,6 +38,7 @@ std::vector<std::string> supervisor_command(const EnvironmentOptions& options) {
   add("--listen", options.listen);
   add("--base-url", options.base_url);
   add("--model", options.model);
+  add("--key-file", options.key_file);
   add("--codegen-config", options.codegen_config);
   add("--worker-config", options.worker_config);
   return command;

@@ -1,13 +1,9 @@
 #include "cli/dev/services.hpp"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <optional>
 #include <thread>
 
 #include "common/digest/sha256.hpp"
@@ -33,41 +29,6 @@ int slots_of(const EnvironmentOptions& options) {
   if (options.slots > 0) return options.slots;
   const int cores = static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U));
   return std::max(cores / std::max(options.workers, 1), 1);
-}
-
-std::optional<sockaddr_in> parse_address(const std::string& address) {
-  const std::size_t colon = address.rfind(':');
-  if (colon == std::string::npos) return std::nullopt;
-  std::string host = address.substr(0, colon);
-  if (host == "localhost") host = "127.0.0.1";
-  const long port = std::strtol(address.c_str() + colon + 1, nullptr, 10);
-  sockaddr_in result{};
-  result.sin_family = AF_INET;
-  result.sin_port = htons(static_cast<std::uint16_t>(port));
-  if (port < 0 || port > 65535 || inet_pton(AF_INET, host.c_str(), &result.sin_addr) != 1) {
-    return std::nullopt;
-  }
-  return result;
-}
-
-/// Binds for a moment; the address that it got, with its port, or nothing.
-std::optional<std::string> try_bind(const std::string& address) {
-  auto name = parse_address(address);
-  if (!name) return std::nullopt;
-  const int file = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (file < 0) return std::nullopt;
-  // As the servers do: a port whose old connections are still fading away counts as free.
-  const int on = 1;
-  setsockopt(file, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  socklen_t size = sizeof *name;
-  // NOLINTBEGIN(cppcoreguidelines-pro-type-reinterpret-cast): the interface of the kernel.
-  const bool is_bound = bind(file, reinterpret_cast<sockaddr*>(&*name), size) == 0 &&
-                        listen(file, 1) == 0 &&
-                        getsockname(file, reinterpret_cast<sockaddr*>(&*name), &size) == 0;
-  // NOLINTEND(cppcoreguidelines-pro-type-reinterpret-cast)
-  close(file);
-  if (!is_bound) return std::nullopt;
-  return address.substr(0, address.rfind(':') + 1) + std::to_string(ntohs(name->sin_port));
 }
 
 }  // namespace
@@ -104,6 +65,9 @@ std::vector<Service> make_services(const EnvironmentOptions& options, const Layo
   } else {
     codegen.arguments.insert(codegen.arguments.end(),
                              {"--base-url", options.base_url, "--model", options.model});
+    if (!options.key_file.empty()) {
+      codegen.arguments.insert(codegen.arguments.end(), {"--key-file", options.key_file});
+    }
   }
   services.push_back(codegen);
   for (int i = 1; i <= options.workers; ++i) {
@@ -125,7 +89,7 @@ std::string fingerprint(const EnvironmentOptions& options) {
   key.add("workers", std::to_string(options.workers)).add("slots", std::to_string(options.slots));
   key.add("listen", options.listen).add("base_url", options.base_url);
   key.add("model", options.model);
-  std::vector<fs::path> files{options.codegen_config, options.worker_config};
+  std::vector<fs::path> files{options.codegen_config, options.worker_config, options.key_file};
   for (const std::string& name : program_names(options)) files.push_back(options.programs / name);
   files.push_back(options.programs / "cambrian");
   for (const fs::path& file : files) {
@@ -146,13 +110,6 @@ std::vector<std::string> missing_programs(const EnvironmentOptions& options) {
     return access((options.programs / name).c_str(), X_OK) == 0;
   });
   return missing;
-}
-
-bool is_free(const std::string& address) { return try_bind(address).has_value(); }
-
-std::string free_address(const std::string& preferred) {
-  if (const auto bound = try_bind(preferred)) return *bound;
-  return try_bind("127.0.0.1:0").value_or("127.0.0.1:0");
 }
 
 }  // namespace cambrian::cli::dev

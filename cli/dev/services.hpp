@@ -21,6 +21,7 @@ struct EnvironmentOptions {
   std::string listen;          ///< Of the coordinator; empty: 127.0.0.1:7070, or a free port.
   std::string base_url;        ///< Of another model endpoint; empty: the embedded code model.
   std::string model;           ///< Model at that endpoint.
+  std::string key_file;        ///< File with the key of that endpoint; empty: none.
   std::string codegen_config;  ///< Configuration file of the codegen client instead of both.
   std::string worker_config;   ///< Configuration file of the workers.
 };
@@ -59,11 +60,5 @@ std::string fingerprint(const EnvironmentOptions& options);
 
 /// Programs that are missing in the folder; empty: all there.
 std::vector<std::string> missing_programs(const EnvironmentOptions& options);
-
-/// `preferred` when nobody listens there, else a free port of 127.0.0.1.
-std::string free_address(const std::string& preferred);
-
-/// True when `host:port` (numeric) can be bound now.
-bool is_free(const std::string& address);
 
 }  // namespace cambrian::cli::dev

@@ -6,8 +6,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <ctime>
+#include <optional>
 
+#include "cli/dev/network.hpp"
 #include "cli/dev/postgres.hpp"
 #include "cli/dev/process.hpp"
 #include "cli/dev/state.hpp"
@@ -39,6 +42,7 @@ struct Supervised {
   Service service;
   ProcessId process{};
   std::string phase = "waiting";
+  bool was_ready = false;
   int restarts = 0;
   int failures = 0;
   std::string last_exit{};
@@ -94,17 +98,14 @@ class Supervisor {
          .stop_signal = SIGINT,
          .stop_timeout = std::chrono::seconds(30),
          .needs = {}});
-    for (Service& service :
-         make_services(options_, layout_, addresses_, postgres_.connection_string())) {
-      add(std::move(service));
-    }
+    for (Service& service : current_services()) add(std::move(service));
     while (!is_stopping_) {
       reap();
       start_what_is_due();
       notice_readiness();
       if (has_changed_) publish();
       const int signal = wait_for_signal(is_settled() ? kIdleInterval : kBusyInterval);
-      is_stopping_ = signal == SIGTERM || signal == SIGINT;
+      is_stopping_ = signal == SIGTERM || signal == SIGINT || (until_ && !is_alive(*until_));
     }
     return {};
   }
@@ -149,6 +150,25 @@ class Supervisor {
     addresses_.code_model = pick("", "127.0.0.1:7072");
   }
 
+  /// A port that was free a moment ago may be taken by now. Nobody knows the address of a service
+  /// that was never ready, so it may have another one.
+  void renew_addresses(const std::string& name) {
+    if (name == "coordinator") {
+      if (options_.listen.empty()) addresses_.coordinator = free_address(addresses_.coordinator);
+      addresses_.metrics = free_address(addresses_.metrics);
+    }
+    if (name == "codemodel") addresses_.code_model = free_address(addresses_.code_model);
+    for (const Service& renewed : current_services()) {
+      for (Supervised& one : services_) {
+        if (one.service.name == renewed.name) one.service.arguments = renewed.arguments;
+      }
+    }
+  }
+
+  std::vector<Service> current_services() const {
+    return make_services(options_, layout_, addresses_, postgres_.connection_string());
+  }
+
   void reap() {
     int status = 0;
     for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG)) {
@@ -169,6 +189,7 @@ class Supervisor {
     one.next_start = now + delay;
     has_changed_ = true;
     if (is_stopping_) return;
+    if (!one.was_ready) renew_addresses(one.service.name);
     ++one.restarts;
     log::warn(
         "service_ended",
@@ -225,6 +246,7 @@ class Supervisor {
     for (Supervised& one : services_) {
       if (one.phase != "starting" || !has_shown_readiness(one)) continue;
       one.phase = "ready";
+      one.was_ready = true;
       has_changed_ = true;
     }
     if (!is_ready_ && is_settled() && !services_.empty()) {
@@ -299,6 +321,8 @@ class Supervisor {
   Layout layout_;
   Postgres postgres_;
   Addresses addresses_;
+  std::optional<ProcessId> until_ = find_process(
+      static_cast<pid_t>(std::strtol(environment("CAMBRIAN_DEV_UNTIL").c_str(), nullptr, 10)));
   std::vector<Supervised> services_;
   std::string error_;
   bool is_ready_ = false;

@@ -33,6 +33,7 @@ pid_t spawn(const std::vector<std::string>& arguments, const fs::path& directory
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<std::string> variables{"CAMBRIAN_DEV_DIRECTORY=" + directory.string(),
                                      "CAMBRIAN_CONFIG=" + (directory / "none.yaml").string(),
+                                     "CAMBRIAN_DEV_UNTIL=" + std::to_string(getpid()),
                                      "NO_COLOR=1"};
   for (char** entry = environ; *entry != nullptr; ++entry) {
     if (!std::string_view(*entry).starts_with("CAMBRIAN_")) variables.emplace_back(*entry);

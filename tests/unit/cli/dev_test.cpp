@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "cli/dev/layout.hpp"
+#include "cli/dev/network.hpp"
 #include "cli/dev/process.hpp"
 #include "cli/dev/services.hpp"
 #include "cli/dev/state.hpp"
@@ -149,6 +150,9 @@ TEST_CASE("free_address: takes the usual port or another one", "[unit][cli]") {
   CHECK(free_address(address) == address);
   CHECK_FALSE(is_free("nonsense"));
   CHECK_FALSE(is_free("127.0.0.1:99999"));
+  // A free port is one that nobody answers at.
+  CHECK_FALSE(accepts_connections("http://" + address + "/v1", std::chrono::seconds(1)));
+  CHECK_FALSE(accepts_connections("http:///", std::chrono::seconds(1)));
 }
 
 TEST_CASE("make_services: another endpoint needs no code model", "[unit][cli]") {
