@@ -170,6 +170,24 @@ TEST_CASE("evaluate: the judge's data are hidden from compile and candidate", "[
   CHECK(embedded.outcome == Outcome::compile_error);
 }
 
+TEST_CASE("evaluate: the candidate does not get the evaluation's seed", "[integration]") {
+  EvaluationRequest curious = request(act(""));
+  TaskManifest manifest = curious.task->manifest;
+  std::map<std::string, std::string> files;
+  for (const auto& file : curious.task->files) files[file.path] = file.content;
+  std::string& program = files.at("seed/program.cpp");
+  const std::string from = "make_program(const cambrian::Setup&) {";
+  const std::string to =
+      "make_program(const cambrian::Setup& setup) { std::printf(\"%llu\\n\", "
+      "(unsigned long long)setup.seed); std::fflush(stdout);";
+  program = "#include <cstdio>\n" + program.replace(program.find(from), from.size(), to);
+  curious.task = make_task(manifest, files);
+  const EvaluationResult first = evaluate(curious);
+  REQUIRE(first.outcome == Outcome::success);
+  const std::string digest = cambrian::sha256_hex("cambrian candidate 1").substr(0, 16);
+  CHECK_THAT(first.log, StartsWith(std::to_string(std::stoull(digest, nullptr, 16)) + "\n"));
+}
+
 TEST_CASE("evaluate: a compile that grows without end is stopped", "[integration][slow]") {
   const EvaluationResult huge =
       evaluate(request("int a[1 << 29] = {1};\n" + act("  x[0] += a[(int)x[1]];")));

@@ -105,6 +105,18 @@ std::filesystem::path below(const char* variable, const char* otherwise, std::st
   return std::filesystem::path(folder == nullptr ? otherwise : folder) / name;
 }
 
+// A candidate that knew the evaluation's seed could draw the judge's instances itself. So it gets
+// another one that follows from it and does not lead back. The Python SDK does the same.
+std::string candidate_seed(std::uint64_t seed) {
+  BehaviourDigest digest;
+  const std::string text = "cambrian candidate " + std::to_string(seed);
+  digest.add(std::span<const char>(text));
+  std::uint64_t derived = 0;
+  const std::string hex = digest.finish_hex().substr(0, 16);
+  std::from_chars(hex.data(), hex.data() + hex.size(), derived, 16);
+  return std::to_string(derived);
+}
+
 }  // namespace
 
 std::string_view to_string(Outcome outcome) {
@@ -172,7 +184,7 @@ RemoteCandidate Session::start_candidate(std::string_view phase) {
   Message hello("hello");
   hello.members["protocol"] = 1;
   hello.members["phase"] = phase;
-  hello.members["seed"] = std::to_string(evaluation_.seed);
+  hello.members["seed"] = candidate_seed(evaluation_.seed);
   hello.members["threads"] = evaluation_.threads;
   hello.members["device"] = evaluation_.device;
   JsonObject parameters;

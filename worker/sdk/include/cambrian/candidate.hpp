@@ -22,7 +22,8 @@ enum class Phase {
 /// What the judge said when it started this process.
 struct Setup {
   Phase phase = Phase::ask;
-  /// The evaluation's seed. The same seed is given to every process of one evaluation.
+  /// Follows from the evaluation's seed, but does not lead back to it: the judge's data stay
+  /// unknown. The same seed is given to every process of one evaluation.
   std::uint64_t seed = 0;
   /// Threads that may be used.
   int threads = 1;
