@@ -13,10 +13,11 @@ constexpr const char* kNoteAgent =
     " description = excluded.description, running = excluded.running,"
     " is_draining = excluded.is_draining, last_sync_at = now() RETURNING should_drain";
 constexpr const char* kRenew =
-    "UPDATE work_item w SET renewed_at = now(),"
-    " lease_expires_at = now() + $4 * interval '1 millisecond'"
-    " FROM unnest($2::bigint[], $3::bigint[]) AS l (id, epoch)"
-    " WHERE w.id = l.id AND w.epoch = l.epoch AND w.state = 'leased' AND w.agent_id = $1"
+    "WITH held AS (SELECT w.id FROM work_item w"
+    "  JOIN unnest($2::bigint[], $3::bigint[]) AS l (id, epoch) USING (id, epoch)"
+    "  WHERE w.state = 'leased' AND w.agent_id = $1 ORDER BY w.id FOR UPDATE OF w)"
+    " UPDATE work_item w SET renewed_at = now(),"
+    " lease_expires_at = now() + $4 * interval '1 millisecond' FROM held WHERE w.id = held.id"
     " RETURNING w.id, w.epoch";
 constexpr const char* kFindExpired =
     "SELECT w.id, w.epoch FROM work_item w WHERE w.state = 'leased'"
@@ -98,6 +99,13 @@ awaitable<Result<SyncState>> PostgresWorkStore::sync(AgentReport report, LeaseTi
   auto body = [report = std::move(report), times](pqxx::work& transaction) -> Result<SyncState> {
     SyncState state;
     const auto& agent = report.agent;
+    // Locks are taken in the order in which a report takes them: campaigns, items, the agent.
+    for (const auto& one : report.released) {
+      if (auto ended = release(transaction, report, one)) {
+        state.released.push_back(std::move(*ended));
+      }
+    }
+    state.cancelled = renew(transaction, report, times.lease);
     state.should_drain =
         transaction
             .exec(kNoteAgent,
@@ -105,12 +113,6 @@ awaitable<Result<SyncState>> PostgresWorkStore::sync(AgentReport report, LeaseTi
                                to_json(report.running).dump(), report.is_draining})
             .one_row()[0]
             .as<bool>();
-    state.cancelled = renew(transaction, report, times.lease);
-    for (const auto& one : report.released) {
-      if (auto ended = release(transaction, report, one)) {
-        state.released.push_back(std::move(*ended));
-      }
-    }
     return state;
   };
   co_return co_await database_.run(Lane::agent, "sync", std::move(body));
