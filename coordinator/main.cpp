@@ -107,7 +107,13 @@ class Program {
     log::info("coordinator_started", {{"version", CAMBRIAN_VERSION},
                                       {"grpc", server_->address()},
                                       {"metrics", metrics_address},
-                                      {"lease_ms", config_.times.lease}});
+                                      {"database_connections", config_.database_connections},
+                                      {"lease_ms", config_.times.lease},
+                                      {"sync_interval_ms", config_.sync_interval},
+                                      {"evaluation_attempt_ms", config_.times.evaluation_attempt},
+                                      {"proposal_attempt_ms", config_.times.proposal_attempt},
+                                      {"shutdown_grace_ms", config_.shutdown_grace},
+                                      {"reflection", config_.has_reflection}});
     context_.run();
     if (closer_.joinable()) closer_.join();
     log::info("coordinator_stopped");

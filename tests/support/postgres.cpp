@@ -8,7 +8,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <pqxx/pqxx>
@@ -148,9 +147,6 @@ void PrivatePostgres::crash() {
   ::kill(pid_, SIGKILL);
   for (const auto child : children) ::kill(child, SIGKILL);
   ::waitpid(pid_, nullptr, 0);
-  wait_until([&] {
-    return std::ranges::none_of(children, [](pid_t child) { return ::kill(child, 0) == 0; });
-  });
   pid_ = -1;
   // A new server refuses to start while a process of the old one holds its shared memory.
   for (const auto child : children) {

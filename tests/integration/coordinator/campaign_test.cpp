@@ -293,6 +293,8 @@ TEST_CASE("coordinator: campaigns of one priority take turns", "[integration][co
     spec.mutable_evaluation()->set_parallel(16);
     spec.mutable_search()->set_children(16);
     user.create(spec);
+    REQUIRE(eventually([&] { return user.get(name).evaluations_open() == 1; }));
+    // The turn of the other campaign was before: this is the seed of this one.
     const auto seed = service.worker.claim(1);
     REQUIRE(seed.size() == 1);
     REQUIRE(service.worker.finish(seed.front().lease(), success(1)).ok());
