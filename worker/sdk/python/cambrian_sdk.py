@@ -523,13 +523,6 @@ def _checked(message, tensors):
     return message.tensors
 
 
-def _candidate_seed(seed):
-    """A candidate that knew the evaluation's seed could draw the judge's data itself. So it gets
-    another one that follows from it and does not lead back. The C++ SDK does the same."""
-    digest = hashlib.sha256(f"cambrian candidate {seed}".encode()).hexdigest()
-    return str(int(digest[:16], 16))
-
-
 class Session:
     """The judge's side of one evaluation. Made by run_judge()."""
 
@@ -564,7 +557,9 @@ class Session:
         if started.type != "started" or len(started.descriptors) != 1:
             raise FrameError(f"expected started with one descriptor: {started.type}")
         candidate = RemoteCandidate(self, Channel(started.descriptors[0]))
-        hello = {"protocol": 1, "phase": phase, "seed": _candidate_seed(self.seed),
+        # With the evaluation's own seed a candidate could draw the judge's data itself.
+        digest = hashlib.sha256(f"cambrian candidate {self.seed}".encode()).hexdigest()
+        hello = {"protocol": 1, "phase": phase, "seed": str(int(digest[:16], 16)),
                  "threads": self.threads, "device": self.device, "parameters": self.parameters}
         candidate._exchange(Message("hello", hello), "ready", RemoteCandidate.START_SECONDS, 0)
         self.send_event("ready")
