@@ -220,7 +220,8 @@ void Code::find_python_function(std::size_t def) {
   while (end < tokens_.size()) {
     const TokenRange line = statement(end);
     if (column(line.begin) <= own) break;
-    end = line.end;
+    // In a broken text the logical line of a token may end before it.
+    end = std::max(line.end, end + 1);
   }
   functions_.push_back({.name = def + 1,
                         .owner = owner_of(def),

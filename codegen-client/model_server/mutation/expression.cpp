@@ -306,6 +306,7 @@ Expression guarded_quotient(Expression left, Expression right) {
 
 std::optional<Expression> parse_expression(const Code& code, TokenRange range) {
   if (range.empty() || code.is_python()) return std::nullopt;
+  if (range.end - range.begin > kExpressionTokensMax) return std::nullopt;
   return Parser(code, range).run();
 }
 

@@ -28,6 +28,8 @@ struct Expression {
 
 /// Deepest nesting that is read: deeper text is not an expression to us.
 inline constexpr int kExpressionDepthMax = 40;
+/// Longest expression that is read, in tokens. A long sum is a deep tree too.
+inline constexpr std::size_t kExpressionTokensMax = 2000;
 
 Expression number(std::string text);
 Expression terminal(std::string text);

@@ -83,8 +83,12 @@ void add_elements(const Code& code, const Function& function, std::size_t at,
   }
 }
 
-std::vector<Expression> terms_at(const Code& code, const Function& function, std::size_t at,
-                                 const std::vector<Variable>& variables) {
+}  // namespace
+
+std::vector<Expression> terms_at(const Code& code, const ExpressionSite& site) {
+  const Function& function = *site.function;
+  const auto variables = variables_of(code, function);
+  const std::size_t at = site.range.begin - 1;
   std::vector<Expression> terms;
   for (const Variable& variable : variables) {
     if (find_variable(variables, variable.name, at) != &variable) continue;
@@ -100,8 +104,6 @@ std::vector<Expression> terms_at(const Code& code, const Function& function, std
   add_elements(code, function, at, variables, terms);
   return terms;
 }
-
-}  // namespace
 
 std::vector<ExpressionSite> find_expression_sites(const Code& code) {
   std::vector<ExpressionSite> sites;
@@ -126,7 +128,7 @@ std::vector<ExpressionSite> find_expression_sites(const Code& code) {
       if (is_boolean(*tree) || tree->kind == Expression::Kind::number) continue;
       sites.push_back({.range = range,
                        .tree = std::move(*tree),
-                       .terms = terms_at(code, function, i, variables),
+                       .function = &function,
                        .is_result = is_return || code.is(i - 1, "]") || code.is(i - 2, ".")});
     }
   }

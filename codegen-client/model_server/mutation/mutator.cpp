@@ -210,11 +210,11 @@ Result<Proposal> propose(const MutationRequest& request) {
   for (const auto& [path, text] : request.parent.files) {
     const auto language = request.parent.languages.find(path);
     if (language == request.parent.languages.end() || text.empty()) continue;
-    if (language->second == Language::other) continue;
+    if (language->second == Language::other || text.size() > kFileBytesMax) continue;
     paths.push_back(path);
     weights.push_back(static_cast<double>(text.size()));
   }
-  Error last{Errc::invalid_argument, "no C++ or Python program in the prompt"};
+  Error last{Errc::invalid_argument, "no C++ or Python program of at most 64 KiB in the prompt"};
   Rng rng = Rng(request.seed).split("file");
   while (!paths.empty()) {
     const std::size_t drawn = rng.weighted(weights);

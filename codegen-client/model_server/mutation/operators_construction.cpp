@@ -284,14 +284,16 @@ std::optional<Mutation> add_aggregate(const Context& context) {
                     .note = "look at the " + name};
   // Used at once in one result, so that it makes a difference.
   auto sites = find_expression_sites(code);
-  std::erase_if(sites, [](const ExpressionSite& s) { return !s.is_result || s.terms.empty(); });
+  std::erase_if(sites, [](const ExpressionSite& s) { return !s.is_result; });
   if (sites.empty()) return std::nullopt;
   const ExpressionSite& target = context.rng.pick(sites);
-  Expression deviation = binary("-", terminal(name), context.rng.pick(target.terms));
+  const auto terms = terms_at(code, target);
+  if (terms.empty()) return std::nullopt;
+  Expression deviation = binary("-", terminal(name), context.rng.pick(terms));
   Expression copy = deviation;
   if (context.rng.chance(0.5)) deviation = binary("*", std::move(deviation), std::move(copy));
   if (context.rng.chance(0.4)) {
-    deviation = guarded_quotient(std::move(deviation), context.rng.pick(target.terms));
+    deviation = guarded_quotient(std::move(deviation), context.rng.pick(terms));
   }
   static constexpr std::array<const char*, 2> kSigns = {"+", "-"};
   const Expression changed =

@@ -75,13 +75,14 @@ Expression random_expression(const std::vector<Expression>& terms, int depth, bo
 }
 
 /// Sums and products of constants only would not depend on the input.
-Expression random_dependent(const ExpressionSite& site, int depth, bool has_math, Rng& rng) {
-  Expression made = random_expression(site.terms, depth, has_math, rng);
+Expression random_dependent(const std::vector<Expression>& terms, int depth, bool has_math,
+                            Rng& rng) {
+  Expression made = random_expression(terms, depth, has_math, rng);
   for (int tries = 0; tries < 4; ++tries) {
     for (const Expression* node : nodes(made)) {
       if (node->kind == Kind::terminal) return made;
     }
-    made = random_expression(site.terms, depth, has_math, rng);
+    made = random_expression(terms, depth, has_math, rng);
   }
   return made;
 }
@@ -93,7 +94,8 @@ Expression random_threshold(Rng& rng) {
 
 /// What stands in the other branch: the same shifted, scaled or turned round, something that beats
 /// everything else, now and then something new.
-Expression varied(const Expression& own, const ExpressionSite& site, bool has_math, Rng& rng) {
+Expression varied(const Expression& own, const std::vector<Expression>& terms, bool has_math,
+                  Rng& rng) {
   static constexpr std::array<const char*, 4> kLarge = {"10.0", "100.0", "1000.0", "10000.0"};
   switch (rng.below(9)) {
     case 0: return binary("+", own, random_threshold(rng));
@@ -102,8 +104,8 @@ Expression varied(const Expression& own, const ExpressionSite& site, bool has_ma
     case 3: return binary("-", own, number(kLarge[rng.below(kLarge.size())]));
     case 4: return binary("*", random_constant(rng), own);
     case 5: return unary("-", own);
-    case 6: return combined(own, random_term(site.terms, rng), has_math, rng);
-    default: return random_dependent(site, 2, has_math, rng);
+    case 6: return combined(own, random_term(terms, rng), has_math, rng);
+    default: return random_dependent(terms, 2, has_math, rng);
   }
 }
 
@@ -138,16 +140,23 @@ std::optional<Mutation> finish(const Context& context, const ExpressionSite& sit
       .note = "compute `" + shortened(after) + "` instead of `" + shortened(before) + "`"};
 }
 
+/// A place and what can be named there.
+struct Draw : ExpressionSite {
+  std::vector<Expression> terms;
+};
+
 /// Draws a site; results are likelier than steps on the way, and longer expressions than short
 /// ones: they hold more to change.
-std::optional<ExpressionSite> draw_site(const Context& context) {
+std::optional<Draw> draw_site(const Context& context) {
   auto sites = find_expression_sites(context.code);
   if (sites.empty()) return std::nullopt;
   std::vector<double> weights;
   for (const auto& site : sites) {
     weights.push_back((site.is_result ? 8.0 : 1.0) * std::sqrt(size_of(site.tree)));
   }
-  return std::move(sites[context.rng.weighted(weights)]);
+  Draw draw{std::move(sites[context.rng.weighted(weights)]), {}};
+  draw.terms = terms_at(context.code, draw);
+  return draw;
 }
 
 Expression& draw_node(Expression& tree, Rng& rng) {
@@ -161,8 +170,8 @@ std::optional<Mutation> grow_expression(const Context& context) {
   auto site = draw_site(context);
   if (!site) return std::nullopt;
   const bool has_math = has_mathematics(context.code);
-  Expression extra =
-      random_dependent(*site, static_cast<int>(context.rng.between(1, 2)), has_math, context.rng);
+  Expression extra = random_dependent(site->terms, static_cast<int>(context.rng.between(1, 2)),
+                                      has_math, context.rng);
   if (has_math && context.rng.chance(0.2)) {
     // Large where something is close to zero: a bonus for what fits exactly.
     extra = guarded_quotient(random_threshold(context.rng), std::move(extra));
@@ -181,7 +190,7 @@ std::optional<Mutation> replace_subtree(const Context& context) {
   if (!site) return std::nullopt;
   Expression tree = site->tree;
   Expression& node = draw_node(tree, context.rng);
-  node = random_dependent(*site, static_cast<int>(context.rng.between(0, 3)),
+  node = random_dependent(site->terms, static_cast<int>(context.rng.between(0, 3)),
                           has_mathematics(context.code), context.rng);
   return finish(context, *site, tree);
 }
@@ -241,7 +250,7 @@ std::optional<Mutation> insert_conditional(const Context& context) {
   Expression condition = binary(rng.chance(0.5) ? "<" : ">", std::move(left), std::move(right));
   Expression tree = site->tree;
   Expression& node = rng.chance(0.75) ? tree : draw_node(tree, rng);
-  Expression other = varied(node, *site, has_mathematics(context.code), rng);
+  Expression other = varied(node, site->terms, has_mathematics(context.code), rng);
   Expression own = std::move(node);
   node = conditional(std::move(condition), std::move(own), std::move(other));
   return finish(context, *site, tree);

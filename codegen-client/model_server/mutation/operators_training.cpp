@@ -41,6 +41,22 @@ void set_rate(const Code& code, const OptimizerSite& site, double rate, std::str
   if (constant) edits.push_back(replace(code, {*constant, *constant + 1}, format_real(rate)));
 }
 
+/// Edits that give a rate written as a number a name, so that schedule and optimiser share it.
+std::string name_rate(const Code& code, const OptimizerSite& site, std::vector<Edit>& edits) {
+  const std::string name = "learning_rate";
+  if (!parse_literal(site.rate) || code.contains(name)) return site.rate;
+  for (std::size_t i = site.settings.begin; i < site.settings.end; ++i) {
+    if (!code.is(i, site.rate)) continue;
+    edits.push_back(replace(code, {i, i + 1}, name));
+    edits.push_back(insert_before(code, code.statement(site.call.name),
+                                  code.is_python()
+                                      ? name + " = " + site.rate
+                                      : "const double " + name + " = " + site.rate + ";"));
+    return name;
+  }
+  return site.rate;
+}
+
 /// `training.progress()` in the language of the program.
 std::string progress_of(const LoopSite& loop) { return loop.training + ".progress()"; }
 
@@ -164,8 +180,8 @@ std::optional<Mutation> add_schedule(const Context& context) {
   if (!place || place->loop.training.empty()) return std::nullopt;
   std::string name;
   const std::string factor = schedule(code, progress_of(place->loop), context.rng, name);
-  const std::string& rate = place->optimizer.rate;
   Mutation mutation{.edits = {}, .note = "let the learning rate follow a " + name + " schedule"};
+  const std::string rate = name_rate(code, place->optimizer, mutation.edits);
   for (std::size_t i = place->loop.head.begin; i < code.size(); ++i) {
     const bool is_cpp_setter = code.is(i, "set_lr") && code.is(i + 1, "(");
     const bool is_python_setter = code.is(i, "\"lr\"") && code.is(i + 2, "=");

@@ -81,7 +81,7 @@ std::optional<TokenRange> find_head(const Code& code, TokenRange body, std::size
     if (!is_loop || column(i) >= own || code.statement(i).begin != i) continue;
     std::size_t last = token;
     while (last < body.end && column(code.statement(last).begin) > column(i)) {
-      last = code.statement(last).end;
+      last = std::max(code.statement(last).end, last + 1);
     }
     end = code.line_end(code.token(last - 1).end);
     return code.statement(i);

@@ -144,6 +144,27 @@ TEST_CASE("propose: says why it cannot", "[unit][model_server]") {
   CHECK(propose(request_for("int main() {}\n", Language::cpp, 1)).error().code == Errc::not_found);
 }
 
+TEST_CASE("propose: survives mangled programs", "[unit][model_server]") {
+  for (const Sample& sample : kSamples) {
+    for (std::uint64_t seed = 0; seed < 25; ++seed) {
+      INFO("seed=" << seed);
+      Rng rng(seed);
+      std::string text(sample.text);
+      for (std::uint64_t k = 1 + rng.below(5); k > 0; --k) {
+        const std::size_t at = rng.below(text.size());
+        const std::size_t length = 1 + rng.below(12);
+        switch (rng.below(3)) {
+          case 0: text.erase(at, length); break;
+          case 1: text.insert(at, text.substr(rng.below(text.size()), length)); break;
+          default: text[at] = "(){}[];,\"'#\n"[rng.below(12)];
+        }
+      }
+      const auto request = request_for(text, sample.language, seed);
+      if (const auto proposal = propose(request)) CHECK_FALSE(proposal->files.empty());
+    }
+  }
+}
+
 TEST_CASE("diff_lines: hunks turn one text into the other", "[unit][model_server]") {
   Rng rng(11);
   for (int round = 0; round < 200; ++round) {

@@ -94,6 +94,20 @@ TEST_CASE("network operators: shapes fit through long chains of changes", "[unit
   }
 }
 
+TEST_CASE("add_schedule: schedule and optimiser share a rate with a name", "[unit][model_server]") {
+  const Code code = python_code();
+  Rng rng(1);
+  const auto mutation = add_schedule({.code = code, .donors = {}, .rng = rng});
+  REQUIRE(mutation);
+  const std::string text = code.apply(mutation->edits).value();
+  CHECK(text.find("    learning_rate = 0.01\n    optimizer = ") != std::string::npos);
+  CHECK(text.find("lr=learning_rate") != std::string::npos);
+  CHECK(text.find("group[\"lr\"] = learning_rate * ") != std::string::npos);
+  // The next operator on the rate finds it at its name.
+  const Code next = Code::parse(text, Language::python).value();
+  CHECK(find_constant(next, find_optimizer(next)->rate));
+}
+
 TEST_CASE("find_optimizer: reads both languages", "[unit][model_server]") {
   const auto cpp = find_optimizer(torch_code());
   REQUIRE(cpp);

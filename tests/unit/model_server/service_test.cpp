@@ -197,6 +197,16 @@ TEST_CASE("ChatService: bad bytes are a 400, never a crash", "[unit][model_serve
   }
 }
 
+TEST_CASE("ChatService: deep nesting is a 400", "[unit][model_server]") {
+  ChatService service({});
+  const std::string deep = std::string(100'000, '[') + std::string(100'000, ']');
+  for (const std::string& body :
+       {deep, R"({"model":"cambrian-mutator","messages":)" + deep + "}"}) {
+    CHECK(service.handle({.method = "POST", .path = "/v1/chat/completions", .body = body, .now = 1})
+              .status == 400);
+  }
+}
+
 TEST_CASE("ChatService: knows its paths and models", "[unit][model_server]") {
   ChatService service({});
   const auto get = [&](const char* path, const char* method = "GET") {
