@@ -1,6 +1,7 @@
 """Prints how many tests passed, failed and were skipped, from the JUnit file of ctest.
 
-A Catch2 program counts by its test cases, any other test as one.
+A Catch2 program counts by its test cases, any other test as one. With `--failures` it prints
+instead what each failed program said: the lines around every failed check, and its last lines.
 """
 
 import re
@@ -34,10 +35,34 @@ def count(case):
     return passed, max(failed, int(not is_passed)), skipped
 
 
-def main(path):
-    cases = [count(case) for case in ElementTree.parse(path).getroot().iter("testcase")]
-    print(*[sum(column) for column in zip(*cases)] or [0, 0, 0])
+LINES_BEFORE, LINES_AFTER, LINES_AT_END, LINES_MAX = 8, 12, 15, 120
+
+
+def telling_lines(output):
+    """The lines of a failed program that say why: around each failed check, and the last ones."""
+    lines = output.splitlines()
+    chosen = set(range(len(lines) - LINES_AT_END, len(lines)))
+    for i, line in enumerate(lines):
+        if "FAILED:" in line or "ERROR: " in line or line.startswith(("FAIL: ", "ERROR ")):
+            chosen.update(range(i - LINES_BEFORE, i + LINES_AFTER))
+    chosen = sorted(i for i in chosen if 0 <= i < len(lines))[:LINES_MAX]
+    told = []
+    for k, i in enumerate(chosen):
+        if k and chosen[k - 1] != i - 1:
+            told.append("    ...")
+        told.append("    " + lines[i])
+    return told
+
+
+def main(path, is_about_failures):
+    cases = list(ElementTree.parse(path).getroot().iter("testcase"))
+    if is_about_failures:
+        for case in cases:
+            if count(case)[1]:
+                print(case.get("name"), *telling_lines(case.findtext("system-out", "")), sep="\n")
+        return
+    print(*[sum(column) for column in zip(*map(count, cases))] or [0, 0, 0])
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], "--failures" in sys.argv[2:])

@@ -15,15 +15,18 @@ CATCH_SKIPPED = "test cases: 3 | 2 passed | 1 skipped\nassertions: 9 | 9 passed"
 
 def count(*cases):
     """Counts for (status, output, has_skipped_mark) of each test."""
+    return tuple(map(int, run(cases).split()))
+
+
+def run(cases, *options):
     body = "".join(f'<testcase name="t" status="{status}">{"<skipped/>" if mark else ""}'
                    f"<system-out>{output}</system-out></testcase>"
                    for status, output, mark in cases)
     with tempfile.NamedTemporaryFile("w", suffix=".xml") as file:
         file.write(f'<?xml version="1.0"?><testsuite>{body}</testsuite>')
         file.flush()
-        result = subprocess.run([sys.executable, PROGRAM, file.name], check=True, text=True,
-                                capture_output=True)
-    return tuple(map(int, result.stdout.split()))
+        return subprocess.run([sys.executable, PROGRAM, file.name, *options], check=True,
+                              text=True, capture_output=True).stdout
 
 
 class Count(unittest.TestCase):
@@ -47,6 +50,15 @@ class Count(unittest.TestCase):
         self.assertEqual(count(("run", CATCH_PASSED, False), ("fail", CATCH_FAILED, False)),
                          (14, 2, 0))
         self.assertEqual(count(), (0, 0, 0))
+
+    def test_failures_are_told_in_short(self):
+        noise = "\n".join(f"line {i}" for i in range(1000))
+        output = f"{noise}\nsearch_test.cpp:7: FAILED:\n  CHECK( a == b )\n{noise}\n{CATCH_FAILED}"
+        told = run([("run", CATCH_PASSED, False), ("fail", output, False)], "--failures")
+        self.assertIn("CHECK( a == b )", told)
+        self.assertIn("1 passed | 2 failed", told)
+        self.assertLess(told.count("\n"), 60)
+        self.assertEqual(run([("run", CATCH_PASSED, False)], "--failures"), "")
 
 
 if __name__ == "__main__":
