@@ -50,7 +50,7 @@ std::string with_tensors(const std::string& tensors) {
 
 }  // namespace
 
-TEST_CASE("channel: a message arrives as it was sent", "[unit][sdk]") {
+TEST_CASE("channel: a message arrives as it was sent", "[contract][sdk]") {
   auto [left, right] = make_channels();
   Message sent("answer");
   sent.members["text"] = "na\xc3\xafve";
@@ -73,7 +73,7 @@ TEST_CASE("channel: a message arrives as it was sent", "[unit][sdk]") {
   CHECK_THROWS_AS(got.integer("number"), FrameError);
 }
 
-TEST_CASE("channel: shared tensors travel by descriptor and cannot be changed", "[unit][sdk]") {
+TEST_CASE("channel: shared tensors travel by descriptor and cannot be changed", "[contract][sdk]") {
   auto [left, right] = make_channels();
   Message sent("train");
   sent.tensors.push_back(make_shared_tensor("inputs", DType::u8, {4}, [](std::byte* out) {
@@ -90,7 +90,7 @@ TEST_CASE("channel: shared tensors travel by descriptor and cannot be changed", 
   CHECK(::mmap(nullptr, 4, PROT_WRITE, MAP_SHARED, inputs.descriptor(), 0) == MAP_FAILED);
 }
 
-TEST_CASE("channel: descriptors are dropped where none are expected", "[unit][sdk]") {
+TEST_CASE("channel: descriptors are dropped where none are expected", "[contract][sdk]") {
   auto [left, right] = make_channels();
   Message sent("answer");
   sent.tensors.push_back(make_shared_tensor("x", DType::u8, {1}, [](std::byte*) {}));
@@ -98,14 +98,14 @@ TEST_CASE("channel: descriptors are dropped where none are expected", "[unit][sd
   CHECK_THROWS_AS(right.receive(soon()), FrameError);
 }
 
-TEST_CASE("channel: a memory file without seals is refused", "[unit][sdk]") {
+TEST_CASE("channel: a memory file without seals is refused", "[contract][sdk]") {
   const int file = ::memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   REQUIRE(::ftruncate(file, 8) == 0);
   CHECK_THROWS_AS(map_sealed_storage(file), std::invalid_argument);
   CHECK(::fcntl(file, F_GETFD) < 0);
 }
 
-TEST_CASE("channel: limits are checked before memory is taken", "[unit][sdk]") {
+TEST_CASE("channel: limits are checked before memory is taken", "[contract][sdk]") {
   CHECK(error_of(header(1, 0) + "{") == "JSON part is too short");
   CHECK(error_of(header(kJsonBytesMax + 1, 0)).starts_with("JSON part too large"));
   CHECK(error_of(header(2, kPayloadBytesMax + 1)).starts_with("payload too large"));
@@ -113,7 +113,7 @@ TEST_CASE("channel: limits are checked before memory is taken", "[unit][sdk]") {
   CHECK(error_of("CMB2" + header(2, 0).substr(4) + "{}") == "wrong magic");
 }
 
-TEST_CASE("channel: refuses what is not exactly a frame", "[unit][sdk]") {
+TEST_CASE("channel: refuses what is not exactly a frame", "[contract][sdk]") {
   CHECK(error_of("{}", "") == "no type");
   CHECK(error_of("[]", "") == "not a JSON object");
   CHECK(error_of(R"({"type":1})", "") == "no type");
@@ -128,7 +128,7 @@ TEST_CASE("channel: refuses what is not exactly a frame", "[unit][sdk]") {
   CHECK(error_of(deep, "") == "nested too deeply");
 }
 
-TEST_CASE("channel: refuses tensors that do not fit", "[unit][sdk]") {
+TEST_CASE("channel: refuses tensors that do not fit", "[contract][sdk]") {
   const std::string four = R"({"name":"a","dtype":"u8","shape":[4],"offset":0})";
   CHECK(error_of(with_tensors(four), "1234").empty());
   CHECK_FALSE(error_of(with_tensors(four), "123").empty());
@@ -153,7 +153,8 @@ TEST_CASE("channel: refuses tensors that do not fit", "[unit][sdk]") {
   }
 }
 
-TEST_CASE("channel: silence, the end of the stream and endless chatter end a wait", "[unit][sdk]") {
+TEST_CASE("channel: silence, the end of the stream and endless chatter end a wait",
+          "[contract][sdk]") {
   auto [left, right] = make_channels();
   const auto kind_of = [&](Deadline deadline) {
     try {
@@ -171,14 +172,14 @@ TEST_CASE("channel: silence, the end of the stream and endless chatter end a wai
   CHECK(kind_of(soon()) == FrameError::Kind::closed);
 }
 
-TEST_CASE("channel: a receiver that does not read cannot hold the sender", "[unit][sdk]") {
+TEST_CASE("channel: a receiver that does not read cannot hold the sender", "[contract][sdk]") {
   auto [left, right] = make_channels();
   Message large("train");
   large.tensors.push_back(make_tensor("x", DType::u8, {8 << 20}, [](std::byte*) {}));
   CHECK_THROWS_AS(left.send(large, Clock::now() + std::chrono::milliseconds(10)), FrameError);
 }
 
-TEST_CASE("channel: large frames pass in both directions at once", "[unit][sdk]") {
+TEST_CASE("channel: large frames pass in both directions at once", "[contract][sdk]") {
   auto [left, right] = make_channels();
   Message large("predict");
   for (int i = 0; i < 600; ++i) {  // More pieces than one system call takes.
@@ -191,7 +192,7 @@ TEST_CASE("channel: large frames pass in both directions at once", "[unit][sdk]"
   CHECK(got.tensors[599].values<std::uint8_t>()[1000] == 599 % 251);
 }
 
-TEST_CASE("json: numbers that JSON cannot say are refused", "[unit][sdk]") {
+TEST_CASE("json: numbers that JSON cannot say are refused", "[contract][sdk]") {
   CHECK_THROWS_AS(to_text(JsonObject{{"x", std::nan("")}}), std::invalid_argument);
   CHECK(to_text(JsonObject{{"b", true}, {"a", 1}}) == R"({"a":1,"b":true})");
   CHECK(parse_json_object(R"({"x":0.1})").at("x").number() == 0.1);
