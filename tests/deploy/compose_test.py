@@ -60,7 +60,10 @@ class Compose(unittest.TestCase):
                 self.assertEqual(SERVICES[name]["cap_drop"], ["ALL"])
                 self.assertTrue(SERVICES[name]["read_only"])
                 self.assertIn("no-new-privileges:true", SERVICES[name]["security_opt"])
-        self.assertEqual(DOCKERFILE.count("USER cambrian"), DOCKERFILE.count("ENTRYPOINT"))
+        # Each stage that becomes an image ends as a user without rights.
+        for name in ("service", "worker"):
+            stage = re.search(rf"^FROM \S+ AS {name}$(.*?)(?=^FROM|\Z)", DOCKERFILE, re.M | re.S)
+            self.assertIn("\nUSER cambrian\n", stage.group(1))
         self.assertNotIn("privileged: true", TEXT)
 
     def test_secrets_are_not_written_down(self):
@@ -91,9 +94,12 @@ class Dockerfile(unittest.TestCase):
         for path in REPOSITORY.rglob("CMakeLists.txt"):
             if "build" not in path.relative_to(REPOSITORY).parts:
                 built |= set(re.findall(r"cambrian_program\((\S+)", path.read_text()))
-        used = set(re.findall(r"/usr/local/bin/(cambrian[\w-]*)", DOCKERFILE))
-        self.assertEqual(len(used), 5)
-        self.assertLessEqual(used, built)
+        copied = re.search(r"&& cp (.*) /service/", DOCKERFILE).group(1).split()
+        self.assertEqual(len(copied), 4)
+        self.assertLessEqual(set(copied), built)
+        for name in OURS - {"worker", "worker-gpu"}:
+            self.assertIn(SERVICES[name]["command"][0], copied)
+        self.assertIn('CMD ["cambrian-worker"', DOCKERFILE)
 
 
 if __name__ == "__main__":
