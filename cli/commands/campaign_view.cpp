@@ -1,5 +1,6 @@
 #include "cli/commands/campaign_view.hpp"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <map>
@@ -148,6 +149,24 @@ std::string campaign_headline(const Campaign& campaign, const EtaEstimator& eta)
          " against the seed)\n";
 }
 
+std::string progress_line(const Campaign& campaign, const EtaEstimator& eta) {
+  const auto& used = campaign.consumption();
+  std::string text = of_budget(used.evaluations(), campaign.spec().budget().evaluations()) +
+                     " evaluations, " + std::to_string(used.evaluations_failed()) + " failed";
+  if (campaign.has_best_score()) {
+    text += " · " + campaign.objective_metric() + " " + format_number(campaign.best_score()) +
+            " (" + delta_text(campaign) + ")";
+  }
+  if (campaign.state() == user::v1::CAMPAIGN_STATE_FINALIZING) {
+    text += " · scoring seed and best anew";
+  } else if (campaign.state() != user::v1::CAMPAIGN_STATE_RUNNING) {
+    text += " · " + state_name(campaign.state());
+  } else if (const auto end = eta.estimate()) {
+    text += " · ETA " + format_duration(end->remaining);
+  }
+  return text;
+}
+
 std::optional<double> half_interval(const user::v1::Estimate& estimate) {
   // Quantiles of Student's t at 97.5 %, by degrees of freedom; later ones are close to 1.96.
   constexpr std::array kStudent{12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262};
@@ -159,7 +178,7 @@ std::optional<double> half_interval(const user::v1::Estimate& estimate) {
 
 std::string estimate_text(const user::v1::Estimate& estimate) {
   const auto half = half_interval(estimate);
-  return format_number(estimate.mean()) + (half ? " ±" + format_width(*half) : "");
+  return half ? format_estimate(estimate.mean(), *half) : format_number(estimate.mean());
 }
 
 std::string final_table(const Campaign& campaign) {
@@ -183,7 +202,9 @@ std::string final_table(const Campaign& campaign) {
                b == best.end() ? "-" : estimate_text(b->second),
                s == seed.end() || b == best.end()
                    ? "-"
-                   : format_delta(b->second.mean() - s->second.mean())});
+                   : format_delta(b->second.mean() - s->second.mean(),
+                                  std::max(half_interval(s->second).value_or(0),
+                                           half_interval(b->second).value_or(0)))});
   };
   // The objective first: the others only explain it.
   std::vector<std::string> ordered{campaign.objective_metric()};

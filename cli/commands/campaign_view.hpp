@@ -26,6 +26,9 @@ std::string campaign_details(const user::v1::Campaign& campaign);
 /// Two lines that say how a campaign does: for `watch`.
 std::string campaign_headline(const user::v1::Campaign& campaign, const EtaEstimator& eta);
 
+/// The same within 80 columns, without the name: for the one line of `demo`.
+std::string progress_line(const user::v1::Campaign& campaign, const EtaEstimator& eta);
+
 /// Seed against best in the final evaluations; empty while there are none.
 std::string final_table(const user::v1::Campaign& campaign);
 

@@ -8,11 +8,12 @@
 namespace cambrian::cli {
 namespace {
 
-/// Both shells ask the program itself, so that they never know less than it does.
+/// Both shells ask the program itself, as it is called on the line (it need not be in PATH), so
+/// that they never know less than it does.
 constexpr const char* kBash = R"(# bash completion for cambrian: source <(cambrian completion bash)
 _cambrian() {
   local IFS=$'\n'
-  COMPREPLY=($(cambrian __complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+  COMPREPLY=($("${1/#\~/$HOME}" __complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
   if [ ${#COMPREPLY[@]} -eq 0 ]; then COMPREPLY=($(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")); fi
 }
 complete -F _cambrian cambrian
@@ -22,7 +23,7 @@ constexpr const char* kZsh = R"(#compdef cambrian
 # zsh completion for cambrian: source <(cambrian completion zsh)
 _cambrian() {
   local -a candidates
-  candidates=("${(@f)$(cambrian __complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+  candidates=("${(@f)$(${~words[1]} __complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
   if [ -n "${candidates[1]}" ]; then compadd -a candidates; else _files; fi
 }
 compdef _cambrian cambrian

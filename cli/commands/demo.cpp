@@ -116,15 +116,13 @@ class ProgressLine {
 
   void show(const Campaign& campaign) {
     eta_.update(campaign);
-    const std::string lines = campaign_headline(campaign, eta_);
-    const std::size_t end = lines.find('\n');
+    const std::string line = progress_line(campaign, eta_);
     if (session_.terminal().err.is_terminal) {
-      const auto columns = static_cast<std::size_t>(std::max(session_.terminal().columns, 80) - 1);
-      const std::string line =
-          cut_to_width(lines.substr(campaign.name().size() + 4, end - campaign.name().size() - 4) +
-                           " · " + lines.substr(end + 1, lines.size() - end - 2),
-                       columns);
-      std::fprintf(stderr, "\r\x1b[K%s", line.c_str());
+      // A line that wraps could not be drawn over. The width is stdout's, and unknown in a pipe.
+      constexpr int kUsualColumns = 80;
+      const int columns = session_.terminal().columns;
+      const auto width = static_cast<std::size_t>((columns > 0 ? columns : kUsualColumns) - 1);
+      std::fprintf(stderr, "\r\x1b[K%s", cut_to_width(line, width).c_str());
       std::fflush(stderr);
       is_open_ = true;
       return;
@@ -137,7 +135,7 @@ class ProgressLine {
     step_ = step;
     best_ = campaign.best_variant();
     state_ = campaign.state();
-    session_.note(lines.substr(0, end) + " · " + lines.substr(end + 1, lines.size() - end - 2));
+    session_.note(line);
   }
 
  private:

@@ -65,8 +65,12 @@ void add_help_commands(Cli& cli) {
   CLI::App* version = cli.add(&cli.app, "version", "version of this program");
   cli.on(version, [](Session& session) {
     const std::string text = CAMBRIAN_VERSION;
-    session.print(session.format() == Format::json ? "{\"version\": \"" + text + "\"}\n"
-                                                   : "cambrian " + text + "\n");
+    switch (session.format()) {
+      case Format::json: session.print("{\"version\": \"" + text + "\"}\n"); break;
+      case Format::yaml: session.print("version: " + text + "\n"); break;
+      case Format::name: session.print(text + "\n"); break;
+      default: session.print("cambrian " + text + "\n");
+    }
     return to_int(ExitCode::ok);
   });
   cli.app.footer("Topics: cambrian help exit-codes, cambrian help environment");

@@ -10,6 +10,10 @@ namespace {
 
 /// Weight of a look that covers a minute: the pace of the last minutes decides.
 constexpr double kSmoothingSeconds = 60;
+/// Below this the pace is that of the start, which builds what later evaluations find ready.
+constexpr std::int64_t kEvaluationsMin = 3;
+/// Nothing new is news only after so many times the last pause.
+constexpr double kStallPauses = 2;
 
 struct Use {
   const char* budget;
@@ -31,22 +35,29 @@ std::array<Use, 4> uses_of(const user::v1::Campaign& campaign) {
 
 void EtaEstimator::update(const user::v1::Campaign& campaign) {
   const double now = to_seconds(campaign.consumption().wall_time());
-  const double elapsed = now - to_seconds(last_.consumption().wall_time());
-  if (has_looked_ && elapsed < 1) {
+  if (has_looked_ && now - to_seconds(last_.consumption().wall_time()) < 1) {
     last_.set_state(campaign.state());
     return;
   }
   const auto uses = uses_of(campaign);
   for (std::size_t i = 0; i < uses.size(); ++i) {
     Pace& pace = paces_[i];
+    const double elapsed = now - pace.at_seconds;
+    const bool is_more = uses[i].used > pace.used;
+    // Between two evaluations time passes and the estimate falls; the pace is as it was.
+    if (has_looked_ && !is_more && elapsed < kStallPauses * pace.pause_seconds) continue;
     // The first look has the whole run behind it.
     const double recent =
         has_looked_ ? (uses[i].used - pace.used) / elapsed : (now > 0 ? uses[i].used / now : 0);
     // At the beginning there is little that could be smoothed.
     const double weight =
         has_looked_ ? std::max(elapsed / (elapsed + kSmoothingSeconds), elapsed / now) : 1;
-    pace = {uses[i].budget, uses[i].used, uses[i].limit,
-            pace.per_second + weight * (recent - pace.per_second)};
+    pace = {uses[i].budget,
+            uses[i].used,
+            uses[i].limit,
+            pace.per_second + weight * (recent - pace.per_second),
+            now,
+            has_looked_ && is_more ? elapsed : pace.pause_seconds};
   }
   last_ = campaign;
   has_looked_ = true;
@@ -60,13 +71,15 @@ std::optional<Eta> EtaEstimator::estimate() const {
         static_cast<std::int64_t>(std::clamp(seconds, 0.0, 1e9) * 1000));
     if (!eta || remaining < eta->remaining) eta = Eta{remaining, budget};
   };
+  const double now = to_seconds(last_.consumption().wall_time());
   for (const Pace& pace : paces_) {
-    if (pace.limit > 0 && pace.per_second > 0) {
-      offer((pace.limit - pace.used) / pace.per_second, pace.budget);
+    const bool is_known = last_.consumption().evaluations() >= kEvaluationsMin;
+    if (is_known && pace.limit > 0 && pace.per_second > 0) {
+      offer((pace.limit - pace.used) / pace.per_second - (now - pace.at_seconds), pace.budget);
     }
   }
   const double wall_limit = to_seconds(last_.spec().budget().wall_time());
-  if (wall_limit > 0) offer(wall_limit - to_seconds(last_.consumption().wall_time()), "wall_time");
+  if (wall_limit > 0) offer(wall_limit - now, "wall_time");
   return eta;
 }
 

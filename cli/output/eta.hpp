@@ -29,6 +29,8 @@ class EtaEstimator {
     double used = 0;
     double limit = 0;
     double per_second = 0;
+    double at_seconds = 0;     ///< Of the campaign's wall time, when `used` was looked at.
+    double pause_seconds = 0;  ///< Between the last two looks that saw more used.
   };
   static constexpr int kBudgets = 4;
 

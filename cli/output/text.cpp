@@ -15,6 +15,14 @@ std::string printf_text(const char* format, Values... values) {
   return {buffer.data(), static_cast<std::size_t>(std::clamp(size, 0, 63))};
 }
 
+/// Digits behind the point that show two of the interval: more would say nothing about the mean.
+/// None for an exact value, or one that is better written with an exponent.
+std::optional<int> decimals_for(double half) {
+  constexpr double kSmallest = 1e-7;
+  if (!(half > kSmallest)) return std::nullopt;
+  return std::max(0, 1 - static_cast<int>(std::floor(std::log10(half))));
+}
+
 }  // namespace
 
 std::string format_number(double value) {
@@ -24,7 +32,16 @@ std::string format_number(double value) {
   return printf_text("%.5g", value);
 }
 
-std::string format_width(double value) { return printf_text("%.2g", value); }
+std::string format_estimate(double mean, double half) {
+  const auto decimals = decimals_for(half);
+  return decimals ? printf_text("%.*f ±%.*f", *decimals, mean, *decimals, half)
+                  : format_number(mean) + printf_text(" ±%.2g", half);
+}
+
+std::string format_delta(double value, double half) {
+  const auto decimals = decimals_for(half);
+  return decimals ? printf_text("%+.*f", *decimals, value) : format_delta(value);
+}
 
 std::string format_delta(double value) { return (value >= 0 ? "+" : "") + format_number(value); }
 

@@ -14,8 +14,10 @@ namespace cambrian::cli {
 std::string format_number(double value);
 /// The same with a sign: `+0.0412`.
 std::string format_delta(double value);
-/// Two significant digits: for the width of an interval.
-std::string format_width(double value);
+/// `0.822 ±0.018`: a mean and half of its interval, with the digits that the interval leaves.
+std::string format_estimate(double mean, double half);
+/// A difference of means whose wider interval has this half.
+std::string format_delta(double value, double half);
 /// An absent value is `-`.
 std::string format_optional(std::optional<double> value);
 /// `950`, `12.3k`, `4.56M`.

@@ -2,6 +2,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <chrono>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
@@ -206,6 +207,25 @@ TEST_CASE("completion: knows the campaigns of the server", "[integration][cli]")
   CHECK(cambrian.run({"__complete", "--", "campaign", "wa"}).out == "wait\nwatch\n");
   CHECK(cambrian.run({"--endpoint", "127.0.0.1:1", "__complete", "--", "campaign", "get", ""})
             .out.empty());
+}
+
+TEST_CASE("completion: its script completes in bash, for a program that is not in PATH",
+          "[integration][cli]") {
+  const Folder folder;
+  const std::string program = std::string(CAMBRIAN_BINARY_DIR) + "/bin/cambrian";
+  const std::string output = (folder.path() / "words").string();
+  const std::string script = folder.write("complete.bash", "set -eu\nsource <(" + program +
+                                                               " completion bash)\n"
+                                                               "COMP_WORDS=(" +
+                                                               program +
+                                                               " campaign wa) COMP_CWORD=2\n"
+                                                               "_cambrian " +
+                                                               program +
+                                                               " wa campaign\n"
+                                                               "echo \"${COMPREPLY[*]}\" >" +
+                                                               output + "\n");
+  REQUIRE(std::system(("env PATH=/usr/bin:/bin bash " + script).c_str()) == 0);
+  CHECK(read_file(output) == "wait watch\n");
 }
 
 }  // namespace

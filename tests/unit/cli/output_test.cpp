@@ -54,6 +54,18 @@ TEST_CASE("format_number: is short and keeps whole numbers whole", "[unit][cli]"
   CHECK(format_cost(0) == "$0.00");
 }
 
+TEST_CASE("format_estimate: shows no digits that the interval makes meaningless", "[unit][cli]") {
+  CHECK(format_estimate(0.822331, 0.01793) == "0.822 ±0.018");
+  CHECK(format_estimate(0.899600, 0.00392) == "0.8996 ±0.0039");
+  CHECK(format_estimate(4252.7, 1990) == "4253 ±1990");
+  CHECK(format_estimate(2068.33, 15.2) == "2068 ±15");
+  CHECK(format_estimate(7960, 0) == "7960 ±0");
+  CHECK(format_estimate(1.5e-11, 2e-12) == "1.5e-11 ±2e-12");
+  CHECK(format_delta(0.077267, 0.01793) == "+0.077");
+  CHECK(format_delta(-2923.3, 1990) == "-2923");
+  CHECK(format_delta(77682, 0) == "+77682");
+}
+
 TEST_CASE("format_duration: shows the two largest units", "[unit][cli]") {
   CHECK(format_duration(950ms) == "0.9s");
   CHECK(format_duration(45s) == "45s");
@@ -229,6 +241,24 @@ TEST_CASE("EtaEstimator: a first look without evaluations does not count for lon
   eta.update(running(10, 11));
   REQUIRE(eta.estimate());
   CHECK(eta.estimate()->remaining < 110s);
+}
+
+TEST_CASE("EtaEstimator: counts down between two evaluations", "[unit][cli]") {
+  EtaEstimator eta;
+  for (const auto& [evaluations, seconds] : {std::pair(10, 100), {11, 110}, {12, 120}}) {
+    eta.update(running(evaluations, seconds));
+  }
+  const auto before = eta.estimate()->remaining;
+  eta.update(running(12, 128));
+  CHECK(eta.estimate()->remaining == before - 8s);
+  eta.update(running(12, 150));
+  CHECK(eta.estimate()->remaining > before);
+}
+
+TEST_CASE("EtaEstimator: says nothing before the third evaluation", "[unit][cli]") {
+  EtaEstimator eta;
+  eta.update(running(2, 50));
+  CHECK_FALSE(eta.estimate());
 }
 
 TEST_CASE("EtaEstimator: follows the recent pace", "[unit][cli]") {
