@@ -147,6 +147,7 @@ Result<CampaignRecord> create_campaign(pqxx::work& transaction,
   event.payload["name"] = definition.name;
   event.payload["task"] = definition.task_name;
   event.payload["task_digest"] = definition.task_digest;
+  event.payload["settings"] = journal::to_json(definition.settings);
   append_event(transaction, id, event);
   return campaign_of(transaction.exec(kGet, pqxx::params{definition.name}).one_row());
 }

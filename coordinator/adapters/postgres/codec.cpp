@@ -18,127 +18,7 @@ std::optional<T> optional_from(const Json& json) {
   return json.get<T>();
 }
 
-Json to_json(const search::Budget& budget) {
-  return {{"evaluations", budget.evaluations},
-          {"tokens", budget.tokens},
-          {"cost_micro_usd", budget.cost_micro_usd},
-          {"gpu_time_ms", budget.gpu_time_ms},
-          {"wall_time_ms", budget.wall_time_ms}};
-}
-
-Json lists_to_json(const search::Settings& settings) {
-  Json objectives = Json::array();
-  for (const auto& objective : settings.objectives) {
-    objectives.push_back({{"metric", objective.metric},
-                          {"goal", word(objective.goal)},
-                          {"target", optional_json(objective.target)}});
-  }
-  Json features = Json::array();
-  for (const auto& feature : settings.features) {
-    features.push_back({{"metric", feature.metric},
-                        {"bins", feature.bins},
-                        {"minimum", feature.minimum},
-                        {"maximum", feature.maximum},
-                        {"is_logarithmic", feature.is_logarithmic}});
-  }
-  Json operators = Json::array();
-  for (const auto& share : settings.operators) {
-    operators.push_back({{"kind", word(share.kind)}, {"weight", share.weight}});
-  }
-  Json models = Json::array();
-  for (const auto& share : settings.models) {
-    models.push_back({{"model", share.model},
-                      {"weight", share.weight},
-                      {"temperature", optional_json(share.temperature)}});
-  }
-  return {{"objectives", objectives},
-          {"features", features},
-          {"operators", operators},
-          {"models", models}};
-}
-
-void lists_from_json(const Json& json, search::Settings& settings) {
-  for (const auto& objective : json.at("objectives")) {
-    settings.objectives.push_back(
-        {.metric = objective.at("metric"),
-         .goal = known_word<search::Goal>(objective.at("goal").get<std::string>()),
-         .target = optional_from<double>(objective.at("target"))});
-  }
-  for (const auto& feature : json.at("features")) {
-    settings.features.push_back({.metric = feature.at("metric"),
-                                 .bins = feature.at("bins"),
-                                 .minimum = feature.at("minimum"),
-                                 .maximum = feature.at("maximum"),
-                                 .is_logarithmic = feature.at("is_logarithmic")});
-  }
-  for (const auto& share : json.at("operators")) {
-    settings.operators.push_back(
-        {.kind = known_word<search::Operator>(share.at("kind").get<std::string>()),
-         .weight = share.at("weight")});
-  }
-  for (const auto& share : json.at("models")) {
-    settings.models.push_back({.model = share.at("model"),
-                               .weight = share.at("weight"),
-                               .temperature = optional_from<double>(share.at("temperature"))});
-  }
-}
-
-Json to_json(const search::Settings& settings) {
-  Json json = lists_to_json(settings);
-  json["seed"] = settings.seed;
-  json["policy"] = word(settings.policy);
-  json["islands"] = settings.islands;
-  json["island_size"] = settings.island_size;
-  json["migration_interval"] = settings.migration_interval;
-  json["migration_fraction"] = settings.migration_fraction;
-  json["children"] = settings.children;
-  json["exploitation"] = settings.exploitation;
-  json["inspirations"] = settings.inspirations;
-  json["failures"] = settings.failures;
-  json["repeats"] = settings.repeats;
-  json["final_repeats"] = settings.final_repeats;
-  json["evaluations_parallel"] = settings.evaluations_parallel;
-  json["proposals_parallel"] = settings.proposals_parallel;
-  json["variants_per_proposal"] = settings.variants_per_proposal;
-  json["tokens_reserved"] = settings.tokens_reserved;
-  json["cost_reserved_micro_usd"] = settings.cost_reserved_micro_usd;
-  json["budget"] = to_json(settings.budget);
-  return json;
-}
-
-search::Settings settings_from_json(const Json& json) {
-  search::Settings settings;
-  lists_from_json(json, settings);
-  settings.seed = json.at("seed");
-  settings.policy = known_word<search::PolicyKind>(json.at("policy").get<std::string>());
-  settings.islands = json.at("islands");
-  settings.island_size = json.at("island_size");
-  settings.migration_interval = json.at("migration_interval");
-  settings.migration_fraction = json.at("migration_fraction");
-  settings.children = json.at("children");
-  settings.exploitation = json.at("exploitation");
-  settings.inspirations = json.at("inspirations");
-  settings.failures = json.at("failures");
-  settings.repeats = json.at("repeats");
-  settings.final_repeats = json.at("final_repeats");
-  settings.evaluations_parallel = json.at("evaluations_parallel");
-  settings.proposals_parallel = json.at("proposals_parallel");
-  settings.variants_per_proposal = json.at("variants_per_proposal");
-  settings.tokens_reserved = json.at("tokens_reserved");
-  settings.cost_reserved_micro_usd = json.at("cost_reserved_micro_usd");
-  settings.budget = budget_from_json(json.at("budget"));
-  return settings;
-}
-
 }  // namespace
-
-search::Budget budget_from_json(const Json& json) {
-  return {.evaluations = json.at("evaluations"),
-          .tokens = json.at("tokens"),
-          .cost_micro_usd = json.at("cost_micro_usd"),
-          .gpu_time_ms = json.at("gpu_time_ms"),
-          .wall_time_ms = json.at("wall_time_ms")};
-}
 
 Json to_json(const CampaignDefinition& definition) {
   return {{"settings", to_json(definition.settings)},
@@ -156,7 +36,7 @@ Json to_json(const CampaignDefinition& definition) {
 
 CampaignDefinition definition_from_json(const Json& json) {
   CampaignDefinition definition;
-  definition.settings = settings_from_json(json.at("settings"));
+  definition.settings = journal::settings_from_json(json.at("settings"));
   definition.started = {.seed_token_digest = json.at("seed_token_digest"),
                         .seed_source_tokens = json.at("seed_source_tokens")};
   definition.seed_files = files_from_json(json.at("seed_files"));

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <pqxx/pqxx>
 
+#include "coordinator/journal/codec.hpp"
 #include "coordinator/ports/campaign.hpp"
 #include "coordinator/ports/words.hpp"
 
@@ -10,7 +11,7 @@
 /// `internal` error of the call.
 namespace cambrian::coordinator::postgres {
 
-using Json = nlohmann::json;
+using journal::Json;
 
 /// An event of the log as it is stored.
 struct StoredEvent {
@@ -24,8 +25,6 @@ struct StoredEvent {
 Json to_json(const CampaignDefinition& definition);
 CampaignDefinition definition_from_json(const Json& json);
 
-search::Budget budget_from_json(const Json& json);
-
 Json to_json(const std::vector<SourceFile>& files);
 std::vector<SourceFile> files_from_json(const Json& json);
 
@@ -37,10 +36,10 @@ std::vector<Progress> progress_from_json(const Json& json);
 Json to_json(const std::vector<ProposedVariant>& variants);
 std::vector<ProposedVariant> proposed_from_json(const Json& json);
 
-/// The payload of an input, and back.
-Json to_json(const search::Event& event);
-search::Event event_from_json(std::string_view type, const Json& json);
-std::string type_of(const search::Event& event);
+using journal::budget_from_json;
+using journal::event_from_json;
+using journal::to_json;
+using journal::type_of;
 
 /// Arrays for `$n::bigint[]` and `$n::text[]`.
 template <class Id>

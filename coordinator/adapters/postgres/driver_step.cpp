@@ -48,19 +48,6 @@ constexpr const char* kStoreStep =
     " best_variant = coalesce($8, best_variant), best_score = coalesce($9, best_score),"
     " seed_score = coalesce($10, seed_score), duplicates = duplicates + $11 WHERE id = $1";
 
-CampaignState state_of(const search::SetPhase& command) {
-  switch (command.phase) {
-    case search::Phase::running: return CampaignState::running;
-    case search::Phase::paused: return CampaignState::paused;
-    case search::Phase::draining: return CampaignState::draining;
-    case search::Phase::finalizing: return CampaignState::finalizing;
-    case search::Phase::ended: break;
-  }
-  if (command.reason == search::EndReason::user) return CampaignState::stopped;
-  if (command.reason == search::EndReason::failure) return CampaignState::failed;
-  return CampaignState::succeeded;
-}
-
 /// One step in progress. Each overload carries out one kind of command.
 class Step {
  public:
@@ -134,23 +121,17 @@ class Step {
                       pqxx::params{campaign_.value, command.variant.value, word(command.state),
                                    outcome, Json(command.metrics).dump(), command.score});
     if (command.variant.value == 0 && command.score) seed_score_ = command.score;
-    Json payload = {{"variant", command.variant.value},
-                    {"state", word(command.state)},
-                    {"metrics", command.metrics},
-                    {"score", command.score ? Json(*command.score) : Json(nullptr)}};
-    if (outcome) payload["outcome"] = *outcome;
     auto message = "variant " + std::to_string(command.variant.value) + " " + word(command.state);
     if (command.score) message += ": score " + short_number(*command.score);
     if (command.state == search::VariantState::failed) message += ": " + *outcome;
-    append("variant_settled", command.variant.value, std::move(message), std::move(payload));
+    append(command, command.variant.value, std::move(message));
   }
 
   void operator()(const search::SetBest& command) {
     best_ = command;
-    append("best_changed", command.variant.value,
+    append(command, command.variant.value,
            "variant " + std::to_string(command.variant.value) + " is the best: score " +
-               short_number(command.score),
-           {{"variant", command.variant.value}, {"score", command.score}});
+               short_number(command.score));
   }
 
   void operator()(const search::CancelProposals& command) {
@@ -162,18 +143,15 @@ class Step {
   }
 
   void operator()(const search::SetPhase& command) {
-    state_.state = state_of(command);
+    state_.state = journal::state_of(command);
     if (command.phase != search::Phase::paused) {
       end_reason_ = command.reason;
       reason_ = command.explanation;
     }
     if (has_ended(state_.state)) cancel_rest();
-    Json payload = {{"state", word(state_.state)},
-                    {"reason", word(command.reason)},
-                    {"explanation", command.explanation}};
     auto message = "campaign is " + word(state_.state);
     if (!command.explanation.empty()) message += ": " + command.explanation;
-    append("phase_changed", std::nullopt, std::move(message), std::move(payload));
+    append(command, std::nullopt, std::move(message));
   }
 
   StepState store(std::int64_t applied) {
@@ -191,14 +169,17 @@ class Step {
   }
 
  private:
-  void append(std::string type, std::optional<std::int64_t> variant, std::string message,
-              Json payload) {
+  /// `content` is what the search does not know: it is added to what a replay derives.
+  void append(const search::Command& command, std::optional<std::int64_t> variant,
+              std::string message, const Json& content = Json::object()) {
+    auto derived = journal::derived_of(command);
+    derived->payload.update(content);
     insert_event(transaction_, campaign_, ++last_sequence_,
-                 {.type = std::move(type),
+                 {.type = std::move(derived->type),
                   .is_input = false,
                   .variant = variant,
                   .message = std::move(message),
-                  .payload = std::move(payload)});
+                  .payload = std::move(derived->payload)});
   }
 
   ProposedVariant find_proposed(const search::AddVariant& command, std::string& model) {
@@ -213,23 +194,16 @@ class Step {
   void append_added(const search::AddVariant& command, const ProposedVariant& content) {
     Json parents = Json::array();
     for (const auto& parent : command.parents) parents.push_back(parent.value);
-    Json payload = {
-        {"variant", command.variant.value},     {"parents", parents},
-        {"generation", command.generation},     {"source_tokens", content.source_tokens},
-        {"token_digest", content.token_digest}, {"files", to_json(content.files)}};
-    if (command.proposal) {
-      payload["proposal"] = command.proposal->value;
-      payload["operator"] = word(command.operation);
-    }
-    if (command.island) payload["island"] = *command.island;
-    if (command.duplicate_of) payload["duplicate_of"] = command.duplicate_of->value;
     auto message = "variant " + std::to_string(command.variant.value);
     message += command.proposal ? " by " + word(command.operation) + " of " + parents.dump()
                                 : std::string(" is the seed");
     if (command.duplicate_of) {
       message += ", equal to " + std::to_string(command.duplicate_of->value);
     }
-    append("variant_added", command.variant.value, std::move(message), std::move(payload));
+    append(command, command.variant.value, std::move(message),
+           {{"source_tokens", content.source_tokens},
+            {"token_digest", content.token_digest},
+            {"files", to_json(content.files)}});
   }
 
   /// Withdraws items whether or not an agent works on them; that agent learns it at its next call.

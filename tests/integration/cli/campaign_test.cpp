@@ -58,6 +58,22 @@ TEST_CASE("campaign: from a file to a winner that can be looked at", "[integrati
   CHECK(campaign["last_sequence"] == std::to_string(sequence));
   CHECK(cambrian.run({"campaign", "export", "first", "--to", (folder.path() / "out").string()})
             .code == 1);
+  const Run replayed = cambrian.run({"campaign", "replay", "first"});
+  INFO(replayed.out);
+  CHECK(replayed.code == 0);
+  CHECK(replayed.out.ends_with(" derived events: identical\n"));
+  const std::string log = (folder.path() / "out/events.jsonl").string();
+  CHECK(cambrian.run({"--endpoint", "127.0.0.1:1", "campaign", "replay", "--file", log}).code == 0);
+  std::string changed = read_file(log);
+  const auto place = changed.rfind("best_changed");
+  const std::string field = "variant\\\": ";
+  changed.insert(changed.find(field, place) + field.size(), "9");
+  const std::string changed_log = folder.write("changed.jsonl", changed);
+  const Run differs = cambrian.run({"campaign", "replay", "--file", changed_log, "--json"});
+  INFO(differs.out << differs.err);
+  CHECK(differs.code == 1);
+  CHECK(json::parse(differs.out)["difference"]["recorded"].get<std::string>().starts_with(
+      "best_changed"));
   // What was exported can be submitted again, under another name.
   CHECK(cambrian
             .run({"campaign", "validate", (folder.path() / "out/campaign.yaml").string(), "--name",

@@ -1,13 +1,19 @@
+#include <algorithm>
 #include <stdexcept>
 
-#include "coordinator/adapters/postgres/codec.hpp"
+#include "coordinator/journal/codec.hpp"
+#include "coordinator/ports/words.hpp"
 
-// The inputs of the search as JSON. docs/events.md describes these objects to users: fields may be
+// Inputs and derived events as JSON. docs/events.md describes these objects to users: fields may be
 // added, never changed.
-namespace cambrian::coordinator::postgres {
+namespace cambrian::coordinator::journal {
 namespace {
 
 using namespace search;
+
+constexpr std::string_view kInputTypes[] = {
+    "campaign_created", "proposal_finished", "evaluation_finished", "pause_requested",
+    "resume_requested", "stop_requested",    "time_passed"};
 
 struct TypeOf {
   std::string operator()(const Started&) const { return "campaign_created"; }
@@ -78,7 +84,69 @@ StopRequested stop_from(const Json& json) {
   return event;
 }
 
+/// What a command leaves in the log; nothing for those that only ask for work.
+struct DerivedOf {
+  using Result = std::optional<Derived>;
+
+  Result operator()(const AddVariant& command) const {
+    Json parents = Json::array();
+    for (const auto& parent : command.parents) parents.push_back(parent.value);
+    Json payload = {{"variant", command.variant.value},
+                    {"parents", std::move(parents)},
+                    {"generation", command.generation}};
+    if (command.proposal) {
+      payload["proposal"] = command.proposal->value;
+      payload["operator"] = word(command.operation);
+    }
+    if (command.island) payload["island"] = *command.island;
+    if (command.duplicate_of) payload["duplicate_of"] = command.duplicate_of->value;
+    return Derived{"variant_added", std::move(payload)};
+  }
+  Result operator()(const SettleVariant& command) const {
+    Json payload = {{"variant", command.variant.value},
+                    {"state", word(command.state)},
+                    {"metrics", command.metrics},
+                    {"score", command.score ? Json(*command.score) : Json(nullptr)}};
+    if (command.state != VariantState::duplicate) payload["outcome"] = word(command.outcome);
+    return Derived{"variant_settled", std::move(payload)};
+  }
+  Result operator()(const SetBest& command) const {
+    return Derived{"best_changed", {{"variant", command.variant.value}, {"score", command.score}}};
+  }
+  Result operator()(const SetPhase& command) const {
+    return Derived{"phase_changed",
+                   {{"state", word(state_of(command))},
+                    {"reason", word(command.reason)},
+                    {"explanation", command.explanation}}};
+  }
+  Result operator()(const RequestProposal&) const { return std::nullopt; }
+  Result operator()(const RequestEvaluation&) const { return std::nullopt; }
+  Result operator()(const CancelProposals&) const { return std::nullopt; }
+  Result operator()(const CancelEvaluations&) const { return std::nullopt; }
+};
+
 }  // namespace
+
+CampaignState state_of(const SetPhase& command) {
+  switch (command.phase) {
+    case Phase::running: return CampaignState::running;
+    case Phase::paused: return CampaignState::paused;
+    case Phase::draining: return CampaignState::draining;
+    case Phase::finalizing: return CampaignState::finalizing;
+    case Phase::ended: break;
+  }
+  if (command.reason == EndReason::user) return CampaignState::stopped;
+  if (command.reason == EndReason::failure) return CampaignState::failed;
+  return CampaignState::succeeded;
+}
+
+std::optional<Derived> derived_of(const Command& command) {
+  return std::visit(DerivedOf{}, command);
+}
+
+bool is_input(std::string_view type) {
+  return std::ranges::find(kInputTypes, type) != std::end(kInputTypes);
+}
 
 std::string type_of(const Event& event) { return std::visit(TypeOf{}, event); }
 
@@ -98,4 +166,4 @@ Event event_from_json(std::string_view type, const Json& json) {
   throw std::runtime_error("unknown type of input: " + std::string(type));
 }
 
-}  // namespace cambrian::coordinator::postgres
+}  // namespace cambrian::coordinator::journal

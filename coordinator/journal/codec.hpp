@@ -1,0 +1,43 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "coordinator/ports/campaign.hpp"
+#include "coordinator/search/types.hpp"
+
+/// The log of a campaign as JSON: what docs/events.md promises to users. Doubles read back bit for
+/// bit. Reading trusts what we wrote and throws on anything else (nlohmann::json::exception,
+/// std::runtime_error); `Replay` turns that into an error.
+namespace cambrian::coordinator::journal {
+
+using Json = nlohmann::json;
+
+/// The settings of a campaign, and back. A field that older versions did not write takes its
+/// default.
+Json to_json(const search::Settings& settings);
+search::Settings settings_from_json(const Json& json);
+search::Budget budget_from_json(const Json& json);
+
+/// The payload of an input, and back.
+Json to_json(const search::Event& event);
+search::Event event_from_json(std::string_view type, const Json& json);
+std::string type_of(const search::Event& event);
+/// True for the type of an input.
+bool is_input(std::string_view type);
+
+/// An event that the search made, as far as the search knows it: the stored one has the variant's
+/// files and digest besides.
+struct Derived {
+  std::string type;
+  Json payload;
+};
+
+/// None for commands that only ask for work.
+std::optional<Derived> derived_of(const search::Command& command);
+/// The state of a campaign after this command.
+CampaignState state_of(const search::SetPhase& command);
+
+}  // namespace cambrian::coordinator::journal
