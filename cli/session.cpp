@@ -113,12 +113,14 @@ int Session::fail(const Error& error, std::string_view fix) const {
   }
   if (error.message.starts_with("the database is away")) {
     return fail(code, "the coordinator at " + where + " answers, but " + error.message,
-                "wait a moment, or see: cambrian dev status");
+                "wait a moment, or see: " + program_call() + " dev status");
   }
-  return fail(code, "no answer from the coordinator at " + where + ": " + error.message,
-              fix.empty() ? "start one on this machine with: " + program_call() +
-                                " dev up; or name another one with --endpoint HOST:PORT"
-                          : std::string(fix));
+  // What gRPC says of a port that nobody listens on helps nobody.
+  const bool is_refused = error.message.find("tcp handshaker shutdown") != std::string::npos;
+  return fail(
+      code, "no answer from the coordinator at " + where + (is_refused ? "" : ": " + error.message),
+      "start one on this machine with: " + program_call() +
+          " dev up; or name another one with --endpoint HOST:PORT");
 }
 
 Result<Endpoint> Session::endpoint() {

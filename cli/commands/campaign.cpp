@@ -9,6 +9,7 @@
 #include "cli/commands/campaign_view.hpp"
 #include "cli/output/document.hpp"
 #include "cli/output/text.hpp"
+#include "cli/paths.hpp"
 
 namespace cambrian::cli {
 namespace {
@@ -56,7 +57,7 @@ int run_list(Session& session, const ListOptions& options) {
   } else if (!session.is_for_people()) {
     session.print_document(*response);
   } else if (response->campaigns().empty()) {
-    session.note("no campaigns; submit one with: cambrian campaign submit FILE");
+    session.note("no campaigns; submit one with: " + program_call() + " campaign submit FILE");
   } else {
     session.print(campaign_table(*response, session));
   }
@@ -77,7 +78,8 @@ int run_get(Session& session, const NameOptions& options) {
   user::v1::GetCampaignRequest request;
   request.set_name(options.name);
   const auto response = session.call(&CampaignService::Stub::GetCampaign, request);
-  if (!response) return session.fail(response.error(), "list them with: cambrian campaign list");
+  if (!response)
+    return session.fail(response.error(), "list them with: " + program_call() + " campaign list");
   if (options.only_spec) {
     session.print(session.format() == Format::json ? to_json(response->campaign().spec())
                                                    : to_yaml(response->campaign().spec(), false));
@@ -133,11 +135,11 @@ int run_submit(Session& session, const FileOptions& options) {
     return to_int(ExitCode::ok);
   }
   session.print(is_older_than(*campaign, begin)
-                    ? "campaign " + campaign->name() + " was submitted before and is " +
-                          state_name(campaign->state()) + "\n"
+                    ? "campaign " + campaign->name() +
+                          " was submitted before: " + state_name(campaign->state()) + "\n"
                     : "submitted campaign " + campaign->name() + "\n");
-  session.note("follow it:  cambrian campaign watch " + campaign->name() +
-               "\nresults:    cambrian variant list " + campaign->name() + " --best");
+  session.note("follow it:  " + program_call() + " campaign watch " + campaign->name() +
+               "\nresults:    " + program_call() + " variant list " + campaign->name() + " --best");
   return to_int(ExitCode::ok);
 }
 
@@ -154,7 +156,7 @@ int run_change(Session& session, const NameOptions& options,
   if (!response) {
     const bool is_unknown = response.error().code == Errc::not_found;
     return session.fail(response.error(),
-                        is_unknown ? "list them with: cambrian campaign list" : "");
+                        is_unknown ? "list them with: " + program_call() + " campaign list" : "");
   }
   if (!session.is_for_people()) {
     show(session, response->campaign());
@@ -186,8 +188,9 @@ int run_delete(Session& session, const NameOptions& options) {
   const auto response = session.call(&CampaignService::Stub::DeleteCampaign, request);
   if (!response) {
     const bool runs = response.error().code == Errc::conflict;
-    return session.fail(response.error(),
-                        runs ? "end it first: cambrian campaign stop " + options.name : "");
+    return session.fail(
+        response.error(),
+        runs ? "end it first: " + program_call() + " campaign stop " + options.name : "");
   }
   session.note("deleted campaign " + options.name);
   return to_int(ExitCode::ok);
@@ -243,17 +246,17 @@ void add_change_commands(Cli& cli, CLI::App* parent) {
   add_name_command(cli, parent, "pause", "hand out no new work",
                    [](Session& session, const NameOptions& options) {
                      return run_change(session, options, &Stub::PauseCampaign,
-                                       "go on with: cambrian campaign resume ");
+                                       "go on with: " + program_call() + " campaign resume ");
                    });
   add_name_command(cli, parent, "resume", "go on after a pause",
                    [](Session& session, const NameOptions& options) {
                      return run_change(session, options, &Stub::ResumeCampaign,
-                                       "follow it: cambrian campaign watch ");
+                                       "follow it: " + program_call() + " campaign watch ");
                    });
   add_name_command(cli, parent, "stop", "finish what runs and end",
                    [](Session& session, const NameOptions& options) {
                      return run_change(session, options, &Stub::StopCampaign,
-                                       "wait for the end: cambrian campaign wait ");
+                                       "wait for the end: " + program_call() + " campaign wait ");
                    });
   const auto [remove, options] =
       add_name_command(cli, parent, "delete", "remove an ended campaign", run_delete);

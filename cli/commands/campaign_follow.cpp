@@ -14,6 +14,7 @@
 #include "cli/output/document.hpp"
 #include "cli/output/table.hpp"
 #include "cli/output/text.hpp"
+#include "cli/paths.hpp"
 #include "common/config/value.hpp"
 #include "common/rpc/backoff.hpp"
 
@@ -159,12 +160,14 @@ Status watch_lines(Session& session, const std::string& name, std::int64_t after
 int run_watch(Session& session, const FollowOptions& options) {
   const InterruptScope interrupt;
   const auto known = get_campaign(session, options.name);
-  if (!known) return session.fail(known.error(), "list them with: cambrian campaign list");
+  if (!known)
+    return session.fail(known.error(), "list them with: " + program_call() + " campaign list");
   const bool is_live = session.terminal().out.is_terminal && session.is_for_people();
   const Status status = is_live ? watch_on_terminal(session, options.name, options.after, interrupt)
                                 : watch_lines(session, options.name, options.after, interrupt);
   if (interrupt.is_interrupted()) {
-    session.note("the campaign goes on; stop it with: cambrian campaign stop " + options.name);
+    session.note("the campaign goes on; stop it with: " + program_call() + " campaign stop " +
+                 options.name);
     return to_int(ExitCode::interrupted);
   }
   if (!status) return session.fail(status.error());
@@ -196,14 +199,17 @@ int run_wait(Session& session, const FollowOptions& options) {
     if (interrupt.is_interrupted()) return to_int(ExitCode::interrupted);
     if (result.error().code == Errc::exhausted) {
       return session.fail(ExitCode::goal_not_reached, result.error().message,
-                          "follow it: cambrian campaign watch " + options.name);
+                          "follow it: " + program_call() + " campaign watch " + options.name);
     }
     return session.fail(result.error());
   }
-  if (!session.is_for_people()) {
+  if (session.format() == Format::name) {
+    session.print(options.name + "\n");
+  } else if (!session.is_for_people()) {
     session.print_document(*result);
   } else {
-    session.print("campaign " + options.name + " is " + state_name(result->state()) + "\n");
+    session.print("campaign " + options.name + (has_ended(result->state()) ? " " : " is ") +
+                  state_name(result->state()) + "\n");
   }
   return result->state() == user::v1::CAMPAIGN_STATE_FAILED
              ? session.fail(ExitCode::goal_not_reached, "the campaign failed: " + result->reason())

@@ -124,8 +124,10 @@ std::string campaign_details(const Campaign& campaign) {
       line("cost", format_cost(used.cost_micro_usd()) +
                        (budget.cost_usd() > 0 ? " of $" + format_number(budget.cost_usd()) : ""));
   text += line("time", format_duration(to_milliseconds(used.wall_time())) + " running, " +
-                           format_duration(to_milliseconds(used.cpu_time())) + " cpu, " +
-                           format_duration(to_milliseconds(used.gpu_time())) + " gpu");
+                           format_duration(to_milliseconds(used.cpu_time())) + " cpu" +
+                           (used.has_gpu_time() && to_seconds(used.gpu_time()) > 0
+                                ? ", " + format_duration(to_milliseconds(used.gpu_time())) + " gpu"
+                                : ""));
   const std::string finals = final_table(campaign);
   return finals.empty() ? text : text + "\n" + finals;
 }
@@ -140,7 +142,8 @@ std::string campaign_headline(const Campaign& campaign, const EtaEstimator& eta)
                      format_count(used.tokens()) + " tokens";
   if (used.cost_micro_usd() > 0) text += " · " + format_cost(used.cost_micro_usd());
   if (const auto end = eta.estimate()) {
-    text += " · ETA " + format_duration(end->remaining) + " (" + end->budget + ")";
+    text += " · ETA " + format_duration(end->remaining);
+    if (end->budget != "evaluations") text += " (" + end->budget + ")";
   }
   text += "\n";
   if (!campaign.has_best_score()) return text + "best -\n";
@@ -236,6 +239,8 @@ std::string variant_table(const std::vector<Variant>& variants, const std::strin
                {.title = "MODEL", .is_wide = true},
                {.title = "AGE", .is_right = true, .is_wide = true},
                {.title = "CHANGE"}});
+  constexpr std::size_t kChangeColumns = 60;
+  const bool is_wide = session.format() == Format::wide;
   const auto now = std::chrono::system_clock::now();
   for (const Variant& one : variants) {
     std::string parents;
@@ -248,7 +253,8 @@ std::string variant_table(const std::vector<Variant>& variants, const std::strin
                one.has_score() ? format_number(one.score()) : "-", parents.empty() ? "-" : parents,
                operator_name(one), std::to_string(one.generation()),
                one.has_island() ? std::to_string(one.island()) : "-", one.model(),
-               format_age(one.create_time(), now), cut_to_width(one.rationale(), 60)});
+               format_age(one.create_time(), now),
+               cut_to_width(one.rationale(), is_wide ? 0 : kChangeColumns)});
   }
   return table.render(style_of(session));
 }
@@ -256,22 +262,26 @@ std::string variant_table(const std::vector<Variant>& variants, const std::strin
 std::string variant_details(const Variant& variant) {
   std::string parents;
   for (const auto parent : variant.parents()) parents += " " + std::to_string(parent);
-  std::string text =
-      line("variant", std::to_string(variant.number()) + " of " + variant.campaign());
-  text += line("state", variant_state_name(variant.state()) +
-                            (variant.state() == user::v1::VARIANT_STATE_FAILED
-                                 ? ", " + outcome_name(variant.outcome())
-                                 : ""));
-  if (variant.has_duplicate_of()) text += line("equals", std::to_string(variant.duplicate_of()));
-  text += line("made by", operator_name(variant) + (parents.empty() ? "" : " of" + parents) +
-                              (variant.model().empty() ? "" : ", " + printable(variant.model())));
-  text += line("generation", std::to_string(variant.generation()));
-  text += line("change", printable(variant.rationale()));
+  std::vector<Field> fields;
+  fields.push_back({"variant", std::to_string(variant.number()) + " of " + variant.campaign()});
+  fields.push_back({"state", variant_state_name(variant.state()) +
+                                 (variant.state() == user::v1::VARIANT_STATE_FAILED
+                                      ? ", " + outcome_name(variant.outcome())
+                                      : "")});
+  if (variant.has_duplicate_of()) {
+    fields.push_back({"equals", std::to_string(variant.duplicate_of())});
+  }
+  fields.push_back(
+      {"made by", operator_name(variant) + (parents.empty() ? "" : " of" + parents) +
+                      (variant.model().empty() ? "" : ", " + printable(variant.model()))});
+  fields.push_back({"generation", std::to_string(variant.generation())});
+  fields.push_back({"change", printable(variant.rationale())});
   for (const auto& [name, value] :
        std::map<std::string, double>(variant.metrics().begin(), variant.metrics().end())) {
-    text += line(name, format_number(value));
+    fields.push_back({name, format_number(value)});
   }
-  for (const auto& file : variant.files()) text += line("file", printable(file.path()));
+  for (const auto& file : variant.files()) fields.push_back({"file", printable(file.path())});
+  std::string text = format_fields(fields);
   if (!variant.diagnostics().empty()) {
     text += "diagnostics\n" + printable_lines(variant.diagnostics()) + "\n";
   }

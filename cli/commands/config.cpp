@@ -66,14 +66,14 @@ int run_set(Session& session, const std::string& name) {
   }
   if (session.options().endpoint.empty()) {
     return session.fail(ExitCode::usage, "--endpoint is missing",
-                        "cambrian config set-context " + name + " --endpoint HOST:PORT");
+                        program_call() + " config set-context " + name + " --endpoint HOST:PORT");
   }
   auto config = read_config();
   if (!config) return session.fail(config.error());
   (*config->mutable_contexts())[name].set_endpoint(session.options().endpoint);
   const Status written = write_config(*config);
   if (!written) return session.fail(written.error());
-  session.note("use it with: cambrian config use-context " + name);
+  session.note("use it with: " + program_call() + " config use-context " + name);
   return to_int(ExitCode::ok);
 }
 
@@ -81,9 +81,9 @@ int run_use(Session& session, const std::string& name) {
   auto config = read_config();
   if (!config) return session.fail(config.error());
   if (!name.empty() && !config->contexts().contains(name)) {
-    return session.fail(
-        ExitCode::not_found, "unknown context: " + name,
-        "make it with: cambrian config set-context " + name + " --endpoint HOST:PORT");
+    return session.fail(ExitCode::not_found, "unknown context: " + name,
+                        "make it with: " + program_call() + " config set-context " + name +
+                            " --endpoint HOST:PORT");
   }
   config->set_current_context(name);
   const Status written = write_config(*config);

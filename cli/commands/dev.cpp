@@ -61,11 +61,17 @@ int run_up(Session& session, const EnvironmentOptions& options) {
   return to_int(ExitCode::ok);
 }
 
+/// The words that name a folder which commands do not find by themselves.
+std::string directory_words(const EnvironmentOptions& options) {
+  return options.directory.empty() ? "" : " --directory " + options.directory.string();
+}
+
 int run_down(Session& session, const EnvironmentOptions& options) {
   const auto was_running = dev::down(complete(options).directory, reporter(session));
   if (!was_running) return session.fail(ExitCode::failure, was_running.error().message);
-  session.note(*was_running ? "stopped; nothing was deleted: cambrian dev up goes on from here"
-                            : "nothing was running");
+  session.note(*was_running
+                   ? "stopped; nothing was deleted: " + program_call() + " dev up goes on from here"
+                   : "nothing was running");
   return to_int(ExitCode::ok);
 }
 
@@ -81,7 +87,7 @@ int run_status(Session& session, const EnvironmentOptions& options) {
     return session.fail(ExitCode::failure,
                         has_orphans ? "the supervisor was killed; its services still run"
                                     : "the local environment is not running",
-                        "start it with: cambrian dev up");
+                        "start it with: " + program_call() + " dev up" + directory_words(options));
   }
   const dev::State& state = (*status)->state;
   if (!session.is_for_people()) {

@@ -67,11 +67,14 @@ std::string describe(const dev::UpResult& result, const dev::EnvironmentOptions&
           "\n";
   text += "  database     " + state.database + "\n";
   text += "  logs         " + layout.logs().string() + "\n";
+  std::string folder;
   if (options.directory != dev_directory()) {
     text += "use it with: export CAMBRIAN_ENDPOINT=" + state.endpoint + "\n";
+    folder = " --directory " + options.directory.string();
   }
   const std::string program = program_call();
-  return text + "next: " + program + " campaign submit FILE; stop with: " + program + " dev down\n";
+  return text + "next: " + program + " campaign submit FILE; stop with: " + program + " dev down" +
+         folder + "\n";
 }
 
 std::string state_document(const dev::State& state, bool is_running, Format format) {

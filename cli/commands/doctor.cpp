@@ -71,12 +71,12 @@ class Doctor {
     environment.programs = program_folder();
     const auto missing = dev::missing_programs(environment);
     std::string names;
-    for (const std::string& name : missing) names += (names.empty() ? "" : ", ") + name;
+    for (const std::string& name : missing) names += (names.empty() ? "" : " ") + name;
     if (missing.empty()) {
       add("programs", Verdict::ok, "version " CAMBRIAN_VERSION " in " + program_folder().string());
     } else {
       add("programs", Verdict::warning, "not in " + program_folder().string() + ": " + names,
-          "build them with: scripts/dev ninja -C build/release " + missing.front());
+          "build them with: scripts/dev ninja -C build/release " + names);
     }
   }
 
@@ -124,7 +124,7 @@ class Doctor {
       const auto loaded = task::load_task_folder(folder);
       if (!loaded) {
         add("task", Verdict::failure, folder.string() + " has problems",
-            "see: cambrian task validate " + folder.string());
+            "see: " + program_call() + " task validate " + folder.string());
         continue;
       }
       for (const auto& data : loaded->bundle.manifest().data()) {
@@ -162,7 +162,8 @@ class Doctor {
   void check_environment() {
     const auto status = dev::status(dev_directory());
     if (!status || !*status || !(*status)->is_running) {
-      add("local environment", Verdict::unused, "not running", "cambrian dev up");
+      add("local environment", Verdict::unused, "not running",
+          "start it with: " + program_call() + " dev up");
       return;
     }
     for (const auto& one : (*status)->state.services) {
@@ -193,8 +194,9 @@ class Doctor {
     const std::string where = endpoint->address + " (" + endpoint->origin + ")";
     if (!workers) {
       // The call reads the database: its message tells which of the two is away.
-      return add("server", Verdict::failure, where + ": " + workers.error().message,
-                 "start one with: cambrian dev up; or name another one with --endpoint");
+      return add(
+          "server", Verdict::failure, where + ": " + workers.error().message,
+          "start one with: " + program_call() + " dev up; or name another one with --endpoint");
     }
     add("server", Verdict::ok, where + " answers, its database too");
     check_agents(*workers);

@@ -49,7 +49,10 @@ int run_help(Session& session, CLI::App* app, const std::vector<std::string>& to
                           "topics: exit-codes, environment, or a command");
     }
   }
-  session.print(app->help(above));
+  // CLI11 shows the help of the parsed command (this one) when the program itself is asked.
+  session.print(topic.empty() ? app->get_formatter()->make_help(app, app->get_name(),
+                                                                CLI::AppFormatMode::Normal)
+                              : app->help(above));
   return to_int(ExitCode::ok);
 }
 

@@ -26,15 +26,6 @@ constexpr std::size_t kOutputBytesMax = std::size_t{4} << 20;
 
 using Json = nlohmann::ordered_json;
 
-std::string line(const std::string& name, const std::string& value) {
-  constexpr std::size_t kNameColumns = 13;
-  return value.empty()
-             ? ""
-             : name +
-                   std::string(name.size() < kNameColumns ? kNameColumns - name.size() : 1, ' ') +
-                   value + "\n";
-}
-
 std::string timing_line(const Json& timings) {
   std::string text;
   for (const char* name : {"compile", "start", "first_step", "train", "judge", "total"}) {
@@ -48,15 +39,16 @@ std::string timing_line(const Json& timings) {
 
 /// The worker's result for people. Absent members are left out: a newer worker may differ.
 std::string describe(const Json& result) {
-  std::string text = line("outcome", result.value("outcome", ""));
+  std::vector<Field> fields{{"outcome", result.value("outcome", "")}};
   if (result.contains("metrics") && result["metrics"].is_object()) {
     for (const auto& metric : result["metrics"].items()) {
       if (metric.value().is_number()) {
-        text += line(metric.key(), format_number(metric.value().get<double>()));
+        fields.push_back({metric.key(), format_number(metric.value().get<double>())});
       }
     }
   }
-  if (result.contains("timings")) text += line("timings", timing_line(result["timings"]));
+  if (result.contains("timings")) fields.push_back({"timings", timing_line(result["timings"])});
+  std::string text = format_fields(fields);
   const std::string diagnostics = result.value("diagnostics", "");
   if (!diagnostics.empty()) text += "diagnostics\n" + printable_lines(diagnostics) + "\n";
   const std::string log = result.value("log", "");
@@ -167,7 +159,7 @@ int run_local(Session& session, const LocalEvaluation& evaluation) {
   }
   return result["outcome"] == "infrastructure"
              ? session.fail(ExitCode::failure, "the worker or the judge failed, not the candidate",
-                            "see: cambrian doctor")
+                            "see: " + program_call() + " doctor")
              : to_int(ExitCode::ok);
 }
 

@@ -6,6 +6,7 @@
 #include "cli/commands/local_evaluation.hpp"
 #include "cli/output/table.hpp"
 #include "cli/output/text.hpp"
+#include "cli/paths.hpp"
 #include "common/task/task_folder.hpp"
 
 namespace cambrian::cli {
@@ -35,7 +36,7 @@ int run_validate(Session& session, const std::string& folder) {
     session.print("task " + loaded.bundle.manifest().name() +
                   " is good: " + std::to_string(loaded.bundle.files_size()) + " files, " +
                   format_count(bytes) + " bytes, digest " + loaded.digest + "\n");
-    session.note("evaluate its seed on this machine: cambrian task run " + folder);
+    session.note("evaluate its seed on this machine: " + program_call() + " task run " + folder);
   }
   return to_int(ExitCode::ok);
 }

@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <limits>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "cambrian/user/v1/campaign_service.grpc.pb.h"
 #include "cli/cli.hpp"
@@ -8,7 +9,9 @@
 #include "cli/commands/campaign_view.hpp"
 #include "cli/commands/variant_diff.hpp"
 #include "cli/output/diff.hpp"
+#include "cli/output/document.hpp"
 #include "cli/output/table.hpp"
+#include "cli/paths.hpp"
 
 namespace cambrian::cli {
 namespace {
@@ -28,6 +31,15 @@ struct VariantOptions {
   bool is_best_first = false;
 };
 
+/// For the command line: what is wrong with the word, or nothing.
+std::string check_variant(const std::string& text) {
+  const bool is_number = !text.empty() && text.size() <= 18 &&
+                         text.find_first_not_of("0123456789") == std::string::npos;
+  return is_number || text == "best" || text == "seed"
+             ? ""
+             : "\"" + text + "\" is not a number, best or seed";
+}
+
 /// `best`, `seed` or a number.
 Result<std::int64_t> resolve_number(Session& session, const std::string& campaign,
                                     const std::string& text) {
@@ -40,15 +52,7 @@ Result<std::int64_t> resolve_number(Session& session, const std::string& campaig
     if (response.campaign().has_best_variant()) return response.campaign().best_variant();
     return fail(Errc::not_found, "no variant of " + campaign + " has a score yet");
   }
-  std::size_t used = 0;
-  std::int64_t number = kNotGiven;
-  try {
-    number = std::stoll(text, &used);
-  } catch (const std::exception&) {
-    used = 0;
-  }
-  if (used == text.size() && number >= 0) return number;
-  return fail(Errc::invalid_argument, "not a variant: \"" + text + "\" (a number, best or seed)");
+  return std::stoll(text);  // check_variant has seen it.
 }
 
 int run_list(Session& session, const VariantOptions& options) {
@@ -56,7 +60,8 @@ int run_list(Session& session, const VariantOptions& options) {
       options.is_best_first ? user::v1::VARIANT_ORDER_SCORE : user::v1::VARIANT_ORDER_NUMBER;
   const auto variants = list_variants(session, options.campaign, order, options.limit);
   if (!variants) {
-    return session.fail(variants.error(), "list campaigns with: cambrian campaign list");
+    return session.fail(variants.error(),
+                        "list campaigns with: " + program_call() + " campaign list");
   }
   if (session.format() == Format::name) {
     for (const Variant& one : *variants) session.print(std::to_string(one.number()) + "\n");
@@ -92,6 +97,18 @@ int run_get(Session& session, const VariantOptions& options) {
   return to_int(ExitCode::ok);
 }
 
+/// What has no message of its own.
+void print_object(Session& session, const nlohmann::ordered_json& object) {
+  session.print(session.format() == Format::yaml
+                    ? json_to_yaml(object)
+                    : object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) +
+                          "\n");
+}
+
+bool wants_object(const Session& session) {
+  return session.format() == Format::json || session.format() == Format::yaml;
+}
+
 int run_source(Session& session, const VariantOptions& options) {
   const auto variant = find_variant(session, options);
   if (!variant) return session.fail(variant.error());
@@ -105,18 +122,30 @@ int run_source(Session& session, const VariantOptions& options) {
     session.note("wrote " + std::to_string(files->size()) + " files to " + options.folder);
     return to_int(ExitCode::ok);
   }
-  if (options.file.empty() && files->size() > 1) {
+  if (!options.file.empty()) {
+    std::erase_if(*files, [&](const auto& file) { return file.first != options.file; });
+  }
+  if (files->empty()) {
+    return session.fail(ExitCode::not_found, "the variant has no file " + options.file);
+  }
+  if (wants_object(session)) {
+    print_object(
+        session,
+        {{"campaign", options.campaign}, {"variant", variant->number()}, {"files", *files}});
+    return to_int(ExitCode::ok);
+  }
+  if (session.format() == Format::name) {
+    for (const auto& [path, content] : *files) session.print(path + "\n");
+    return to_int(ExitCode::ok);
+  }
+  if (files->size() > 1) {
     std::string names;
     for (const auto& [path, content] : *files) names += " " + path;
     return session.fail(ExitCode::usage, "the variant has several files:" + names,
                         "choose one with --file, or write all with --to FOLDER");
   }
-  const auto found = options.file.empty() ? files->begin() : files->find(options.file);
-  if (found == files->end()) {
-    return session.fail(ExitCode::not_found, "the variant has no file " + options.file);
-  }
-  session.print(session.terminal().out.is_terminal ? printable_lines(found->second)
-                                                   : found->second);
+  const std::string& content = files->begin()->second;
+  session.print(session.terminal().out.is_terminal ? printable_lines(content) : content);
   return to_int(ExitCode::ok);
 }
 
@@ -132,12 +161,19 @@ int run_diff(Session& session, const VariantOptions& options) {
   }
   if (base == kNotGiven) {
     return session.fail(ExitCode::usage, "the seed has no parent",
-                        "name two variants: cambrian variant diff CAMPAIGN A B");
+                        "name two variants: " + program_call() + " variant diff CAMPAIGN A B");
   }
   const bool has_two = !options.other.empty();
-  const auto diff = has_two ? diff_variants(session, options.campaign, after->number(), base)
-                            : diff_variants(session, options.campaign, base, after->number());
+  const std::int64_t from = has_two ? after->number() : base;
+  const std::int64_t to = has_two ? base : after->number();
+  const auto diff = diff_variants(session, options.campaign, from, to);
   if (!diff) return session.fail(diff.error());
+  if (wants_object(session)) {
+    print_object(
+        session,
+        {{"campaign", options.campaign}, {"before", from}, {"after", to}, {"diff", *diff}});
+    return to_int(ExitCode::ok);
+  }
   if (diff->empty()) session.note("no difference");
   session.print(session.terminal().out.has_color ? colored_diff(printable_lines(*diff)) : *diff);
   return to_int(ExitCode::ok);
@@ -198,7 +234,9 @@ void add_variant_commands(Cli& cli) {
     CLI::App* command = cli.add(parent, name, description, example);
     command->add_option("CAMPAIGN", options->campaign, "name of the campaign")->required();
     if (with_number) {
-      command->add_option("VARIANT", options->number, "number, best or seed")->required();
+      command->add_option("VARIANT", options->number, "number, best or seed")
+          ->required()
+          ->check(check_variant);
     }
     cli.on(command, [options, action](Session& session) { return action(session, *options); });
     return std::pair(command, options);
@@ -216,8 +254,8 @@ void add_variant_commands(Cli& cli) {
   source->add_option("--file", source_options->file, "which file");
   auto [diff, diff_options] = add("diff", "what changed since the parent, or between two variants",
                                   "cambrian variant diff NAME seed best", run_diff, true);
-  diff->add_option("OTHER", diff_options->other,
-                   "second variant; default: the parent of the first");
+  diff->add_option("OTHER", diff_options->other, "second variant; default: the parent of the first")
+      ->check(check_variant);
   add("lineage", "a variant and its ancestors", "cambrian variant lineage NAME best", run_lineage,
       true);
 }

@@ -5,6 +5,7 @@
 #include "cli/cli.hpp"
 #include "cli/output/table.hpp"
 #include "cli/output/text.hpp"
+#include "cli/paths.hpp"
 
 namespace cambrian::cli {
 namespace {
@@ -78,8 +79,11 @@ int run_drain(Session& session, const std::string& name) {
   request.set_worker(name);
   request.set_request_id(make_request_id());
   const auto response = session.call(&WorkerService::Stub::DrainWorker, request);
-  if (!response) return session.fail(response.error(), "list them with: cambrian worker list");
-  if (!session.is_for_people()) {
+  if (!response)
+    return session.fail(response.error(), "list them with: " + program_call() + " worker list");
+  if (session.format() == Format::name) {
+    session.print(response->worker().description().name() + "\n");
+  } else if (!session.is_for_people()) {
     session.print_document(response->worker());
   } else {
     session.print("worker " + name + " finishes what it does and exits\n");

@@ -45,6 +45,18 @@ std::string format_delta(double value, double half) {
 
 std::string format_delta(double value) { return (value >= 0 ? "+" : "") + format_number(value); }
 
+std::string format_fields(const std::vector<Field>& fields) {
+  constexpr std::size_t kGap = 2;
+  std::size_t width = 12;
+  for (const Field& field : fields) width = std::max(width, field.name.size());
+  std::string text;
+  for (const Field& field : fields) {
+    if (field.value.empty()) continue;
+    text += field.name + std::string(width + kGap - field.name.size(), ' ') + field.value + "\n";
+  }
+  return text;
+}
+
 std::string format_optional(std::optional<double> value) {
   return value ? format_number(*value) : "-";
 }
@@ -58,6 +70,7 @@ std::string format_count(std::int64_t value) {
 
 std::string format_duration(std::chrono::milliseconds duration) {
   const auto total = std::max<std::int64_t>(duration.count(), 0);
+  if (total > 0 && total < 100) return std::to_string(total) + "ms";
   if (total < 10'000) return printf_text("%.1fs", static_cast<double>(total) / 1000);
   const std::int64_t seconds = total / 1000;
   const auto two = [](std::int64_t a, const char* unit_a, std::int64_t b, const char* unit_b) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace cambrian::cli {
 
@@ -18,6 +19,13 @@ std::string format_delta(double value);
 std::string format_estimate(double mean, double half);
 /// A difference of means whose wider interval has this half.
 std::string format_delta(double value, double half);
+/// A name and what it is. Fields without a value are left out.
+struct Field {
+  std::string name;
+  std::string value;
+};
+/// One line for each field, the values below each other.
+std::string format_fields(const std::vector<Field>& fields);
 /// An absent value is `-`.
 std::string format_optional(std::optional<double> value);
 /// `950`, `12.3k`, `4.56M`.

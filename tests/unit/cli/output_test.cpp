@@ -66,7 +66,14 @@ TEST_CASE("format_estimate: shows no digits that the interval makes meaningless"
   CHECK(format_delta(77682, 0) == "+77682");
 }
 
+TEST_CASE("format_fields: puts the values below each other and leaves empty ones out",
+          "[unit][cli]") {
+  CHECK(format_fields({{"name", "a"}, {"reason", ""}, {"a_long_metric_name", "1"}}) ==
+        "name                a\na_long_metric_name  1\n");
+}
+
 TEST_CASE("format_duration: shows the two largest units", "[unit][cli]") {
+  CHECK(format_duration(12ms) == "12ms");
   CHECK(format_duration(950ms) == "0.9s");
   CHECK(format_duration(45s) == "45s");
   CHECK(format_duration(80s) == "1m20s");
