@@ -2,12 +2,14 @@
 """docker-compose.yml and deploy/Dockerfile, without an engine: names that must fit each other, and
 the rules of docs/security.md about ports, networks and rights."""
 
+import os
 import re
+import shutil
 import unittest
 
 import yaml
 
-from support import DEPLOY, REPOSITORY
+from support import DEPLOY, REPOSITORY, run
 
 TEXT = (REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8")
 COMPOSE = yaml.safe_load(TEXT)
@@ -21,6 +23,16 @@ KNOWN = {"image", "build", "command", "environment", "volumes", "networks", "por
 
 
 class Compose(unittest.TestCase):
+    @unittest.skipUnless(shutil.which("docker-compose") or shutil.which("docker"), "no Compose here")
+    def test_compose_reads_it(self):
+        """Needs no engine. Passed with Docker Compose 2.26.1, which is no package of the root."""
+        program = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
+        passwords = {name: "x" for name in re.findall(r"\$\{(CAMBRIAN_\w+PASSWORD)", TEXT)}
+        command = program + ["-f", REPOSITORY / "docker-compose.yml", "--profile", "gpu", "config"]
+        result = run(*command, env=os.environ | passwords)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertNotEqual(run(*command, env=os.environ).returncode, 0, "passwords are needed")
+
     def test_services_are_complete(self):
         self.assertEqual(set(SERVICES), OURS | {"postgres", "prometheus", "grafana"})
         for name, service in SERVICES.items():
