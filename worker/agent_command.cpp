@@ -66,6 +66,7 @@ agent::v1::AgentDescription describe(const config::v1::WorkerConfig& config, Wor
     description.add_runtimes(spec::v1::RUNTIME_LIBTORCH);
   }
   description.set_sandbox_level(to_proto(workshop.sandbox_level()));
+  for (const std::string& wall : workshop.sandbox_walls()) description.add_sandbox_walls(wall);
   description.set_toolchain(workshop.toolchain().versions());
   for (const GpuDevice& gpu : gpus) {
     auto& added = *description.add_gpus();

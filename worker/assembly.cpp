@@ -41,13 +41,14 @@ Result<std::unique_ptr<Workshop>> Workshop::open(const Places& places) {
   CAMBRIAN_TRY(auto cache, FolderCache::open(places.cache, places.cache_bytes));
   CAMBRIAN_TRY(auto toolchain, Toolchain::find({places.sdk, places.torch}, *probe.sandbox, *cache));
   std::unique_ptr<Workshop> workshop(
-      new Workshop(std::move(probe.sandbox), std::move(cache), std::move(toolchain), places));
+      new Workshop(std::move(probe), std::move(cache), std::move(toolchain), places));
   return workshop;
 }
 
-Workshop::Workshop(std::unique_ptr<Sandbox> sandbox, std::unique_ptr<FolderCache> cache,
+Workshop::Workshop(SandboxProbe probe, std::unique_ptr<FolderCache> cache,
                    std::unique_ptr<Toolchain> toolchain, const Places& places)
-    : sandbox_(std::move(sandbox)),
+    : walls_(std::move(probe.walls)),
+      sandbox_(std::move(probe.sandbox)),
       cache_(std::move(cache)),
       toolchain_(std::move(toolchain)),
       data_(places.data_paths),

@@ -38,11 +38,14 @@ class Workshop {
   Evaluator& evaluator() { return evaluator_; }
   Toolchain& toolchain() { return *toolchain_; }
   SandboxLevel sandbox_level() const { return sandbox_->level(); }
+  /// What was found to hold, for people.
+  const std::vector<std::string>& sandbox_walls() const { return walls_; }
 
  private:
-  Workshop(std::unique_ptr<Sandbox> sandbox, std::unique_ptr<FolderCache> cache,
+  Workshop(SandboxProbe probe, std::unique_ptr<FolderCache> cache,
            std::unique_ptr<Toolchain> toolchain, const Places& places);
 
+  std::vector<std::string> walls_;
   std::unique_ptr<Sandbox> sandbox_;
   std::unique_ptr<FolderCache> cache_;
   std::unique_ptr<Toolchain> toolchain_;

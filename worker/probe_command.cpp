@@ -37,6 +37,8 @@ int run_probe(const Places& places, bool as_json) {
   const SandboxProbe probe = probe_sandbox(places.programs);
   json found = {{"sandbox",
                  {{"level", to_string(probe.level)},
+                  {"walls", probe.walls},
+                  {"missing", probe.missing},
                   {"start_seconds", std::chrono::duration<double>(probe.start_time).count()}}},
                 {"cores", std::thread::hardware_concurrency()},
                 {"gpus", probe_gpus()},

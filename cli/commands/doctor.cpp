@@ -93,10 +93,14 @@ class Doctor {
     const std::string level = text_of(probe, "/sandbox/level");
     const bool is_good = level == "standard" || level == "strict";
     add("sandbox", is_good ? Verdict::ok : Verdict::failure,
-        is_good ? level : level + " " + text_of(probe, "/sandbox/problem"),
+        is_good ? level + ": " + list_of(probe, "/sandbox/walls")
+                : level + " " + text_of(probe, "/sandbox/problem"),
         is_good ? ""
                 : "allow user namespaces: sysctl -w kernel.unprivileged_userns_clone=1; in a "
                   "container: --security-opt seccomp=unconfined");
+    if (const std::string missing = list_of(probe, "/sandbox/missing"); !missing.empty()) {
+      add("sandbox walls", Verdict::unused, "this machine has none of: " + missing);
+    }
     const std::string versions = text_of(probe, "/toolchain/versions");
     const std::string problem = text_of(probe, "/toolchain/problem");
     add("toolchain", problem.empty() ? Verdict::ok : Verdict::failure,
@@ -108,6 +112,17 @@ class Doctor {
     const nlohmann::json::json_pointer pointer(path);
     return json.contains(pointer) && json[pointer].is_string() ? json[pointer].get<std::string>()
                                                                : std::string();
+  }
+
+  static std::string list_of(const nlohmann::json& json, const char* path) {
+    const nlohmann::json::json_pointer pointer(path);
+    std::string list;
+    if (!json.contains(pointer) || !json[pointer].is_array()) return list;
+    for (const auto& entry : json[pointer]) {
+      if (!entry.is_string()) continue;
+      list += (list.empty() ? "" : ", ") + entry.get<std::string>();
+    }
+    return list;
   }
 
   /// The data of the tasks that were named, or of those in ./tasks.

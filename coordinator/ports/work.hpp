@@ -53,6 +53,7 @@ struct AgentDescription {
   std::vector<Gpu> gpus;
   std::vector<std::string> models;
   std::string toolchain;
+  std::vector<std::string> sandbox_walls;  ///< For people.
 };
 
 struct Progress {

@@ -94,7 +94,7 @@ AgentDescription description_of(const agent::v1::AgentDescription& agent, Checke
   check.require(agent.slots() >= 0 && agent.slots() <= kSlotsMax, "agent.slots",
                 "must be 0 to 1024");
   check.require(agent.gpus_size() <= kListMax && agent.models_size() <= kListMax &&
-                    agent.runtimes_size() <= kListMax,
+                    agent.runtimes_size() <= kListMax && agent.sandbox_walls_size() <= kListMax,
                 "agent", "lists may have 64 entries");
   AgentDescription description{
       .agent_id = clean_text(agent.agent_id(), kIdBytesMax),
@@ -108,7 +108,8 @@ AgentDescription description_of(const agent::v1::AgentDescription& agent, Checke
       .sandbox_level = agent.sandbox_level(),
       .gpus = {},
       .models = {},
-      .toolchain = clean_text(agent.toolchain(), 4 * kNameBytesMax)};
+      .toolchain = clean_text(agent.toolchain(), 4 * kNameBytesMax),
+      .sandbox_walls = {}};
   for (const auto runtime : agent.runtimes()) {
     auto text = runtime_word(static_cast<spec::v1::Runtime>(runtime));
     if (!text.empty()) description.runtimes.push_back(std::move(text));
@@ -120,6 +121,9 @@ AgentDescription description_of(const agent::v1::AgentDescription& agent, Checke
   }
   for (const auto& model : agent.models()) {
     description.models.push_back(clean_text(model, kNameBytesMax));
+  }
+  for (const auto& wall : agent.sandbox_walls()) {
+    description.sandbox_walls.push_back(clean_text(wall, kNameBytesMax));
   }
   return description;
 }
@@ -142,6 +146,7 @@ void description_to_proto(const AgentDescription& agent, agent::v1::AgentDescrip
   }
   for (const auto& model : agent.models) message->add_models(model);
   message->set_toolchain(agent.toolchain);
+  for (const auto& wall : agent.sandbox_walls) message->add_sandbox_walls(wall);
 }
 
 std::map<std::string, double> timings_of(const agent::v1::Timings& timings) {

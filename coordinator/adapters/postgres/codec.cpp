@@ -70,10 +70,15 @@ Json to_json(const AgentDescription& agent) {
   for (const auto& gpu : agent.gpus) {
     gpus.push_back({{"id", gpu.id}, {"name", gpu.name}, {"memory_bytes", gpu.memory_bytes}});
   }
-  return {{"version", agent.version}, {"protocol_version", agent.protocol_version},
-          {"slots", agent.slots},     {"runtimes", agent.runtimes},
-          {"models", agent.models},   {"sandbox_level", agent.sandbox_level},
-          {"gpus", std::move(gpus)},  {"toolchain", agent.toolchain}};
+  return {{"version", agent.version},
+          {"protocol_version", agent.protocol_version},
+          {"slots", agent.slots},
+          {"runtimes", agent.runtimes},
+          {"models", agent.models},
+          {"sandbox_level", agent.sandbox_level},
+          {"gpus", std::move(gpus)},
+          {"toolchain", agent.toolchain},
+          {"sandbox_walls", agent.sandbox_walls}};
 }
 
 AgentDescription agent_from_json(const Json& json) {
@@ -85,6 +90,7 @@ AgentDescription agent_from_json(const Json& json) {
   agent.models = json.at("models").get<std::vector<std::string>>();
   agent.sandbox_level = json.at("sandbox_level");
   agent.toolchain = json.at("toolchain");
+  agent.sandbox_walls = json.value("sandbox_walls", std::vector<std::string>());
   for (const auto& gpu : json.at("gpus")) {
     agent.gpus.push_back(
         {.id = gpu.at("id"), .name = gpu.at("name"), .memory_bytes = gpu.at("memory_bytes")});

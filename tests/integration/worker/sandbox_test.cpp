@@ -5,12 +5,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
 
+#include "worker/adapters/sandbox/landlock.hpp"
 #include "worker/adapters/sandbox/probe.hpp"
 #include "worker/ports/descriptor.hpp"
 
@@ -19,11 +21,16 @@ namespace {
 namespace fs = std::filesystem;
 using namespace cambrian::worker;
 using Catch::Matchers::ContainsSubstring;
+using Catch::Matchers::EndsWith;
+
+const SandboxProbe& probe() {
+  static const SandboxProbe probe = probe_sandbox(CAMBRIAN_BINARY_DIR "/bin");
+  return probe;
+}
 
 BubblewrapSandbox& sandbox() {
-  static const SandboxProbe probe = probe_sandbox(CAMBRIAN_BINARY_DIR "/bin");
-  if (!probe.sandbox) FAIL("no sandbox on this machine: " + probe.reason);
-  return *probe.sandbox;
+  if (!probe().sandbox) FAIL("no sandbox on this machine: " + probe().reason);
+  return *probe().sandbox;
 }
 
 SandboxCommand shell(const std::string& script) {
@@ -54,6 +61,20 @@ struct Folder {
 
 }  // namespace
 
+TEST_CASE("sandbox: the probe names the walls that hold", "[integration]") {
+  INFO(probe().reason);
+  CHECK(probe().level == SandboxLevel::standard);
+  for (const char* wall :
+       {"mount namespace", "process namespace", "network namespace", "ipc namespace",
+        "host name namespace", "empty root", "no privileges", "seccomp", "resource limits"}) {
+    CHECK(std::count(probe().walls.begin(), probe().walls.end(), wall) == 1);
+  }
+  const bool has_landlock = landlock_version() > 0;
+  const auto named = "landlock " + std::to_string(landlock_version());
+  CHECK(std::count(probe().walls.begin(), probe().walls.end(), named) == has_landlock);
+  CHECK(std::count(probe().missing.begin(), probe().missing.end(), "landlock") != has_landlock);
+}
+
 TEST_CASE("sandbox: no file, variable or name of this machine is seen", "[integration]") {
   const Folder folder;
   std::ofstream(folder.path / "canary") << "canary-content";
@@ -79,9 +100,60 @@ TEST_CASE("sandbox: no descriptor of the worker leaks", "[integration]") {
   // Deliberately without O_CLOEXEC.
   const Descriptor leak(open("/dev/null", O_RDONLY));
   REQUIRE(leak);
-  const auto [exit, log] = run(shell("ls /proc/self/fd"));
-  // The last one is ls's own.
-  CHECK(log == "0\n1\n2\n3\n");
+  const auto [exit, log] =
+      run(python("import os\n"
+                 "for i in range(256):\n"
+                 "  try: os.fstat(i); print(i)\n"
+                 "  except OSError: pass"));
+  CHECK(log == "0\n1\n2\n");
+}
+
+TEST_CASE("sandbox: /proc names neither mounts nor processes", "[integration]") {
+  if (landlock_version() == 0) SKIP("this kernel has no Landlock");
+  const auto [exit, log] =
+      run(shell("for f in mountinfo mounts mountstats cgroup maps environ fd; do"
+                " cat /proc/self/$f; cat /proc/$$/$f; ls /proc/self/$f; done;"
+                "cat /proc/mounts /proc/cmdline /proc/1/cmdline /proc/1/cgroup; ls /proc;"
+                "grep -c MemTotal /proc/meminfo; cat < /dev/stdin && echo on"));
+  INFO(log);
+  CHECK(log.find((fs::path(CAMBRIAN_BINARY_DIR).parent_path()).string()) == std::string::npos);
+  CHECK(log.find(" / ") == std::string::npos);
+  CHECK(log.find("cambrian-sandbox-init") == std::string::npos);
+  // What libraries look at is there, and so is standard input by its name.
+  CHECK_THAT(log, EndsWith("\n1\non\n"));
+}
+
+TEST_CASE("sandbox: packaged data sets are for judges only", "[integration]") {
+  if (!fs::exists("/usr/share/datasets")) SKIP("this machine has no packaged data set");
+  SandboxCommand command = shell("ls -A /usr/share/datasets; echo done");
+  for (const auto profile : {SandboxProfile::candidate, SandboxProfile::compile}) {
+    command.profile = profile;
+    // One that is hidden already, as the data of a task are.
+    command.hidden = {"/usr/share/datasets/fashion-mnist", "/usr/share/datasets/none/file"};
+    CHECK(run(command).second == "done\n");
+  }
+  command.profile = SandboxProfile::judge;
+  command.hidden = {};
+  CHECK(run(command).second != "done\n");
+}
+
+TEST_CASE("sandbox: files in memory are memory, and their number is limited", "[integration]") {
+  SandboxCommand hoard =
+      shell("head -c 60000000 /dev/zero >/tmp/a; head -c 60000000 /dev/zero >/dev/shm/a; sleep 9");
+  hoard.memory_bytes = 100 << 20;
+  hoard.disk_bytes = 64 << 20;
+  const ProcessExit full = run(hoard).first;
+  CHECK(full.is_memory_exceeded);
+  CHECK(full.memory_peak_bytes > hoard.memory_bytes);
+
+  const auto [exit, log] =
+      run(python("import os\n"
+                 "for i in range(10**7):\n"
+                 "  os.close(os.open(f'/tmp/{i}', os.O_CREAT | os.O_WRONLY))\n"
+                 "  if i % 1000 == 0: print(i, flush=True)"));
+  CHECK(exit.is_disk_full);
+  CHECK(exit.signal == SIGKILL);
+  CHECK(std::stol(log.substr(log.rfind('\n', log.size() - 2) + 1)) < 300'000);
 }
 
 TEST_CASE("sandbox: there is no network", "[integration]") {

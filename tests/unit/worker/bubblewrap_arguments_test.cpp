@@ -54,6 +54,26 @@ TEST_CASE("bubblewrap_arguments: writable folders have a size or a mount", "[uni
   CHECK(has_sequence(arguments, {"--bind", "/here/out", "/out"}));
 }
 
+TEST_CASE("bubblewrap_arguments: of hidden paths the outermost are hidden", "[unit][worker]") {
+  SandboxCommand command;
+  command.hidden = {"/usr/share/common-licenses/GPL-3", "/usr/share/common-licenses",
+                    "/usr/share/common"};
+  const Arguments arguments = bubblewrap_arguments(host(), command, -1);
+  CHECK(has_sequence(arguments, {"--tmpfs", "/usr/share/common-licenses"}));
+  CHECK_FALSE(has_sequence(arguments, {"/usr/share/common-licenses/GPL-3"}));
+}
+
+TEST_CASE("bubblewrap_arguments: Landlock is asked for where the kernel has it", "[unit][worker]") {
+  SandboxCommand command;
+  CHECK_FALSE(has_sequence(bubblewrap_arguments(host(), command, -1), {"landlock=1"}));
+  SandboxHost newer = host();
+  newer.landlock_version = 7;
+  CHECK(has_sequence(bubblewrap_arguments(newer, command, -1), {"landlock=1"}));
+  // A GPU's driver reads about itself and its process in /proc.
+  command.gpus = {"0"};
+  CHECK(has_sequence(bubblewrap_arguments(newer, command, -1), {"landlock=2"}));
+}
+
 TEST_CASE("bubblewrap_arguments: only a command with GPUs sees GPUs", "[unit][worker]") {
   SandboxCommand command;
   CHECK_FALSE(has_sequence(bubblewrap_arguments(host(), command, -1), {"/dev/nvidiactl"}));

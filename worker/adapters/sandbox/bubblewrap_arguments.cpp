@@ -1,6 +1,7 @@
 #include "worker/adapters/sandbox/bubblewrap_arguments.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "worker/adapters/sandbox/supervisor.hpp"
 
@@ -9,14 +10,20 @@ namespace {
 
 using Arguments = std::vector<std::string>;
 
-constexpr std::string_view kSupervisorTarget = "/supervisor";
-
 // Mapped, but not used: libraries, arenas of threads, stacks. LibTorch alone maps 1.3 GiB.
 constexpr std::int64_t kAddressSlackBytes = std::int64_t{8} << 30;
 constexpr std::int64_t kStackBytes = std::int64_t{64} << 20;
 constexpr int kOpenFilesMax = 256;
+// Files and folders in memory: more than a build or an honest program makes. At a rate of some
+// hundred thousand a second, some ten thousand more are there before it is noticed.
+constexpr int kInodesMax = 65'536;
 // The supervisor counts as a process of the sandbox, too.
 constexpr int kSupervisorProcesses = 1;
+
+// Below /usr, what is meant for judges only: packaged data sets, and the example tasks that are
+// installed beside the SDK. Of other tasks nobody says which data are theirs.
+constexpr const char* kJudgesFolders[] = {"/usr/share/datasets", "/usr/share/cambrian",
+                                          "/usr/local/share/cambrian"};
 
 void append(Arguments& to, std::initializer_list<std::string> more) {
   to.insert(to.end(), more.begin(), more.end());
@@ -48,17 +55,34 @@ void append_hidden(Arguments& to, const std::filesystem::path& path) {
   }
 }
 
+// Without what lies inside of another one, which is shown empty already.
+std::vector<std::filesystem::path> hidden_paths(const SandboxCommand& command) {
+  std::vector<std::filesystem::path> paths = command.hidden;
+  if (command.profile != SandboxProfile::judge) {
+    paths.insert(paths.end(), std::begin(kJudgesFolders), std::end(kJudgesFolders));
+  }
+  std::sort(paths.begin(), paths.end());
+  std::vector<std::filesystem::path> outermost;
+  for (const auto& path : paths) {
+    const auto is_inside = [&path](const std::filesystem::path& outer) {
+      return std::mismatch(outer.begin(), outer.end(), path.begin(), path.end()).first ==
+             outer.end();
+    };
+    if (std::none_of(outermost.begin(), outermost.end(), is_inside)) outermost.push_back(path);
+  }
+  return outermost;
+}
+
 void append_files(Arguments& to, const SandboxHost& host, const SandboxCommand& command) {
   append(to, {"--ro-bind", "/usr", "/usr"});
-  for (const auto& path : command.hidden) append_hidden(to, path);
+  for (const auto& path : hidden_paths(command)) append_hidden(to, path);
   for (const std::string& link : host.usr_merged) append(to, {"--symlink", "usr" + link, link});
   append(to, {"--perms", "0755", "--dir", "/etc"});
   if (host.has_loader_cache) append(to, {"--ro-bind", "/etc/ld.so.cache", "/etc/ld.so.cache"});
   if (host.has_alternatives) append(to, {"--ro-bind", "/etc/alternatives", "/etc/alternatives"});
   append(to, {"--proc", "/proc", "--dev", "/dev"});
-  append_tmpfs(to, "/dev/shm", command.disk_bytes);
-  append_tmpfs(to, "/tmp", command.disk_bytes);
-  append(to, {"--ro-bind", host.supervisor, std::string(kSupervisorTarget)});
+  for (const char* folder : kWritableFolders) append_tmpfs(to, folder, command.disk_bytes);
+  append(to, {"--ro-bind", host.supervisor, kSupervisorTarget});
   for (const Mount& mount : command.mounts) {
     // Left to itself, bubblewrap makes parents that only root may enter.
     const std::string parent = std::filesystem::path(mount.target).parent_path().string();
@@ -86,7 +110,8 @@ void append_environment(Arguments& to, const SandboxCommand& command) {
   for (const auto& [name, value] : command.environment) append(to, {"--setenv", name, value});
 }
 
-void append_supervisor(Arguments& to, const SandboxCommand& command, long long uid) {
+void append_supervisor(Arguments& to, const SandboxHost& host, const SandboxCommand& command,
+                       long long uid) {
   const auto setting = [&to](const char* name, long long value) {
     to.push_back(std::string(name) + "=" + std::to_string(value));
   };
@@ -103,6 +128,8 @@ void append_supervisor(Arguments& to, const SandboxCommand& command, long long u
   setting("files", kOpenFilesMax);
   setting("processes", command.processes + kSupervisorProcesses);
   setting("cpu", std::max<long long>(1, command.cpu_time.count()));
+  setting("inodes", kInodesMax);
+  if (host.landlock_version > 0) setting("landlock", command.gpus.empty() ? 1 : 2);
   to.push_back("--");
   to.insert(to.end(), command.arguments.begin(), command.arguments.end());
 }
@@ -115,7 +142,7 @@ Arguments bubblewrap_arguments(const SandboxHost& host, const SandboxCommand& co
   append_isolation(arguments, host);
   append_files(arguments, host, command);
   append_environment(arguments, command);
-  append_supervisor(arguments, command, uid);
+  append_supervisor(arguments, host, command, uid);
   return arguments;
 }
 

@@ -12,6 +12,7 @@ struct SandboxHost {
   std::string bubblewrap = "/usr/bin/bwrap";
   std::string supervisor;                ///< Path of cambrian-sandbox-init.
   bool is_root = false;                  ///< Root needs no user namespace and becomes `uid` inside.
+  int landlock_version = 0;              ///< 0: the kernel has none.
   bool has_loader_cache = true;          ///< /etc/ld.so.cache exists.
   bool has_alternatives = true;          ///< /etc/alternatives exists.
   std::vector<std::string> usr_merged;   ///< Of /bin, /lib, /lib64 …: those that are links to /usr.

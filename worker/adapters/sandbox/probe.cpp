@@ -3,17 +3,69 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <map>
+#include <sstream>
+
+#include "worker/adapters/sandbox/landlock.hpp"
+#include "worker/adapters/sandbox/self_test.hpp"
+#include "worker/adapters/sandbox/supervisor.hpp"
 
 namespace cambrian::worker {
 namespace {
 
 namespace fs = std::filesystem;
 
-// What the probe's program must see: its own namespaces and no way out of them.
-constexpr std::string_view kProbeScript =
-    "[ ! -e /etc/passwd ] && [ ! -e /root ] && [ ! -e /home ] && "
-    "[ \"$(echo /proc/[0-9]*)\" != \"\" ] && ! touch /probe 2>/dev/null && touch /tmp/probe && "
-    "echo isolated";
+/// What the self-test of cambrian-sandbox-init printed.
+using Seen = std::map<std::string, std::string, std::less<>>;
+
+Seen parse_self_test(const std::string& text) {
+  Seen seen;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t equals = line.find('=');
+    if (equals != std::string::npos) seen[line.substr(0, equals)] = line.substr(equals + 1);
+  }
+  return seen;
+}
+
+// True where the sandbox's namespace is there and is not the worker's.
+bool is_own_namespace(const Seen& seen, const std::string& name) {
+  std::error_code error;
+  const auto ours = fs::read_symlink("/proc/self/ns/" + name, error);
+  const auto found = seen.find(name);
+  return found != seen.end() && (error || ours.string() != found->second);
+}
+
+bool is_held(const Seen& seen, std::string_view wall) {
+  const auto found = seen.find(wall);
+  return found != seen.end() && found->second == "1";
+}
+
+// Fills walls and missing. Returns the names of the walls without which nothing may run.
+std::string judge_walls(const Seen& seen, const SandboxHost& host, SandboxProbe& probe) {
+  std::string needed;
+  const auto note = [&](std::string name, bool is_there, bool is_needed) {
+    if (!is_there && is_needed) needed += (needed.empty() ? "" : ", ") + name;
+    (is_there ? probe.walls : probe.missing).push_back(std::move(name));
+  };
+  for (const auto& [name, wall] :
+       {std::pair("mnt", "mount namespace"), std::pair("pid", "process namespace"),
+        std::pair("net", "network namespace"), std::pair("ipc", "ipc namespace"),
+        std::pair("uts", "host name namespace")}) {
+    note(wall, is_own_namespace(seen, name), true);
+  }
+  note(host.is_root ? "own user" : "user namespace", host.is_root || is_own_namespace(seen, "user"),
+       true);
+  note("empty root", is_held(seen, "root"), true);
+  note("no privileges", is_held(seen, "privileges"), true);
+  note("seccomp", is_held(seen, "seccomp"), true);
+  note("resource limits", is_held(seen, "limits"), true);
+  const bool is_restricted = is_held(seen, "landlock");
+  note(is_restricted ? "landlock " + std::to_string(host.landlock_version) : "landlock",
+       is_restricted, host.landlock_version > 0);
+  note("cgroup namespace", is_own_namespace(seen, "cgroup"), false);
+  return needed;
+}
 
 long long number_in(const char* path, long long otherwise) {
   std::ifstream file(path);
@@ -60,6 +112,7 @@ SandboxHost look_at_host(const fs::path& program_folder) {
   SandboxHost host;
   host.supervisor = (program_folder / "cambrian-sandbox-init").string();
   host.is_root = geteuid() == 0;
+  host.landlock_version = landlock_version();
   host.has_loader_cache = fs::exists("/etc/ld.so.cache");
   host.has_alternatives = fs::exists("/etc/alternatives");
   for (const char* folder : {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"}) {
@@ -91,18 +144,19 @@ SandboxProbe probe_sandbox(const fs::path& program_folder) {
     return probe;
   }
   SandboxCommand command;
-  command.arguments = {"/usr/bin/sh", "-c", std::string(kProbeScript)};
+  command.arguments = {kSupervisorTarget, kSelfTestArgument};
   command.wall_time = std::chrono::seconds(10);
   const auto started = std::chrono::steady_clock::now();
   const auto ended = run_to_end(**sandbox, command, {});
   probe.start_time = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::steady_clock::now() - started);
-  if (!ended) {
-    probe.reason = explain(ended.error().message);
-  } else if (!ended->first.was_started) {
-    probe.reason = explain(ended->first.failure);
-  } else if (ended->second != "isolated\n") {
-    probe.reason = "a program in the sandbox is not isolated: " + sanitise(ended->second);
+  if (!ended || !ended->first.was_started) {
+    probe.reason = explain(ended ? ended->first.failure : ended.error().message);
+    return probe;
+  }
+  const std::string needed = judge_walls(parse_self_test(ended->second), host, probe);
+  if (!needed.empty()) {
+    probe.reason = "a program in the sandbox is not isolated: missing=" + needed;
   } else {
     probe.level = SandboxLevel::standard;
     probe.sandbox = std::move(*sandbox);

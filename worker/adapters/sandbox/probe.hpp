@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "worker/adapters/sandbox/bubblewrap.hpp"
 
@@ -16,6 +17,10 @@ struct SandboxProbe {
   /// Sandboxes of this machine. Null below `standard`.
   std::unique_ptr<BubblewrapSandbox> sandbox;
   std::chrono::milliseconds start_time{0};
+  /// The walls that a program in a sandbox was found to stand behind, and those that this machine
+  /// lacks: for people.
+  std::vector<std::string> walls;
+  std::vector<std::string> missing;
 };
 
 /// Looks at this machine and runs one program in a sandbox. `program_folder` holds

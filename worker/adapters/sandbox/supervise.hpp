@@ -19,6 +19,8 @@ struct SupervisorSettings {
   long long files = 0;
   long long processes = 0;
   long long cpu = 0;
+  long long inodes = 0;
+  long long landlock = 0;
 };
 
 /// Reads name=value arguments up to "--". Returns what follows, or null where nothing does.

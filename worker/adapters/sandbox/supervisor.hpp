@@ -18,6 +18,14 @@ inline constexpr int kSeccompProgram = 5;
 ///   socket     1: descriptor 3 belongs to the program
 ///   memory     bytes that all processes together may have resident
 ///   data, address, file, stack, files, processes, cpu   resource limits of each process
+///   inodes     files and folders that the writable folders in memory may hold together
+///   landlock   0: none, 1: restrict the program, 2: the same, but it may read all of /proc
+
+/// Where a sandbox shows cambrian-sandbox-init.
+inline constexpr const char* kSupervisorTarget = "/supervisor";
+
+/// Folders in memory (tmpfs) that the program may write into. Their pages count as its memory.
+inline constexpr const char* kWritableFolders[] = {"/tmp", "/dev/shm"};
 
 enum class SupervisorEvent : std::int32_t {
   started = 1,      ///< The program runs.

@@ -6,11 +6,14 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 
+#include "worker/adapters/sandbox/self_test.hpp"
 #include "worker/adapters/sandbox/supervise.hpp"
 
 int main(int argc, char** argv) {
   using namespace cambrian::worker;
+  if (argc == 2 && std::strcmp(argv[1], kSelfTestArgument) == 0) return run_self_test();
   SupervisorSettings settings;
   char** command = parse_settings(argc, argv, settings);
   if (command == nullptr || getpid() != 1) {

@@ -60,13 +60,18 @@ Result<std::vector<Mount>> DataSources::mounts(const std::vector<DataSource>& so
 
 Result<std::vector<fs::path>> DataSources::hidden(const std::vector<DataSource>& sources) const {
   std::vector<fs::path> hidden;
-  for (const DataSource& source : sources) {
-    CAMBRIAN_TRY(const std::string path, resolve(source));
+  const auto hide = [&hidden](const std::string& path) {
     std::error_code error;
     // Where it really lies: a link to it may be anywhere.
     const fs::path real = fs::canonical(path, error);
     if (!error && real.string().starts_with("/usr/")) hidden.push_back(real);
+  };
+  for (const DataSource& source : sources) {
+    CAMBRIAN_TRY(const std::string path, resolve(source));
+    hide(path);
   }
+  // Those of other tasks as well.
+  for (const auto& [name, folder] : folders_) hide(folder);
   return hidden;
 }
 

@@ -22,8 +22,8 @@ class DataSources {
   /// when something is missing, not readable or damaged; the message names it and says how to
   /// get it.
   Result<std::vector<Mount>> mounts(const std::vector<DataSource>& sources);
-  /// Those of the data that lie below /usr, which every sandbox can see: to be hidden from
-  /// candidates. Errors: unavailable when a name stands for nothing.
+  /// Those of the data, and all of the configured folders, that lie below /usr, which every sandbox
+  /// can see: to be hidden from candidates. Errors: unavailable when a name stands for nothing.
   Result<std::vector<std::filesystem::path>> hidden(const std::vector<DataSource>& sources) const;
 
  private:

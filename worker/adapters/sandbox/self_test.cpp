@@ -1,0 +1,65 @@
+#include "worker/adapters/sandbox/self_test.hpp"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <string>
+
+namespace cambrian::worker {
+namespace {
+
+bool is_there(const char* path) { return access(path, F_OK) == 0; }
+
+bool can_create(const char* path) {
+  const int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  if (file < 0) return false;
+  close(file);
+  unlink(path);
+  return true;
+}
+
+bool has_capability() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3]{};
+  if (syscall(SYS_capget, &header, data) != 0) return true;
+  return (data[0].permitted | data[1].permitted | data[0].effective | data[1].effective) != 0;
+}
+
+bool is_limited(__rlimit_resource resource) {
+  rlimit limit{};
+  return getrlimit(resource, &limit) == 0 && limit.rlim_max != RLIM_INFINITY;
+}
+
+void print(const char* name, bool value) { std::printf("%s=%d\n", name, value ? 1 : 0); }
+
+}  // namespace
+
+int run_self_test() {
+  for (const char* name : {"user", "mnt", "pid", "net", "ipc", "uts", "cgroup"}) {
+    char value[64] = "";
+    // A link: it can be read where nothing of /proc/self can be opened.
+    if (readlink(("/proc/self/ns/" + std::string(name)).c_str(), value, sizeof value - 1) > 0) {
+      std::printf("%s=%s\n", name, value);
+    }
+  }
+  constexpr int kFilterMode = 2;
+  const bool is_mount_refused = mount("none", "/tmp", "tmpfs", 0, nullptr) != 0 && errno == EPERM;
+  print("seccomp", prctl(PR_GET_SECCOMP) == kFilterMode && is_mount_refused);
+  print("privileges", prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 && !has_capability());
+  print("root", !is_there("/etc/passwd") && !is_there("/root") && !is_there("/home") &&
+                    !can_create("/self-test") && can_create("/tmp/self-test"));
+  print("limits", is_limited(RLIMIT_DATA) && is_limited(RLIMIT_NPROC) && is_limited(RLIMIT_CPU) &&
+                      is_limited(RLIMIT_FSIZE));
+  const int mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+  print("landlock", mounts < 0 && errno == EACCES);
+  return 0;
+}
+
+}  // namespace cambrian::worker

@@ -1,0 +1,19 @@
+#pragma once
+
+namespace cambrian::worker {
+
+/// The only argument with which cambrian-sandbox-init, started as the program of a sandbox, tries
+/// out the walls around it.
+inline constexpr const char* kSelfTestArgument = "self-test";
+
+/// Prints a line `name=value` for each wall, as seen from inside:
+///   user, mnt, pid, net, ipc, uts, cgroup   the namespace, as /proc/self/ns names it
+///   seccomp      1: a filter is on, and mounting is refused
+///   privileges   1: no_new_privs is set, and there is no capability
+///   root         1: no home, no /etc/passwd, and only /tmp can be written
+///   limits       1: the limits of the supervisor hold
+///   landlock     1: /proc/self/mountinfo cannot be opened
+/// Returns 0.
+int run_self_test();
+
+}  // namespace cambrian::worker
