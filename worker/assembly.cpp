@@ -12,12 +12,11 @@ std::string environment(const char* name) {
   return value != nullptr ? value : "";
 }
 
-fs::path cache_folder() {
-  if (const std::string cache = environment("XDG_CACHE_HOME"); !cache.empty()) {
-    return fs::path(cache) / "cambrian/worker";
-  }
+// A folder of this user by the XDG rules; `in_home` and `otherwise` where the variable is not set.
+fs::path user_folder(const char* variable, const char* in_home, const char* otherwise) {
+  if (const std::string folder = environment(variable); !folder.empty()) return folder;
   const std::string home = environment("HOME");
-  return fs::path(home.empty() ? "/var/cache" : home + "/.cache") / "cambrian/worker";
+  return home.empty() ? otherwise : home + in_home;
 }
 
 }  // namespace
@@ -29,7 +28,10 @@ Places default_places() {
   const std::string sdk = environment("CAMBRIAN_SDK");
   places.sdk = sdk.empty() ? places.programs.parent_path() / "share/cambrian/sdk" : fs::path(sdk);
   places.torch = environment("CAMBRIAN_TORCH");
-  places.cache = cache_folder();
+  places.cache = user_folder("XDG_CACHE_HOME", "/.cache", "/var/cache") / "cambrian/worker";
+  places.judge_secret = environment("CAMBRIAN_JUDGE_SECRET");
+  places.judge_secret_file =
+      user_folder("XDG_DATA_HOME", "/.local/share", "/var/lib") / "cambrian/judge-secret";
   return places;
 }
 

@@ -22,10 +22,13 @@ struct Places {
   std::filesystem::path cache;
   std::int64_t cache_bytes = std::int64_t{4} << 30;
   std::map<std::string, std::string> data_paths;
+  std::string judge_secret;  ///< For evaluations without a coordinator. Empty: that of the file.
+  std::filesystem::path judge_secret_file;
 };
 
 /// The folder of this program, and the places beside it that are not named otherwise: the SDK
-/// (CAMBRIAN_SDK), LibTorch (CAMBRIAN_TORCH), the cache (XDG_CACHE_HOME).
+/// (CAMBRIAN_SDK), LibTorch (CAMBRIAN_TORCH), the cache (XDG_CACHE_HOME), the secret for judges
+/// (CAMBRIAN_JUDGE_SECRET, or a file below XDG_DATA_HOME).
 Places default_places();
 
 /// Everything that an evaluation needs, put together. The only place that knows concrete types.

@@ -15,6 +15,7 @@
 #include "common/task/task_folder.hpp"
 #include "worker/adapters/grpc/convert.hpp"
 #include "worker/adapters/sandbox/gpus.hpp"
+#include "worker/judge_secret.hpp"
 
 namespace cambrian::worker {
 namespace {
@@ -152,8 +153,12 @@ class StopOnSignal {
 
 int run_evaluate(const EvaluateOptions& options, const Places& places) {
   const StopOnSignal signals;
-  const auto request = make_request(options);
+  auto request = make_request(options);
   if (!request) return report(request.error());
+  const auto secret = places.judge_secret.empty() ? read_judge_secret(places.judge_secret_file)
+                                                  : places.judge_secret;
+  if (!secret) return report(secret.error());
+  request->judge_secret = *secret;
   const auto workshop = Workshop::open(places);
   if (!workshop) return report(workshop.error());
   const auto result = (*workshop)->evaluator().evaluate(

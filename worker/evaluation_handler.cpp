@@ -86,6 +86,7 @@ Result<EvaluationRequest> EvaluationHandler::fetch(const agent::v1::EvaluationWo
   CAMBRIAN_TRY(request.task, fetch_task(work.task_digest(), stop));
   CAMBRIAN_TRY(request.split, from_proto(work.split()));
   request.seed = work.seed();
+  request.judge_secret = work.judge_secret();
   request.parameters = {work.parameters().begin(), work.parameters().end()};
   for (const auto& file : work.files()) {
     CAMBRIAN_TRY(std::string content, blobs_.download(file.sha256(), stop));

@@ -83,6 +83,7 @@ struct EvaluationWork {
   search::Split split = search::Split::validation;
   std::uint64_t seed = 0;
   std::map<std::string, double> parameters;
+  std::string judge_secret;  ///< Of this service; for workers only, never logged.
 };
 
 /// A variant as a prompt shows it.

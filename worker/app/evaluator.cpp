@@ -29,6 +29,7 @@ std::string result_key(const EvaluationRequest& request, const std::string& tool
   }
   key.add("split", to_string(request.split));
   key.add("seed", std::to_string(request.seed));
+  key.add("judge_secret", request.judge_secret);
   key.add("gpus", std::to_string(request.gpus.size()));
   return key.finish_hex();
 }

@@ -123,6 +123,8 @@ struct EvaluationRequest {
   std::vector<SourceFile> sources;   ///< Files that are not named are the seed's.
   Split split = Split::validation;
   std::uint64_t seed = 1;
+  /// What the judge draws follows from the seed and this; empty: from the seed alone. Not for logs.
+  std::string judge_secret;
   std::map<std::string, double> parameters;  ///< The manifest's with all overrides.
   std::vector<std::string> gpus;             ///< Ids, as CUDA_VISIBLE_DEVICES takes them.
 };

@@ -250,6 +250,7 @@ void work_to_proto(const EvaluationWork& work, agent::v1::EvaluationWork* messag
   message->set_split(to_proto(work.split));
   message->set_seed(work.seed);
   message->mutable_parameters()->insert(work.parameters.begin(), work.parameters.end());
+  message->set_judge_secret(work.judge_secret);
 }
 
 void context_to_proto(const ProgramContext& context, agent::v1::ProgramContext* message) {

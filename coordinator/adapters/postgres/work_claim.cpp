@@ -22,7 +22,7 @@ constexpr const char* kClaimEvaluations =
     " noted AS (INSERT INTO attempt (item_id, epoch, agent_id, agent_name)"
     "  SELECT id, epoch, $1, $2 FROM claimed)"
     " SELECT i.id, i.epoch, i.budget_ms, c.task_digest, i.campaign_id, v.files, e.split, e.seed,"
-    "  c.definition -> 'parameters'"
+    "  c.definition -> 'parameters', (SELECT value FROM judge_secret)"
     " FROM claimed i JOIN campaign c ON c.id = i.campaign_id"
     " JOIN evaluation e ON e.campaign_id = i.campaign_id AND e.number = i.number"
     " JOIN variant v ON v.campaign_id = i.campaign_id AND v.number = e.variant ORDER BY i.id";
@@ -65,7 +65,8 @@ Assignment evaluation_of(const pqxx::row& row) {
                       .files = files_from_json(json_of(row[5])),
                       .split = known_word<search::Split>(row[6].view()),
                       .seed = seed_of(row[7]),
-                      .parameters = json_of(row[8]).get<std::map<std::string, double>>()};
+                      .parameters = json_of(row[8]).get<std::map<std::string, double>>(),
+                      .judge_secret = row[9].as<std::string>()};
   return {.lease = {ItemId{row[0].as<std::int64_t>()}, row[1].as<std::int64_t>()},
           .campaign = {row[4].as<std::int64_t>()},
           .attempt_budget = milliseconds_of(row[2]),

@@ -37,11 +37,14 @@ def judge(session):
 
     squares = (outputs.astype(np.float64) - targets) ** 2
     rmse = float(np.sqrt(squares.mean()))
+    # By the delta method, from the spread of the squared errors. Without errors there is none.
+    error = 0.0
+    if rmse > 0 and squares.size > 1:
+        error = float(squares.std(ddof=1) / np.sqrt(squares.size) / (2 * rmse))
     return cambrian_sdk.Verdict(
         metrics={
             "rmse": rmse,
-            # By the delta method, from the spread of the squared errors.
-            "rmse_standard_error": float(squares.std(ddof=1) / np.sqrt(squares.size) / (2 * rmse)),
+            "rmse_standard_error": error,
             "parameters": trained.stored_scalars,
             "steps": trained.steps,
             "train_seconds": trained.seconds,

@@ -188,6 +188,24 @@ TEST_CASE("evaluate: the candidate does not get the evaluation's seed", "[integr
   CHECK_THAT(first.log, StartsWith(std::to_string(std::stoull(digest, nullptr, 16)) + "\n"));
 }
 
+TEST_CASE("evaluate: the judge's seed follows from a secret", "[integration]") {
+  EvaluationRequest asked = request(act(""));
+  const auto seed_of = [&asked](std::string secret, std::uint64_t seed) {
+    asked.judge_secret = std::move(secret);
+    asked.seed = seed;
+    const EvaluationResult result = evaluate(asked);
+    REQUIRE(result.outcome == Outcome::success);
+    return result.metrics.at("seed");
+  };
+  const double first = seed_of("one", 7);
+  CHECK(first > 1e12);
+  CHECK(seed_of("one", 7) == first);
+  CHECK(seed_of("one", 8) != first);
+  CHECK(seed_of("two", 7) != first);
+  // From a coordinator that has none.
+  CHECK(seed_of("", 7) == 7);
+}
+
 TEST_CASE("evaluate: a compile that grows without end is stopped", "[integration][slow]") {
   const EvaluationResult huge =
       evaluate(request("int a[1 << 29] = {1};\n" + act("  x[0] += a[(int)x[1]];")));

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "cambrian/frame.hpp"
+#include "common/digest/sha256.hpp"
 
 namespace cambrian::worker {
 namespace {
@@ -32,12 +33,33 @@ constexpr std::array<VerdictName, 5> kVerdicts = {{{"success", Outcome::success}
                                                    {"bad_output", Outcome::bad_output},
                                                    {"not_finite", Outcome::not_finite}}};
 
+// The first 64 bits of a digest over the secret and what the seed is for.
+std::uint64_t secret_seed(const EvaluationRequest& request, std::string_view use,
+                          const std::string& value) {
+  KeyDigest digest;
+  digest.add("secret", request.judge_secret);
+  digest.add(use, value);
+  return std::stoull(digest.finish_hex().substr(0, 16), nullptr, 16);
+}
+
+// With the plain seed a candidate could draw the judge's data itself: campaigns have small seeds.
+std::uint64_t judge_seed(const EvaluationRequest& request) {
+  if (request.judge_secret.empty()) return request.seed;
+  return secret_seed(request, "evaluation", std::to_string(request.seed));
+}
+
+std::uint64_t task_seed(const EvaluationRequest& request) {
+  if (request.judge_secret.empty()) return 0;
+  return secret_seed(request, "task", request.task->manifest.name);
+}
+
 Message begin_message(const EvaluationRequest& request) {
   const Limits& limits = request.task->manifest.limits;
   JsonObject parameters;
   for (const auto& [name, value] : request.parameters) parameters.emplace(name, value);
   JsonObject members;
-  members.emplace("seed", std::to_string(request.seed));
+  members.emplace("seed", std::to_string(judge_seed(request)));
+  members.emplace("task_seed", std::to_string(task_seed(request)));
   members.emplace("split", to_string(request.split));
   members.emplace("parameters", std::move(parameters));
   members.emplace("threads", limits.cpus);

@@ -533,7 +533,7 @@ class Session:
         begin = worker.receive(time.monotonic() + self.WORKER_SECONDS, descriptors=True)
         if begin.type != "begin":
             raise FrameError(f"expected begin: {begin.type}")
-        self.seed, self.split = int(begin["seed"]), begin["split"]
+        self.seed, self.split = int(begin["seed"]), begin["split"]  # A seed no candidate can find.
         self.parameters = begin.members.get("parameters", {})
         self.threads, self.device = begin["threads"], begin["device"]
         self.deadline = time.monotonic() + begin["run_seconds"]

@@ -75,12 +75,19 @@ std::size_t payload_bytes_of(const std::vector<TensorSpec>& specs) {
   return bytes;
 }
 
+std::uint64_t read_seed(const Message& begin, const char* name) {
+  const std::string& text = begin.text(name);
+  std::uint64_t seed = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), seed);
+  if (parsed.ec != std::errc()) throw FrameError(Kind::malformed, "begin with a bad seed");
+  return seed;
+}
+
 Evaluation read_begin(const Message& begin) {
   if (begin.type != "begin") throw FrameError(Kind::malformed, "expected begin: " + begin.type);
   Evaluation evaluation;
-  const std::string& seed = begin.text("seed");
-  const auto parsed = std::from_chars(seed.data(), seed.data() + seed.size(), evaluation.seed);
-  if (parsed.ec != std::errc()) throw FrameError(Kind::malformed, "begin with a bad seed");
+  evaluation.seed = read_seed(begin, "seed");
+  if (begin.members.contains("task_seed")) evaluation.task_seed = read_seed(begin, "task_seed");
   const std::string& split = begin.text("split");
   if (split != "validation" && split != "sealed") {
     throw FrameError(Kind::malformed, "begin with an unknown split: " + split);

@@ -49,7 +49,11 @@ using Seconds = std::chrono::duration<double>;
 
 /// What the worker asked for.
 struct Evaluation {
+  /// Follows from the evaluation's seed and a secret of the service: no candidate can find it.
   std::uint64_t seed = 0;
+  /// The same in every evaluation of the task by one service, and as secret: for data that are
+  /// drawn once and for all. 0 outside of a service.
+  std::uint64_t task_seed = 0;
   Split split = Split::validation;
   Parameters parameters;
   int threads = 1;
