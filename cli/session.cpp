@@ -115,12 +115,10 @@ int Session::fail(const Error& error, std::string_view fix) const {
     return fail(code, "the coordinator at " + where + " answers, but " + error.message,
                 "wait a moment, or see: " + program_call() + " dev status");
   }
-  // What gRPC says of a port that nobody listens on helps nobody.
-  const bool is_refused = error.message.find("tcp handshaker shutdown") != std::string::npos;
-  return fail(
-      code, "no answer from the coordinator at " + where + (is_refused ? "" : ": " + error.message),
-      "start one on this machine with: " + program_call() +
-          " dev up; or name another one with --endpoint HOST:PORT");
+  return fail(code,
+              "no answer from the coordinator at " + where + ": " + plain_reason(error.message),
+              "start one on this machine with: " + program_call() +
+                  " dev up; or name another one with --endpoint HOST:PORT");
 }
 
 Result<Endpoint> Session::endpoint() {
@@ -155,6 +153,12 @@ Status Session::with_retries(const std::function<grpc::Status(grpc::ClientContex
     }
     rpc::wait_unless_stopped({}, kRetryDelays[tries]);
   }
+}
+
+std::string plain_reason(const std::string& message) {
+  // What gRPC says of a port that nobody listens on helps nobody.
+  const bool is_refused = message.find("tcp handshaker shutdown") != std::string::npos;
+  return is_refused ? "nobody listens there" : message;
 }
 
 std::string make_request_id() {

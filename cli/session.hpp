@@ -98,6 +98,9 @@ class Session {
   std::shared_ptr<grpc::Channel> channel_;
 };
 
+/// What a failed call says, in words for people.
+std::string plain_reason(const std::string& message);
+
 /// 24 random hex digits: the id of a request, which makes it repeatable.
 std::string make_request_id();
 

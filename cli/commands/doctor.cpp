@@ -210,7 +210,7 @@ class Doctor {
     if (!workers) {
       // The call reads the database: its message tells which of the two is away.
       return add(
-          "server", Verdict::failure, where + ": " + workers.error().message,
+          "server", Verdict::failure, where + ": " + plain_reason(workers.error().message),
           "start one with: " + program_call() + " dev up; or name another one with --endpoint");
     }
     add("server", Verdict::ok, where + " answers, its database too");
