@@ -307,8 +307,8 @@ void add_demo_command(Cli& cli) {
   command->add_option("--workers", options->workers, "worker processes")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
-  command->add_option("--policy", options->policy, "random, hill_climb or islands")
-      ->check(CLI::IsMember({"random", "hill_climb", "islands"}))
+  command->add_option("--policy", options->policy, "how parents are chosen")
+      ->check(CLI::IsMember({"random", "sequential", "hill_climb", "islands", "pareto", "clade"}))
       ->capture_default_str();
   command->add_option("--set", options->parameters, "NAME=NUMBER: a parameter; repeatable");
   command->add_option("--directory", options->directory, "folder of the environment")

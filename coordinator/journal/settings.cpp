@@ -38,6 +38,12 @@ Json lists_to_json(const search::Settings& settings) {
                         {"maximum", feature.maximum},
                         {"is_logarithmic", feature.is_logarithmic}});
   }
+  Json constraints = Json::array();
+  for (const auto& constraint : settings.constraints) {
+    constraints.push_back({{"metric", constraint.metric},
+                           {"minimum", optional_json(constraint.minimum)},
+                           {"maximum", optional_json(constraint.maximum)}});
+  }
   Json operators = Json::array();
   for (const auto& share : settings.operators) {
     operators.push_back({{"kind", word(share.kind)}, {"weight", share.weight}});
@@ -50,6 +56,7 @@ Json lists_to_json(const search::Settings& settings) {
   }
   return {{"objectives", objectives},
           {"features", features},
+          {"constraints", constraints},
           {"operators", operators},
           {"models", models}};
 }
@@ -67,6 +74,12 @@ void lists_from_json(const Json& json, search::Settings& settings) {
                                  .minimum = feature.at("minimum"),
                                  .maximum = feature.at("maximum"),
                                  .is_logarithmic = feature.at("is_logarithmic")});
+  }
+  // Older versions did not write them.
+  for (const auto& constraint : json.value("constraints", Json::array())) {
+    settings.constraints.push_back({.metric = constraint.at("metric"),
+                                    .minimum = optional_from<double>(constraint.at("minimum")),
+                                    .maximum = optional_from<double>(constraint.at("maximum"))});
   }
   for (const auto& share : json.at("operators")) {
     settings.operators.push_back(
@@ -91,6 +104,7 @@ Json to_json(const search::Settings& settings) {
   json["migration_interval"] = settings.migration_interval;
   json["migration_fraction"] = settings.migration_fraction;
   json["children"] = settings.children;
+  json["generations"] = settings.generations;
   json["exploitation"] = settings.exploitation;
   json["inspirations"] = settings.inspirations;
   json["failures"] = settings.failures;
@@ -115,6 +129,7 @@ search::Settings settings_from_json(const Json& json) {
   settings.migration_interval = json.at("migration_interval");
   settings.migration_fraction = json.at("migration_fraction");
   settings.children = json.at("children");
+  settings.generations = json.value("generations", settings.generations);
   settings.exploitation = json.at("exploitation");
   settings.inspirations = json.at("inspirations");
   settings.failures = json.at("failures");

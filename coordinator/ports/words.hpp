@@ -35,8 +35,8 @@ inline constexpr std::array<std::string_view, 9> kWords<search::EndReason> = {
 template <>
 inline constexpr std::array<std::string_view, 2> kWords<search::Goal> = {"maximize", "minimize"};
 template <>
-inline constexpr std::array<std::string_view, 3> kWords<search::PolicyKind> = {
-    "random", "hill_climb", "islands"};
+inline constexpr std::array<std::string_view, 6> kWords<search::PolicyKind> = {
+    "random", "hill_climb", "islands", "sequential", "pareto", "clade"};
 template <>
 inline constexpr std::array<std::string_view, 7> kWords<CampaignState> = {
     "running", "paused", "draining", "finalizing", "succeeded", "stopped", "failed"};

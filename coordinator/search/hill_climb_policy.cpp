@@ -19,7 +19,7 @@ void HillClimbPolicy::add(const Evaluated& variant) {
   count_child();
 }
 
-void HillClimbPolicy::add_failure() {
+void HillClimbPolicy::add_failure(std::span<const VariantNumber> /*parents*/) {
   if (!ranked_.empty()) count_child();
 }
 

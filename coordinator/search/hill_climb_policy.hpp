@@ -20,7 +20,7 @@ class HillClimbPolicy final : public Policy {
   explicit HillClimbPolicy(const Settings& settings);
 
   void add(const Evaluated& variant) override;
-  void add_failure() override;
+  void add_failure(std::span<const VariantNumber> parents) override;
   std::int64_t room(std::int64_t in_flight) const override;
   Choice choose(const Wish& wish, Rng rng) const override;
   std::vector<std::vector<Member>> members() const override;

@@ -8,14 +8,6 @@
 namespace cambrian::search {
 namespace {
 
-constexpr const char* kSourceTokens = "source_tokens";
-
-double value_of(const Feature& feature, const Evaluated& variant) {
-  if (feature.metric == kSourceTokens) return static_cast<double>(variant.source_tokens);
-  const auto found = variant.metrics.find(feature.metric);
-  return found == variant.metrics.end() ? feature.minimum : found->second;
-}
-
 int bin_of(const Feature& feature, double value) {
   if (value <= feature.minimum) return 0;  // Before the logarithm: it needs a positive value.
   if (value >= feature.maximum) return feature.bins - 1;
@@ -30,7 +22,9 @@ int bin_of(const Feature& feature, double value) {
 std::int64_t cell_of(const std::vector<Feature>& features, const Evaluated& variant) {
   std::int64_t cell = 0;
   for (const Feature& feature : features) {
-    cell = cell * feature.bins + bin_of(feature, value_of(feature, variant));
+    cell = cell * feature.bins +
+           bin_of(feature, value_of(feature.metric, variant.source_tokens, variant.metrics)
+                               .value_or(feature.minimum));
   }
   return cell;
 }

@@ -1,11 +1,15 @@
 #include "coordinator/search/policy.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "common/base/assert.hpp"
+#include "coordinator/search/clade_policy.hpp"
 #include "coordinator/search/hill_climb_policy.hpp"
 #include "coordinator/search/islands_policy.hpp"
+#include "coordinator/search/pareto_policy.hpp"
 #include "coordinator/search/random_policy.hpp"
+#include "coordinator/search/sequential_policy.hpp"
 
 namespace cambrian::search {
 namespace {
@@ -19,9 +23,9 @@ constexpr struct {
   PolicyKind kind;
   std::unique_ptr<Policy> (*make)(const Settings&);
 } kPolicies[] = {
-    {PolicyKind::random, make<RandomPolicy>},
-    {PolicyKind::hill_climb, make<HillClimbPolicy>},
-    {PolicyKind::islands, make<IslandsPolicy>},
+    {PolicyKind::random, make<RandomPolicy>},   {PolicyKind::hill_climb, make<HillClimbPolicy>},
+    {PolicyKind::islands, make<IslandsPolicy>}, {PolicyKind::sequential, make<SequentialPolicy>},
+    {PolicyKind::pareto, make<ParetoPolicy>},   {PolicyKind::clade, make<CladePolicy>},
 };
 
 }  // namespace
@@ -31,6 +35,29 @@ std::unique_ptr<Policy> make_policy(const Settings& settings) {
                                         [](const auto& candidate) { return candidate.kind; });
   CAMBRIAN_ASSERT(entry != std::end(kPolicies));
   return entry->make(settings);
+}
+
+std::optional<double> value_of(const std::string& metric, std::int64_t source_tokens,
+                               const std::map<std::string, double>& metrics) {
+  if (metric == "source_tokens") return static_cast<double>(source_tokens);
+  const auto found = metrics.find(metric);
+  if (found == metrics.end()) return std::nullopt;
+  return found->second;
+}
+
+double violation_of(const std::vector<Constraint>& constraints, std::int64_t source_tokens,
+                    const std::map<std::string, double>& metrics) {
+  double sum = 0;
+  for (const Constraint& constraint : constraints) {
+    const auto value = value_of(constraint.metric, source_tokens, metrics);
+    if (!value) return std::numeric_limits<double>::infinity();
+    const auto add = [&](double excess, double bound) {
+      if (excess > 0) sum += excess / std::max(1.0, std::abs(bound));
+    };
+    if (constraint.minimum) add(*constraint.minimum - *value, *constraint.minimum);
+    if (constraint.maximum) add(*value - *constraint.maximum, *constraint.maximum);
+  }
+  return sum;
 }
 
 std::vector<VariantNumber> pick_inspirations(std::span<const Member> ranked,

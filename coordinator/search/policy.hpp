@@ -18,6 +18,7 @@ struct Evaluated {
   std::optional<int> island;  ///< Where it was born; none: the seed, or a policy without islands.
   std::int64_t source_tokens = 0;
   const std::map<std::string, double>& metrics;
+  std::span<const VariantNumber> parents = {};  ///< Empty for the seed.
 };
 
 /// A variant that may become a parent.
@@ -51,8 +52,8 @@ class Policy {
 
   /// A variant was evaluated. The first call is for the seed.
   virtual void add(const Evaluated& variant) = 0;
-  /// A variant failed.
-  virtual void add_failure() {}
+  /// A child of these failed; none for the seed.
+  virtual void add_failure(std::span<const VariantNumber> /*parents*/) {}
   /// The count of finished search evaluations rose to this number.
   virtual void count_evaluations(std::int64_t /*finished*/) {}
 
@@ -68,6 +69,16 @@ class Policy {
 
 /// Makes the policy that the settings name.
 std::unique_ptr<Policy> make_policy(const Settings& settings);
+
+/// The value of a feature or constraint: a metric, or the length of the program for
+/// `source_tokens`. None where the variant lacks it.
+std::optional<double> value_of(const std::string& metric, std::int64_t source_tokens,
+                               const std::map<std::string, double>& metrics);
+
+/// How far a variant is from keeping the constraints: the sum over them of the excess, relative to
+/// the bound where that is larger than one. A metric that is missing is infinitely far.
+double violation_of(const std::vector<Constraint>& constraints, std::int64_t source_tokens,
+                    const std::map<std::string, double>& metrics);
 
 /// Picks `count` members that are not among the parents: the best first, then as many picked at
 /// random. Fewer if there are not enough. `ranked` is sorted, the best first.

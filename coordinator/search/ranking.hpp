@@ -8,6 +8,8 @@ namespace cambrian::search {
 struct Scored {
   VariantNumber variant;
   double score = 0;
+  /// How far it is from keeping the constraints; 0: it keeps them, or there are none. Never NaN.
+  double violation = 0;
   friend bool operator==(const Scored&, const Scored&) = default;
 };
 
@@ -16,9 +18,11 @@ class Ranking {
  public:
   explicit Ranking(Goal goal) : goal_(goal) {}
 
-  /// True if `a` ranks before `b`. Equal scores rank by number: the older variant stays ahead, and
+  /// True if `a` ranks before `b`. Constraints come first: a smaller violation outranks any score.
+  /// Equal scores rank by number: the older variant stays ahead, and
   /// nothing that merely equals the seed replaces it.
   bool operator()(const Scored& a, const Scored& b) const {
+    if (a.violation != b.violation) return a.violation < b.violation;
     if (a.score != b.score) return is_higher(a.score, b.score);
     return a.variant < b.variant;
   }

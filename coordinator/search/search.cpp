@@ -187,7 +187,7 @@ std::optional<End> Search::find_end() const {
                "the seed does not evaluate: outcome=" + std::string(to_string(*seed_failure_))};
   }
   const std::optional<double> target = settings_.objectives.front().target;
-  if (best_ && target && ranking_.reaches(best_->score, *target)) {
+  if (best_ && best_->violation == 0 && target && ranking_.reaches(best_->score, *target)) {
     return End{EndReason::target, "target reached: score=" + std::to_string(best_->score) +
                                       " target=" + std::to_string(*target) +
                                       " variant=" + std::to_string(best_->variant.value)};
@@ -358,7 +358,9 @@ void Search::settle_if_complete(VariantNumber number) {
   const Verdict verdict = variant.trial.verdict();
   emit(SettleVariant{number, verdict.state, verdict.outcome, verdict.metrics, verdict.score});
   if (verdict.score) {
-    const Scored scored{number, *verdict.score};
+    const Scored scored{
+        number, *verdict.score,
+        violation_of(settings_.constraints, variant.source_tokens, verdict.metrics)};
     if (variant.trial.is_full() || number == kSeed) enter_archive(scored, variant, verdict.metrics);
     return;
   }
@@ -366,7 +368,7 @@ void Search::settle_if_complete(VariantNumber number) {
     seed_failure_ = verdict.outcome;
     return;
   }
-  policy_->add_failure();
+  policy_->add_failure(variant.origin.parents);
   failures_.push_front({number, variant.origin.parents.front(), variant.origin.island});
   if (failures_.size() > kFailuresKept) failures_.pop_back();
 }
@@ -382,7 +384,8 @@ void Search::enter_archive(Scored scored, const OpenVariant& variant,
                 .generation = variant.origin.generation,
                 .island = variant.origin.island,
                 .source_tokens = variant.source_tokens,
-                .metrics = metrics});
+                .metrics = metrics,
+                .parents = variant.origin.parents});
 }
 
 // ---- The end. ----

@@ -69,6 +69,29 @@ void check_features(const Settings& settings, Checker& check) {
   }
 }
 
+void check_constraints(const Settings& settings, Checker& check) {
+  check.require(settings.constraints.size() <= kConstraintsMax, "search.constraints",
+                "must be at most " + std::to_string(kConstraintsMax));
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < settings.constraints.size(); ++i) {
+    const Constraint& constraint = settings.constraints[i];
+    const std::string field = item("search.constraints", i);
+    const auto is_fine = [](const std::optional<double>& bound) {
+      return !bound || std::isfinite(*bound);
+    };
+    check.require(!constraint.metric.empty(), field + ".metric", "must name a metric");
+    check.require(names.insert(constraint.metric).second, field + ".metric",
+                  "is named twice: " + constraint.metric);
+    check.require(constraint.minimum || constraint.maximum, field,
+                  "must have a minimum, a maximum or both");
+    check.require(is_fine(constraint.minimum) && is_fine(constraint.maximum), field,
+                  "must have finite bounds");
+    check.require(
+        !constraint.minimum || !constraint.maximum || *constraint.minimum <= *constraint.maximum,
+        field + ".minimum", "must not be above the maximum");
+  }
+}
+
 void check_shares(const Settings& settings, Checker& check) {
   check.require(!settings.operators.empty(), "search.operators", "must name at least one");
   std::set<Operator> kinds;
@@ -116,7 +139,12 @@ std::vector<Problem> validate(const Settings& settings) {
   check.within(settings.migration_interval, 1, kMigrationIntervalMax, "search.migration_interval");
   check.within(settings.migration_fraction, 0.0, 1.0, "search.migration_fraction");
   check_features(settings, check);
+  check.require(settings.policy != PolicyKind::pareto || settings.island_size <= kParetoSizeMax,
+                "search.island_size",
+                "must be at most " + std::to_string(kParetoSizeMax) + " for the policy pareto");
   check.within(settings.children, 1, kChildrenMax, "search.children");
+  check.within(settings.generations, 1, kGenerationsMax, "search.generations");
+  check_constraints(settings, check);
   check.within(settings.exploitation, 0.0, 1.0, "search.exploitation");
   check.within(settings.inspirations, 0, kContextProgramsMax, "search.inspirations");
   check.within(settings.failures, 0, kContextProgramsMax, "search.failures");

@@ -14,7 +14,11 @@ inline constexpr int kMigrationIntervalMax = 1'000'000;
 inline constexpr int kFeaturesMax = 6;
 inline constexpr int kBinsMin = 2;
 inline constexpr int kBinsMax = 64;
+/// Sorting fronts takes time in proportion to the members.
+inline constexpr int kParetoSizeMax = 10'000;
 inline constexpr int kChildrenMax = 10'000;
+inline constexpr int kGenerationsMax = 1'000'000;
+inline constexpr int kConstraintsMax = 8;
 inline constexpr int kContextProgramsMax = 8;  ///< Inspirations, and failures, of one proposal.
 inline constexpr int kRepeatsMax = 100;
 inline constexpr int kEvaluationsParallelMax = 100'000;

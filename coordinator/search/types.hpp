@@ -18,7 +18,7 @@ using ProposalNumber = Id<struct ProposalTag>;      ///< In its campaign, from 1
 using EvaluationNumber = Id<struct EvaluationTag>;  ///< In its campaign, from 1.
 
 enum class Goal { maximize, minimize };
-enum class PolicyKind { random, hill_climb, islands };
+enum class PolicyKind { random, hill_climb, islands, sequential, pareto, clade };
 enum class Operator { diff, rewrite, crossover };
 enum class Split { validation, sealed };
 enum class VariantState { pending, evaluated, failed, duplicate };
@@ -64,6 +64,14 @@ struct Feature {
   friend bool operator==(const Feature&, const Feature&) = default;
 };
 
+/// A bound on a metric: any variant that keeps all of them ranks before any that does not.
+struct Constraint {
+  std::string metric;  ///< As for features, `source_tokens` is the length of the program.
+  std::optional<double> minimum;
+  std::optional<double> maximum;
+  friend bool operator==(const Constraint&, const Constraint&) = default;
+};
+
 struct OperatorShare {
   Operator kind = Operator::diff;
   double weight = 1;
@@ -98,6 +106,8 @@ struct Settings {
   double migration_fraction = 0.1;
   std::vector<Feature> features;
   int children = 8;
+  int generations = 10;  ///< Of one chain of `sequential`.
+  std::vector<Constraint> constraints;
   std::vector<OperatorShare> operators;
   double exploitation = 0.7;
   int inspirations = 2;

@@ -59,7 +59,9 @@ void fill_search(const TaskManifest& task, const SeedFacts& seed, CampaignSpec& 
   if (search.island_size() == 0) search.set_island_size(60);
   if (search.migration_interval() == 0) search.set_migration_interval(40);
   if (search.migration_fraction() == 0) search.set_migration_fraction(0.1);
-  if (search.children() == 0) search.set_children(8);
+  const bool is_sequential = search.policy() == spec::v1::POLICY_SEQUENTIAL;
+  if (search.children() == 0) search.set_children(is_sequential ? 20 : 8);
+  if (search.generations() == 0) search.set_generations(10);
   if (search.exploitation() == 0) search.set_exploitation(0.7);
   if (search.inspirations() == 0) search.set_inspirations(2);
   if (search.failures() == 0) search.set_failures(2);
@@ -182,6 +184,13 @@ void fill_settings_lists(const TaskManifest& task, const CampaignSpec& spec,
                                  .maximum = feature.maximum(),
                                  .is_logarithmic = feature.logarithmic()});
   }
+  for (const auto& constraint : spec.search().constraints()) {
+    settings.constraints.push_back(
+        {.metric = constraint.metric(), .minimum = std::nullopt, .maximum = std::nullopt});
+    auto& added = settings.constraints.back();
+    if (constraint.has_minimum()) added.minimum = constraint.minimum();
+    if (constraint.has_maximum()) added.maximum = constraint.maximum();
+  }
   for (const auto& share : spec.search().operators()) {
     const int kind = std::max(0, share.kind() - spec::v1::OPERATOR_DIFF);
     settings.operators.push_back(
@@ -207,6 +216,7 @@ search::Settings settings_of(const TaskManifest& task, const SeedFacts& seed,
   settings.migration_interval = search.migration_interval();
   settings.migration_fraction = search.migration_fraction();
   settings.children = search.children();
+  settings.generations = search.generations();
   settings.exploitation = search.exploitation();
   settings.inspirations = search.inspirations();
   settings.failures = search.failures();

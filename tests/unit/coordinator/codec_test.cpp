@@ -60,7 +60,9 @@ TEST_CASE("codec: a definition reads back as it was", "[unit][coordinator]") {
   definition.settings.features = {{"source_tokens", 5, 1, 1e6, true}};
   definition.settings.operators = {{search::Operator::crossover, 0.25}};
   definition.settings.models = {{"big", 2, 0.7}, {"", 1, std::nullopt}};
-  definition.settings.policy = search::PolicyKind::random;
+  definition.settings.policy = search::PolicyKind::clade;
+  definition.settings.generations = 77;
+  definition.settings.constraints = {{"size", std::nullopt, 0.5}};
   definition.settings.budget = {1, 2, 3, 4, 5};
   definition.settings.tokens_reserved = 77;
   definition.started = {"digest", 12};
@@ -76,6 +78,13 @@ TEST_CASE("codec: a definition reads back as it was", "[unit][coordinator]") {
   CHECK(back.settings.objectives == definition.settings.objectives);
   CHECK(back.settings.models == definition.settings.models);
   CHECK(back.settings.budget == definition.settings.budget);
+  CHECK(back.settings.policy == search::PolicyKind::clade);
+  CHECK(back.settings.constraints == definition.settings.constraints);
+  // Campaigns of versions that did not know these fields.
+  auto old = json;
+  old["settings"].erase("generations");
+  old["settings"].erase("constraints");
+  CHECK(postgres::definition_from_json(old).settings.generations == search::Settings().generations);
   CHECK(back.instructions == definition.instructions);
 }
 

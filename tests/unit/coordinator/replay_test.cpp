@@ -104,7 +104,8 @@ std::size_t find_type(const std::vector<Logged>& events, const std::string& type
 bool always(const Json& /*payload*/) { return true; }
 
 TEST_CASE("Replay: the log of a campaign repeats itself", "[unit][coordinator]") {
-  for (const auto policy : {PolicyKind::random, PolicyKind::hill_climb, PolicyKind::islands}) {
+  for (const auto policy : {PolicyKind::random, PolicyKind::hill_climb, PolicyKind::islands,
+                            PolicyKind::sequential, PolicyKind::pareto, PolicyKind::clade}) {
     const auto events = Log::make(policy);
     const Replay replay = replayed(events);
     INFO((replay.difference() ? replay.difference()->recorded : ""));

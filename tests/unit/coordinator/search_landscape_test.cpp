@@ -108,11 +108,20 @@ TEST_CASE("Search: policies that build on what they found beat independent sampl
   const double random = median_best(PolicyKind::random, kParallel);
   const double hill_climb = median_best(PolicyKind::hill_climb, kParallel);
   const double islands = median_best(PolicyKind::islands, kParallel);
-  INFO("random=" << random << " hill_climb=" << hill_climb << " islands=" << islands);
+  const double sequential = median_best(PolicyKind::sequential, kParallel);
+  const double pareto = median_best(PolicyKind::pareto, kParallel);
+  const double clade = median_best(PolicyKind::clade, kParallel);
+  INFO("random=" << random << " sequential=" << sequential << " hill_climb=" << hill_climb
+                 << " islands=" << islands << " pareto=" << pareto << " clade=" << clade);
   // The seed is 9.8 away; one step from it cannot come nearer than about 8.
   CHECK(random < -8);
   CHECK(hill_climb > -4);
   CHECK(islands > -4);
+  CHECK(pareto > -4);
+  CHECK(clade > -4);
+  // Conditioned on what was found, but selecting nothing: between the two.
+  CHECK(sequential > random);
+  CHECK(sequential < -4);
 }
 
 TEST_CASE("Search: a deep queue makes islands learn later", "[.][unit][bench]") {

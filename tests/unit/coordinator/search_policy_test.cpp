@@ -79,7 +79,7 @@ TEST_CASE("HillClimbPolicy: moves on when all children of a generation are settl
   Fed fed(settings);
   CHECK(fed.policy->room(0) == 3);
   fed.add(1, 0.9, {}, 5);
-  fed.policy->add_failure();
+  fed.policy->add_failure({});
   CHECK(fed.policy->room(0) == 1);
   CHECK(fed.policy->room(1) == 0);
   CHECK(fed.choose(1).parents[0].scored.variant == VariantNumber{0});

@@ -32,6 +32,21 @@ const Case kCases[] = {
     {"search.features[0].minimum", [](Settings& s) { s.features[0].minimum = 80; }},
     {"search.features[0].minimum", [](Settings& s) { s.features[0].is_logarithmic = true; }},
     {"search.children", [](Settings& s) { s.children = 0; }},
+    {"search.generations", [](Settings& s) { s.generations = 0; }},
+    {"search.island_size",
+     [](Settings& s) {
+       s.policy = PolicyKind::pareto;
+       s.island_size = kParetoSizeMax + 1;
+     }},
+    {"search.constraints[0]",
+     [](Settings& s) { s.constraints = {{"size", std::nullopt, std::nullopt}}; }},
+    {"search.constraints[0].metric",
+     [](Settings& s) { s.constraints = {{"", 1.0, std::nullopt}}; }},
+    {"search.constraints[0].minimum", [](Settings& s) { s.constraints = {{"size", 2.0, 1.0}}; }},
+    {"search.constraints[1].metric",
+     [](Settings& s) {
+       s.constraints = {{"size", 1.0, std::nullopt}, {"size", 1.0, std::nullopt}};
+     }},
     {"search.exploitation", [](Settings& s) { s.exploitation = -0.1; }},
     {"search.inspirations", [](Settings& s) { s.inspirations = kContextProgramsMax + 1; }},
     {"search.failures", [](Settings& s) { s.failures = -1; }},

@@ -40,8 +40,11 @@ Settings random_settings(Rng& rng) {
   const Goal goal = rng.chance(0.5) ? Goal::maximize : Goal::minimize;
   settings.objectives = {{"score", goal, std::nullopt}};
   if (rng.chance(0.2)) settings.objectives[0].target = goal == Goal::maximize ? 0.97 : 0.03;
-  settings.policy = rng.pick(std::vector<PolicyKind>{PolicyKind::random, PolicyKind::hill_climb,
-                                                     PolicyKind::islands, PolicyKind::islands});
+  settings.policy = rng.pick(std::vector<PolicyKind>{
+      PolicyKind::random, PolicyKind::hill_climb, PolicyKind::islands, PolicyKind::islands,
+      PolicyKind::sequential, PolicyKind::pareto, PolicyKind::clade});
+  if (rng.chance(0.5)) settings.objectives.push_back({"size", Goal::minimize, std::nullopt});
+  if (rng.chance(0.2)) settings.constraints = {{"size", std::nullopt, 0.5}};
   settings.islands = static_cast<int>(rng.between(1, 4));
   settings.island_size = static_cast<int>(rng.between(1, 6));
   settings.migration_interval = static_cast<int>(rng.between(1, 10));
@@ -49,6 +52,7 @@ Settings random_settings(Rng& rng) {
   settings.features = {{"source_tokens", 4, 1, 100, true}};
   if (rng.chance(0.5)) settings.features.push_back({"size", 3, 0, 1, false});
   settings.children = static_cast<int>(rng.between(1, 5));
+  settings.generations = static_cast<int>(rng.between(1, 4));
   settings.operators = {{Operator::diff, 0.5}, {Operator::rewrite, 0.2}, {Operator::crossover, 1}};
   settings.exploitation = rng.uniform();
   settings.inspirations = static_cast<int>(rng.between(0, 3));
@@ -245,6 +249,8 @@ class World {
     }
     check_state();
     if (settings_.policy == PolicyKind::islands) check_islands();
+    if (settings_.policy == PolicyKind::pareto) check_best_is_kept();
+    if (settings_.policy == PolicyKind::clade) check_all_are_kept();
   }
 
   static void check_is_no_work(const Command& command) {
@@ -341,7 +347,9 @@ class World {
   }
 
   void apply(const SetBest& command) {
-    const Scored now{command.variant, command.score};
+    const Scored now{
+        command.variant, command.score,
+        violation_of(settings_.constraints, 0, shadow_.settled.at(command.variant).metrics)};
     const Ranking ranking(settings_.objectives[0].goal);
     expect(!shadow_.best || ranking(now, *shadow_.best), "the best only gets better");
     expect(shadow_.settled.at(command.variant).score == command.score, "has the settled score");
@@ -389,6 +397,33 @@ class World {
            "open proposals");
     expect(std::ranges::equal(search_.open_evaluations(), std::views::keys(shadow_.evaluations)),
            "open evaluations");
+  }
+
+  /// A population has a member of the best score, and no more members than allowed.
+  void check_best_is_kept() {
+    const auto members = search_.members().at(0);
+    expect(members.size() <= static_cast<std::size_t>(settings_.island_size),
+           "the population is bounded");
+    if (!shadow_.best) return;
+    expect(std::ranges::any_of(members,
+                               [&](const Member& member) {
+                                 return member.scored.score == shadow_.best->score &&
+                                        member.scored.violation == shadow_.best->violation;
+                               }),
+           "a variant of the best score is never lost");
+  }
+
+  /// Every variant that has all its repeats is a member, once.
+  void check_all_are_kept() {
+    std::set<VariantNumber> full;
+    for (const auto& [number, settled] : shadow_.settled) {
+      const bool is_full = shadow_.results[number] == settings_.repeats || number.value == 0;
+      if (settled.state == VariantState::evaluated && is_full) full.insert(number);
+    }
+    std::set<VariantNumber> kept;
+    const auto members = search_.members().at(0);
+    for (const Member& member : members) kept.insert(member.scored.variant);
+    expect(kept.size() == members.size() && kept == full, "no variant is lost or doubled");
   }
 
   void check_islands() {

@@ -1,7 +1,11 @@
 #include "coordinator/adapters/grpc/spec_resolver.hpp"
 
 #include <catch2/catch_test_macros.hpp>
+#include <cctype>
 #include <set>
+#include <tuple>
+
+#include "coordinator/ports/words.hpp"
 
 using namespace cambrian;
 using namespace cambrian::coordinator;
@@ -88,6 +92,37 @@ TEST_CASE("spec_resolver: larger campaigns run wider by default", "[unit][coordi
     CHECK(spec.search().islands() == islands);
     CHECK(spec.evaluation().parallel() == parallel);
   }
+}
+
+TEST_CASE("spec_resolver: every policy of the wire is the search's of the same word",
+          "[unit][coordinator]") {
+  const auto task = make_task();
+  for (int value = spec::v1::Policy_MIN + 1; value <= spec::v1::Policy_MAX; ++value) {
+    auto spec = make_spec();
+    spec.mutable_search()->set_policy(static_cast<spec::v1::Policy>(value));
+    wire::fill_defaults(task, make_seed(), spec);
+    CHECK(wire::check_spec(task, make_seed(), spec).empty());
+    std::string name = spec::v1::Policy_Name(spec.search().policy());
+    for (char& c : name) c = static_cast<char>(std::tolower(c));
+    const auto settings = wire::make_definition(task, make_seed(), spec).settings;
+    CHECK("policy_" + word(settings.policy) == name);
+    CHECK(settings.children == (settings.policy == search::PolicyKind::sequential ? 20 : 8));
+    CHECK(settings.generations == 10);
+  }
+}
+
+TEST_CASE("spec_resolver: constraints keep which bounds are set", "[unit][coordinator]") {
+  const auto task = make_task();
+  auto spec = make_spec();
+  auto* size = spec.mutable_search()->add_constraints();
+  size->set_metric("size");
+  size->set_maximum(0);
+  wire::fill_defaults(task, make_seed(), spec);
+  CHECK(wire::make_definition(task, make_seed(), spec).settings.constraints ==
+        std::vector<search::Constraint>{{"size", std::nullopt, 0.0}});
+  size->clear_maximum();
+  CHECK(fields(wire::check_spec(task, make_seed(), spec)) ==
+        std::set<std::string>{"spec.search.constraints[0]"});
 }
 
 TEST_CASE("spec_resolver: a definition has what agents and the search need",
