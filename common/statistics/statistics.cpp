@@ -1,4 +1,4 @@
-#include "coordinator/search/statistics.hpp"
+#include "common/statistics/statistics.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 
 #include "common/base/assert.hpp"
 
-namespace cambrian::search {
+namespace cambrian::statistics {
 
 double mean(std::span<const double> values) {
   CAMBRIAN_ASSERT(!values.empty());
@@ -37,6 +37,12 @@ double quantile(std::span<const double> sorted, double probability) {
   return std::lerp(sorted[below], sorted[above], place - static_cast<double>(below));
 }
 
+Interval percentiles(std::vector<double> values, double confidence) {
+  std::ranges::sort(values);
+  const double tail = (1 - confidence) / 2;
+  return {quantile(values, tail), quantile(values, 1 - tail)};
+}
+
 std::optional<Interval> bootstrap_interval(std::span<const double> values, Rng rng,
                                            BootstrapOptions options) {
   CAMBRIAN_ASSERT(options.resamples > 0 && options.confidence > 0 && options.confidence < 1);
@@ -48,9 +54,7 @@ std::optional<Interval> bootstrap_interval(std::span<const double> values, Rng r
     for (double& drawn : sample) drawn = values[rng.below(values.size())];
     means.push_back(mean(sample));
   }
-  std::ranges::sort(means);
-  const double tail = (1 - options.confidence) / 2;
-  return Interval{quantile(means, tail), quantile(means, 1 - tail)};
+  return percentiles(std::move(means), options.confidence);
 }
 
 PairedDifference paired_difference(std::span<const double> before, std::span<const double> after,
@@ -63,4 +67,4 @@ PairedDifference paired_difference(std::span<const double> before, std::span<con
           bootstrap_interval(differences, rng, options)};
 }
 
-}  // namespace cambrian::search
+}  // namespace cambrian::statistics

@@ -2,10 +2,11 @@
 
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "common/base/rng.hpp"
 
-namespace cambrian::search {
+namespace cambrian::statistics {
 
 /// Statistics of repeated measurements. All inputs must be finite; sums run in the order given.
 /// Complexity: linear, the bootstrap `resamples` times that.
@@ -49,8 +50,11 @@ struct PairedDifference {
 PairedDifference paired_difference(std::span<const double> before, std::span<const double> after,
                                    Rng rng, BootstrapOptions options = {});
 
+/// The middle `confidence` of values: their percentile interval. Needs at least one.
+Interval percentiles(std::vector<double> values, double confidence);
+
 /// Quantile of sorted values by linear interpolation (type 7 of Hyndman and Fan, "Sample quantiles
 /// in statistical packages", 1996). Needs at least one value; `probability` from 0 to 1.
 double quantile(std::span<const double> sorted, double probability);
 
-}  // namespace cambrian::search
+}  // namespace cambrian::statistics

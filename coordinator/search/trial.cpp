@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "common/base/assert.hpp"
-#include "coordinator/search/statistics.hpp"
+#include "common/statistics/statistics.hpp"
 
 namespace cambrian::search {
 
@@ -63,7 +63,9 @@ Verdict Trial::verdict() const {
   }
   Verdict verdict;
   for (const auto& [name, series] : values) {
-    if (series.size() == static_cast<std::size_t>(finished_)) verdict.metrics[name] = mean(series);
+    if (series.size() == static_cast<std::size_t>(finished_)) {
+      verdict.metrics[name] = statistics::mean(series);
+    }
   }
   verdict.score = verdict.metrics.at(objective_);
   return verdict;

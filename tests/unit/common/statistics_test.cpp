@@ -3,9 +3,9 @@
 #include <limits>
 #include <vector>
 
-#include "coordinator/search/statistics.hpp"
+#include "common/statistics/statistics.hpp"
 
-namespace cambrian::search {
+namespace cambrian::statistics {
 namespace {
 
 using Catch::Approx;
@@ -15,26 +15,26 @@ using Catch::Approx;
 const std::vector<double> kFirstDrug = {0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0};
 const std::vector<double> kSecondDrug = {1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4};
 
-TEST_CASE("mean: of worked examples", "[unit][search][statistics]") {
+TEST_CASE("mean: of worked examples", "[unit][statistics]") {
   CHECK(mean(std::vector<double>{4}) == 4);
   CHECK(mean(std::vector<double>{2, 4, 4, 4, 5, 5, 7, 9}) == 5);
   CHECK(mean(kFirstDrug) == Approx(0.75));
 }
 
-TEST_CASE("mean: is finite where the sum overflows", "[unit][search][statistics]") {
+TEST_CASE("mean: is finite where the sum overflows", "[unit][statistics]") {
   constexpr double kHuge = std::numeric_limits<double>::max();
   CHECK(mean(std::vector<double>{kHuge, kHuge, kHuge}) == kHuge);
   CHECK(mean(std::vector<double>{-kHuge, -kHuge}) == -kHuge);
 }
 
-TEST_CASE("standard_error: of worked examples", "[unit][search][statistics]") {
+TEST_CASE("standard_error: of worked examples", "[unit][statistics]") {
   CHECK_FALSE(standard_error(std::vector<double>{1}));
   CHECK(standard_error(std::vector<double>{3, 3, 3}) == 0.0);
   // Squared deviations sum to 32: sqrt(32 / 7 / 8).
   CHECK(*standard_error(std::vector<double>{2, 4, 4, 4, 5, 5, 7, 9}) == Approx(0.7559289460));
 }
 
-TEST_CASE("quantile: interpolates as R does by default", "[unit][search][statistics]") {
+TEST_CASE("quantile: interpolates as R does by default", "[unit][statistics]") {
   const std::vector<double> values = {1, 2, 3, 4};
   CHECK(quantile(values, 0) == 1);
   CHECK(quantile(values, 0.25) == Approx(1.75));
@@ -43,8 +43,7 @@ TEST_CASE("quantile: interpolates as R does by default", "[unit][search][statist
   CHECK(quantile(std::vector<double>{7}, 0.9) == 7);
 }
 
-TEST_CASE("bootstrap_interval: of two values has the three possible means",
-          "[unit][search][statistics]") {
+TEST_CASE("bootstrap_interval: of two values has the three possible means", "[unit][statistics]") {
   // Means of resamples: 0, 0.5, 1 with probability 1/4, 1/2, 1/4.
   const std::vector<double> values = {0, 1};
   CHECK(bootstrap_interval(values, Rng(1)) == Interval{0, 1});
@@ -53,7 +52,7 @@ TEST_CASE("bootstrap_interval: of two values has the three possible means",
 }
 
 TEST_CASE("bootstrap_interval: repeats for a seed and covers about as often as it says",
-          "[unit][search][statistics]") {
+          "[unit][statistics]") {
   constexpr int kTrials = 200;
   Rng rng(5);
   int covered = 0;
@@ -69,7 +68,7 @@ TEST_CASE("bootstrap_interval: repeats for a seed and covers about as often as i
   CHECK(covered <= 198);
 }
 
-TEST_CASE("paired_difference: reproduces Student's sleep data", "[unit][search][statistics]") {
+TEST_CASE("paired_difference: reproduces Student's sleep data", "[unit][statistics]") {
   const PairedDifference difference = paired_difference(kFirstDrug, kSecondDrug, Rng(3));
   CHECK(difference.mean == Approx(1.58));
   REQUIRE(difference.standard_error);
@@ -81,7 +80,7 @@ TEST_CASE("paired_difference: reproduces Student's sleep data", "[unit][search][
   CHECK(difference.interval->high < 2.5);
 }
 
-TEST_CASE("paired_difference: of one pair has no spread", "[unit][search][statistics]") {
+TEST_CASE("paired_difference: of one pair has no spread", "[unit][statistics]") {
   const PairedDifference difference =
       paired_difference(std::vector<double>{1}, std::vector<double>{3}, Rng(3));
   CHECK(difference.mean == 2);
@@ -90,4 +89,4 @@ TEST_CASE("paired_difference: of one pair has no spread", "[unit][search][statis
 }
 
 }  // namespace
-}  // namespace cambrian::search
+}  // namespace cambrian::statistics
