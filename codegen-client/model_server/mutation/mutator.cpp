@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <set>
 
-#include "codegen-client/model_server/mutation/layer.hpp"
 #include "codegen-client/model_server/mutation/line_diff.hpp"
 #include "codegen-client/model_server/mutation/scope.hpp"
 #include "common/source/token_digest.hpp"
@@ -138,17 +137,23 @@ class Mutator {
       }
       auto changed = carry_out(code, *mutation);
       // Layers of two programs rarely fit together as they are.
-      if (changed && chosen.family == Family::crossover) {
-        if (const auto edits = mend_layer_lists(*changed); !edits.empty()) {
-          changed = carry_out(*changed, {.edits = edits, .note = {}});
-        }
-      }
+      if (chosen.family == Family::crossover) changed = mended(std::move(changed));
       if (!changed) continue;
       proposal.operators.push_back(chosen.name);
       proposal.notes.push_back(std::move(mutation->note));
       return changed;
     }
     return std::nullopt;
+  }
+
+  /// Sizes first: only a list of layers that fits can tell which block it lacks.
+  std::optional<Code> mended(std::optional<Code> code) const {
+    for (int pass = 0; pass < 2 && code; ++pass) {
+      const auto edits = mend_network(*code);
+      if (edits.empty()) break;
+      code = carry_out(*code, {.edits = edits, .note = {}});
+    }
+    return code;
   }
 
   std::optional<Code> carry_out(const Code& code, const Mutation& mutation) const {

@@ -143,7 +143,23 @@ class Finder {
     return code_.is(i - 1, "#include");
   }
 
+  /// Adam's two rates of forgetting, however they are written: `betas=(0.9, 0.98)`,
+  /// `.betas({0.9, 0.98})`, `.betas(std::make_tuple(0.9, 0.98))`. At one it never learns.
+  bool is_beta(std::size_t i) const {
+    std::size_t open = code_.token(i).parent;
+    for (int level = 0; level < 2 && open != kNone && open > 1; ++level) {
+      const std::size_t before = code_.is(open - 1, "=") ? open - 2 : open - 1;
+      if (code_.is(before, "betas")) return true;
+      open = code_.token(open).parent;
+    }
+    return false;
+  }
+
   Role named_role(std::size_t i, std::string& name) const {
+    if (is_beta(i)) {
+      name = "beta";
+      return Role::probability;
+    }
     std::size_t before = i - 1;
     if (before < code_.size() && code_.is(before, "-")) --before;
     // `NAME = 3`, `NAME{3}`, keyword arguments.

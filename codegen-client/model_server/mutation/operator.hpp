@@ -60,6 +60,10 @@ Edit insert_after(const Code& code, TokenRange statement, std::string_view lines
 /// Whole lines before the line on which this statement begins, indented like it.
 Edit insert_before(const Code& code, TokenRange statement, std::string_view lines);
 
+/// Edits that make a network whole again after parts of two programs were put together: sizes of
+/// layers, and the block that its layers use.
+std::vector<Edit> mend_network(const Code& code);
+
 // The operators, by file.
 std::optional<Mutation> change_number(const Context&);
 std::optional<Mutation> change_learning_rate(const Context&);

@@ -103,6 +103,14 @@ constexpr std::string_view kPythonResidual =
     "    def forward(self, x):\n"
     "        return x + self.body(x)\n";
 
+bool defines_residual(const Code& code) {
+  for (std::size_t i = 1; i < code.size(); ++i) {
+    const bool is_class = code.is(i - 1, "struct") || code.is(i - 1, "class");
+    if (is_class && (code.is(i, "ResidualImpl") || code.is(i, "Residual"))) return true;
+  }
+  return false;
+}
+
 std::optional<Edit> define_residual(const Code& code, const LayerList& list) {
   const auto place = enclosing_class(code, list.open);
   if (!place) return std::nullopt;
@@ -122,8 +130,7 @@ std::optional<Mutation> finish(const Context& context, LayerList list, std::stri
   Mutation mutation{.edits = {}, .note = std::move(note)};
   mutation.edits.push_back({context.code.token(list.open).end, context.code.token(list.close).begin,
                             print_layers(list, context.code)});
-  if (has_residual(list.layers) && !context.code.contains("Residual") &&
-      !context.code.contains("ResidualImpl")) {
+  if (has_residual(list.layers) && !defines_residual(context.code)) {
     auto definition = define_residual(context.code, list);
     if (!definition) return std::nullopt;
     mutation.edits.push_back(std::move(*definition));
@@ -138,6 +145,17 @@ std::optional<LayerList> draw_list(const Context& context) {
 }
 
 }  // namespace
+
+std::vector<Edit> mend_network(const Code& code) {
+  std::vector<Edit> edits = mend_layer_lists(code);
+  if (defines_residual(code)) return edits;
+  for (const LayerList& list : find_layer_lists(code)) {
+    if (!has_residual(list.layers)) continue;
+    if (auto definition = define_residual(code, list)) edits.push_back(std::move(*definition));
+    break;
+  }
+  return edits;
+}
 
 std::optional<Mutation> change_width(const Context& context) {
   auto list = draw_list(context);

@@ -2,6 +2,8 @@
 #include <set>
 
 #include "codegen-client/model_server/mutation/layer.hpp"
+#include "codegen-client/model_server/mutation/mutator.hpp"
+#include "codegen-client/model_server/mutation/number_role.hpp"
 #include "codegen-client/model_server/mutation/operator.hpp"
 #include "codegen-client/model_server/mutation/training_site.hpp"
 #include "tests/unit/model_server/sample_programs.hpp"
@@ -92,6 +94,72 @@ TEST_CASE("network operators: shapes fit through long chains of changes", "[unit
     INFO(candidate.name);
     CHECK(applied.contains(candidate.name));
   }
+}
+
+/// The sample with a residual block behind its first activation; no definition of the block.
+std::string with_undefined_residual(std::string text) {
+  const std::string activation = "nn::ReLU(),\n";
+  text.insert(text.find(activation) + activation.size(),
+              "        Residual(nn::Sequential(nn::Linear(10, 10), nn::ReLU())),\n");
+  return text;
+}
+
+TEST_CASE("mend_network: defines the block that came in without its definition",
+          "[unit][model_server]") {
+  const Code code =
+      Code::parse(with_undefined_residual(std::string(samples::kTorch)), Language::cpp).value();
+  const auto edits = mend_network(code);
+  REQUIRE(edits.size() == 1);
+  const Code whole = Code::parse(code.apply(edits).value(), Language::cpp).value();
+  CHECK(whole.text().find("struct ResidualImpl : nn::Module") < whole.text().find("struct Net"));
+  CHECK(mend_network(whole).empty());
+  CHECK(mend_network(torch_code()).empty());
+}
+
+TEST_CASE("crossover: brings in a residual block with its definition", "[unit][model_server]") {
+  const std::string lacking = with_undefined_residual(std::string(samples::kTorch));
+  const Code code = Code::parse(lacking, Language::cpp).value();
+  MutationRequest request;
+  request.task = Task::crossover;
+  request.parent = {.files = {{"model.cpp", std::string(samples::kTorch)}},
+                    .languages = {{"model.cpp", Language::cpp}}};
+  request.donors = {{.files = {{"model.cpp", code.apply(mend_network(code)).value()}},
+                     .languages = {{"model.cpp", Language::cpp}}}};
+  int taken = 0;
+  for (request.seed = 0; request.seed < 60; ++request.seed) {
+    INFO("seed=" << request.seed);
+    const auto proposal = propose(request);
+    REQUIRE(proposal);
+    const std::string& text = proposal->files.at("model.cpp");
+    if (text.find(" Residual(") == std::string::npos) continue;
+    ++taken;
+    CHECK(text.find("struct ResidualImpl") != std::string::npos);
+  }
+  CHECK(taken > 5);
+}
+
+TEST_CASE("change_number: keeps the betas of Adam below one", "[unit][model_server]") {
+  for (const char* betas : {".betas(std::make_tuple(0.9, 0.999))", ".betas({0.9, 0.999})"}) {
+    const Code code = Code::parse("auto o = torch::optim::AdamOptions(0.01)" + std::string(betas) +
+                                      ";\n",
+                                  Language::cpp)
+                          .value();
+    INFO(code.text());
+    const auto sites = find_numbers(code);
+    REQUIRE(sites.size() == 3);
+    CHECK(sites[1].role == Role::probability);
+    CHECK(sites[2].role == Role::probability);
+    for (std::uint64_t seed = 0; seed < 100; ++seed) {
+      Rng rng(seed);
+      const auto mutation = change_number({.code = code, .donors = {}, .rng = rng});
+      if (mutation) CHECK(std::stod(mutation->edits[0].text) < 1);
+    }
+  }
+  const Code python =
+      Code::parse("o = optim.Adam(p, lr=0.01, betas=(0.9, 0.999))\n", Language::python).value();
+  const auto sites = find_numbers(python);
+  REQUIRE(sites.size() == 3);
+  CHECK(sites[2].role == Role::probability);
 }
 
 TEST_CASE("add_schedule: schedule and optimiser share a rate with a name", "[unit][model_server]") {
