@@ -9,25 +9,17 @@
 namespace cambrian::codegen {
 namespace {
 
-constexpr std::chrono::milliseconds kStopPoll{100};
-
-/// One of the calls at once; given back when it goes.
-template <class Semaphore>
-class Slot {
+/// Runs a function when it goes.
+template <class Function>
+class AtEnd {
  public:
-  Slot(Semaphore& slots, const std::stop_token& stop) : slots_(slots) {
-    while (!is_held_ && !stop.stop_requested()) is_held_ = slots_.try_acquire_for(kStopPoll);
-  }
-  ~Slot() {
-    if (is_held_) slots_.release();
-  }
-  Slot(const Slot&) = delete;
-  Slot& operator=(const Slot&) = delete;
-  explicit operator bool() const { return is_held_; }
+  explicit AtEnd(Function function) : function_(std::move(function)) {}
+  ~AtEnd() { function_(); }
+  AtEnd(const AtEnd&) = delete;
+  AtEnd& operator=(const AtEnd&) = delete;
 
  private:
-  Semaphore& slots_;
-  bool is_held_ = false;
+  Function function_;
 };
 
 CallFailure cancelled() {
@@ -75,7 +67,7 @@ Endpoint::Endpoint(EndpointSettings settings, ChatModel& model, Clock& clock, Ob
       model_(model),
       clock_(clock),
       observer_(observer),
-      slots_(std::clamp(settings_.parallel, 1, kParallelMax)),
+      concurrency_(std::clamp(settings_.parallel, 1, kParallelMax)),
       limiter_(settings_.requests_per_minute, settings_.tokens_per_minute),
       rng_(seed) {}
 
@@ -92,6 +84,21 @@ bool Endpoint::is_available() {
 std::int64_t Endpoint::cost_max(std::int64_t prompt_tokens, std::int64_t output_tokens) const {
   return cost_micro_usd({.prompt_tokens = prompt_tokens, .completion_tokens = output_tokens},
                         settings_.prices);
+}
+
+bool Endpoint::take_slot(std::stop_token stop) {
+  std::unique_lock lock(mutex_);
+  const bool has_room =
+      slot_freed_.wait(lock, std::move(stop), [this] { return concurrency_.has_room(); });
+  if (has_room) concurrency_.enter();
+  return has_room;
+}
+
+void Endpoint::leave_slot() {
+  const std::lock_guard lock(mutex_);
+  concurrency_.leave();
+  // All: the limit may have risen, and whoever was stopped takes no place.
+  slot_freed_.notify_all();
 }
 
 std::optional<CallFailure> Endpoint::enter(std::int64_t tokens, std::stop_token stop) {
@@ -133,17 +140,22 @@ Sending Endpoint::send_once(const ChatRequest& request, std::int64_t prompt_esti
                             std::stop_token stop) {
   const std::int64_t reserved = prompt_estimate + request.output_tokens;
   if (auto failure = enter(reserved, stop)) return {.outcome = std::move(*failure)};
+  const SteadyTime sent = clock_.now();
   Sending sending = model_.send(request, stop);
-  settle(sending, reserved);
+  settle(sending, reserved, sent);
   return sending;
 }
 
-void Endpoint::settle(const Sending& sending, std::int64_t reserved) {
+void Endpoint::settle(const Sending& sending, std::int64_t reserved, SteadyTime sent) {
   const auto* reply = std::get_if<ChatReply>(&sending.outcome);
   const CallFailure* failure = failure_of(sending);
   const std::lock_guard lock(mutex_);
   if (reply != nullptr && reply->usage) {
     limiter_.settle(reserved, reply->usage->prompt_tokens + reply->usage->completion_tokens);
+  }
+  if (reply != nullptr) concurrency_.report_success();
+  if (failure != nullptr && failure->kind == FailureKind::rate_limited) {
+    concurrency_.report_rate_limited(sent, clock_.now());
   }
   if (failure != nullptr && failure->kind == FailureKind::cancelled) {
     breaker_.report_nothing();
@@ -187,8 +199,11 @@ Call Endpoint::call(const ChatRequest& request, std::stop_token stop) {
   call.record.prompt_digest = digest_of(request.messages);
   call.record.finish_reason = "error";
   const std::int64_t estimate = estimate_tokens(request.messages);
-  const Slot slot(slots_, stop);
-  while (slot) {
+  const bool has_slot = take_slot(stop);
+  const AtEnd leave([this, has_slot] {
+    if (has_slot) leave_slot();
+  });
+  while (has_slot) {
     Sending sending = send_once(request, estimate, stop);
     account(sending, estimate, call.record);
     check_prompt(sending, estimate);

@@ -1,8 +1,8 @@
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <mutex>
-#include <semaphore>
 #include <stop_token>
 #include <string>
 #include <variant>
@@ -10,6 +10,7 @@
 
 #include "codegen-client/domain/chat.hpp"
 #include "codegen-client/domain/circuit_breaker.hpp"
+#include "codegen-client/domain/concurrency_limit.hpp"
 #include "codegen-client/domain/proposal.hpp"
 #include "codegen-client/domain/rate_limiter.hpp"
 #include "codegen-client/domain/tokens.hpp"
@@ -23,7 +24,7 @@ namespace cambrian::codegen {
 struct EndpointSettings {
   std::string name{};
   std::vector<std::string> models{};
-  int parallel = 8;  ///< Calls at once, 1 to kParallelMax.
+  int parallel = 8;  ///< Most calls at once, 1 to kParallelMax; fewer after a 429.
   int retries = 2;
   double requests_per_minute = 0;  ///< 0: no limit.
   double tokens_per_minute = 0;    ///< 0: no limit.
@@ -65,18 +66,21 @@ class Endpoint {
   Call call(const ChatRequest& request, std::stop_token stop);
 
  private:
+  /// A place among the calls at once. False: stopped before there was one.
+  bool take_slot(std::stop_token stop);
+  void leave_slot();
   std::optional<CallFailure> enter(std::int64_t tokens, std::stop_token stop);
   Sending send_once(const ChatRequest& request, std::int64_t prompt_estimate, std::stop_token stop);
-  void settle(const Sending& sending, std::int64_t reserved);
+  void settle(const Sending& sending, std::int64_t reserved, SteadyTime sent);
   void account(const Sending& sending, std::int64_t prompt_estimate, CallRecord& record) const;
 
   const EndpointSettings settings_;
   ChatModel& model_;
   Clock& clock_;
   Observer& observer_;
-  std::counting_semaphore<kParallelMax> slots_;
-
   std::mutex mutex_;  // Guards everything below.
+  std::condition_variable_any slot_freed_;
+  ConcurrencyLimit concurrency_;
   RateLimiter limiter_;
   CircuitBreaker breaker_;
   Rng rng_;

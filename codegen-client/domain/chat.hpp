@@ -43,7 +43,8 @@ struct TokenUsage {
   friend bool operator==(const TokenUsage&, const TokenUsage&) = default;
 };
 
-/// Why the model stopped. `length` is a truncated answer, which is never applied.
+/// Why the model stopped. `length` is a truncated answer, which is never applied. `other` is taken
+/// like `stop` and counted apart: the server gave a reason that is not known here, or none.
 enum class FinishReason { stop, length, content_filter, other };
 
 constexpr std::string_view to_string(FinishReason reason) {
@@ -61,7 +62,7 @@ struct ChatReply {
   std::string content{};  ///< Without thoughts. May be empty.
   std::string refusal{};  ///< Why the model refused. Empty: it did not.
   std::string model{};    ///< As the server names it; may be empty.
-  FinishReason finish_reason = FinishReason::stop;
+  FinishReason finish_reason = FinishReason::other;
   std::optional<TokenUsage> usage{};
   std::size_t thought_bytes = 0;  ///< Thoughts that came in fields of their own.
 };

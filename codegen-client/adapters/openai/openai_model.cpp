@@ -91,21 +91,45 @@ class Receiver {
   bool is_finished_ = false;
 };
 
-/// The names, and the smallest context that vLLM (max_model_len) names.
-void read_models(const nlohmann::json& reply, Probe& probe) {
+void lower_context(std::int64_t tokens, Probe& probe) {
+  if (tokens > 0) probe.context_tokens = std::min(probe.context_tokens.value_or(tokens), tokens);
+}
+
+/// The names, and the smallest context that vLLM (max_model_len) names. True for llama-server.
+bool read_models(const nlohmann::json& reply, Probe& probe) {
+  bool is_llama_server = false;
   const auto data = reply.is_object() ? reply.find("data") : reply.end();
-  if (data == reply.end() || !data->is_array()) return;
+  if (data == reply.end() || !data->is_array()) return false;
   probe.models.emplace();
   for (const auto& model : *data) {
     if (!model.is_object()) continue;
     if (const auto id = model.find("id"); id != model.end() && id->is_string()) {
       probe.models->push_back(to_one_line(id->get<std::string>(), 256));
     }
+    const auto owner = model.find("owned_by");
+    is_llama_server = is_llama_server || (owner != model.end() && *owner == "llamacpp");
     const auto length = model.find("max_model_len");
     if (length == model.end() || !length->is_number_integer()) continue;
-    const auto tokens = length->get<std::int64_t>();
-    if (tokens > 0) probe.context_tokens = std::min(probe.context_tokens.value_or(tokens), tokens);
+    lower_context(length->get<std::int64_t>(), probe);
   }
+  return is_llama_server;
+}
+
+/// The context of llama-server: `default_generation_settings.n_ctx` of GET /props.
+void read_properties(const nlohmann::json& reply, Probe& probe) {
+  const nlohmann::json::json_pointer pointer("/default_generation_settings/n_ctx");
+  if (!reply.contains(pointer) || !reply[pointer].is_number_integer()) return;
+  lower_context(reply[pointer].get<std::int64_t>(), probe);
+}
+
+/// What a provider's support asks for first.
+void add_request_id(const Headers& headers, CallFailure& failure) {
+  constexpr std::size_t kMessageBytes = 420;
+  constexpr std::size_t kIdBytes = 64;
+  const auto id = headers.find("x-request-id");
+  if (id == headers.end() || id->second.empty()) return;
+  failure.message = to_one_line(failure.message, kMessageBytes) +
+                    " request_id=" + to_one_line(id->second, kIdBytes);
 }
 
 }  // namespace
@@ -151,6 +175,7 @@ Sending OpenAiModel::send_body(const std::string& body, std::stop_token stop) {
     const auto now = std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now());
     failure->retry_after = parse_retry_after(reply.headers, now);
     failure->should_retry = parse_should_retry(reply.headers);
+    add_request_id(reply.headers, *failure);
     // Servers quote what they were sent.
     failure->message = http_.key().redact(std::move(failure->message));
     failure->parameter = http_.key().redact(std::move(failure->parameter));
@@ -175,20 +200,35 @@ bool OpenAiModel::try_adapt(const Capabilities& used, const Sending& sending) {
   return true;
 }
 
-Probe OpenAiModel::probe(std::stop_token stop) {
-  std::string body;
-  const HttpReply reply = http_.perform(
-      {.url = options_.base_url + "/models", .timeout_total = kProbeTimeout},
+HttpReply OpenAiModel::get(const std::string& url, std::string& body, std::stop_token stop) {
+  return http_.perform(
+      {.url = url, .timeout_total = kProbeTimeout},
       [&body](const HttpReply&, std::string_view bytes) {
         body += bytes;
         return true;
       },
       std::move(stop));
+}
+
+void OpenAiModel::probe_context(std::stop_token stop, Probe& probe) {
+  constexpr std::string_view kVersion = "/v1";
+  std::string root = options_.base_url;
+  if (root.ends_with(kVersion)) root.resize(root.size() - kVersion.size());
+  std::string body;
+  const HttpReply reply = get(root + "/props", body, std::move(stop));
+  if (reply.failure || !is_success(reply.status)) return;  // It may be switched off.
+  read_properties(nlohmann::json::parse(body, nullptr, /*allow_exceptions=*/false), probe);
+}
+
+Probe OpenAiModel::probe(std::stop_token stop) {
+  std::string body;
+  const HttpReply reply = get(options_.base_url + "/models", body, stop);
   Probe probe;
   if (reply.failure) {
     probe.failure = reply.failure;
   } else if (is_success(reply.status)) {
-    read_models(nlohmann::json::parse(body, nullptr, /*allow_exceptions=*/false), probe);
+    const auto models = nlohmann::json::parse(body, nullptr, /*allow_exceptions=*/false);
+    if (read_models(models, probe)) probe_context(std::move(stop), probe);
   } else if (reply.status != 404 && reply.status != 405 && reply.status != 501) {
     probe.failure = parse_error(reply.status, body);
   }

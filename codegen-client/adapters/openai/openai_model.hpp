@@ -45,7 +45,8 @@ class OpenAiModel : public ChatModel {
   /// again at once: at most once for each such field.
   Sending send(const ChatRequest& request, std::stop_token stop) override;
 
-  /// GET {base_url}/models. Blocks up to kProbeTimeout.
+  /// GET {base_url}/models, and /props where that is llama-server's. Blocks up to kProbeTimeout for
+  /// each.
   Probe probe(std::stop_token stop);
 
   Capabilities capabilities() const;
@@ -53,6 +54,8 @@ class OpenAiModel : public ChatModel {
 
  private:
   Sending send_body(const std::string& body, std::stop_token stop);
+  HttpReply get(const std::string& url, std::string& body, std::stop_token stop);
+  void probe_context(std::stop_token stop, Probe& probe);
   bool try_adapt(const Capabilities& used, const Sending& sending);
 
   const ModelOptions options_;

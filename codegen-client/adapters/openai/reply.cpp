@@ -53,7 +53,7 @@ FinishReason reason_of(const json* value) {
   const std::string text = text_of(value);
   if (text == "length" || text == "max_tokens") return FinishReason::length;
   if (text == "content_filter") return FinishReason::content_filter;
-  return text == "stop" || text.empty() ? FinishReason::stop : FinishReason::other;
+  return text == "stop" ? FinishReason::stop : FinishReason::other;
 }
 
 void read_usage(const json& reply, ChatReply& out) {
@@ -111,10 +111,11 @@ CallFailure read_error(const json& error, int status) {
   return failure;
 }
 
-/// The error inside a reply, if there is one.
+/// The error inside a reply, if there is one. Older vLLM sends it bare: `{"object":"error", …}`.
 const json* find_error(const json& reply) {
   const json* error = find(reply, "error");
-  return error != nullptr && !error->is_null() ? error : nullptr;
+  if (error != nullptr && !error->is_null()) return error;
+  return text_of(find(reply, "object")) == "error" ? &reply : nullptr;
 }
 
 }  // namespace

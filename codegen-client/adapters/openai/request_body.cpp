@@ -19,8 +19,10 @@ constexpr std::array<const char*, 4> kOwnFields = {"messages", "model", "stream"
 bool refuses_field(const CallFailure& failure, const std::string& field) {
   const std::string text = to_lower(failure.message);
   if (failure.parameter != field && text.find(field) == std::string::npos) return false;
-  constexpr std::array<const char*, 7> kWords = {
-      "support", "unrecognized", "unknown", "unexpected", "not permitted", "extra", "not allowed"};
+  // Not just "support": "max_tokens is too large: this model supports at most 4096".
+  constexpr std::array<const char*, 9> kWords = {"unsupported",  "not support",   "n't support",
+                                                 "unrecognized", "unknown",       "unexpected",
+                                                 "extra",        "not permitted", "not allowed"};
   return std::any_of(kWords.begin(), kWords.end(),
                      [&text](const char* word) { return text.find(word) != std::string::npos; });
 }

@@ -265,6 +265,8 @@ TEST_CASE("openai: a stop ends a call that waits", "[integration][openai]") {
 TEST_CASE("openai: garbage and floods are failures", "[integration][openai]") {
   Bench html({http(200, "<html>hello</html>")});
   CHECK(failure_in(html.send().outcome).kind == FailureKind::malformed);
+  Bench named({http(400, error_body("no"), "x-request-id: req-17\r\n")});
+  CHECK(failure_in(named.send().outcome).message == "no request_id=req-17");
   Bench binary({http(200, std::string("\x00\xff\xfe\x01", 4))});
   CHECK(failure_in(binary.send().outcome).kind == FailureKind::malformed);
   Bench not_http({Script{.pieces = {"SSH-2.0-OpenSSH_9.9\r\n"}, .keeps_open = false}});
@@ -314,6 +316,12 @@ TEST_CASE("openai: probing tolerates servers without a list", "[integration][ope
   CHECK(probe.models == std::vector<std::string>{"m", "n"});
   CHECK(probe.context_tokens == 8192);
   CHECK(listed.server.requests().at(0).target == "/v1/models");
+  FaultServer llama([](const Request& request) {
+    return request.target == "/props"
+               ? http(200, R"({"default_generation_settings":{"n_ctx":4096},"total_slots":1})")
+               : http(200, R"({"object":"list","data":[{"id":"m","owned_by":"llamacpp"}]})");
+  });
+  CHECK(OpenAiModel({.base_url = llama.url()}, Secret()).probe({}).context_tokens == 4096);
   Bench without({http(404, "not found")});
   CHECK_FALSE(without.model.probe({}).models);
   CHECK_FALSE(without.model.probe({}).failure);

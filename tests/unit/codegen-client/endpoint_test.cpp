@@ -1,5 +1,6 @@
 #include <catch2/catch_test_macros.hpp>
 #include <string>
+#include <thread>
 
 #include "codegen-client/app/endpoint.hpp"
 #include "tests/unit/codegen-client/fakes.hpp"
@@ -150,6 +151,26 @@ TEST_CASE("endpoint: a rate limit of the server holds every call", "[unit][endpo
   };
   CHECK(std::get<ChatReply>(bench.call().outcome).content == "ok");
   CHECK(other_waited == 30s);
+}
+
+TEST_CASE("endpoint: runs fewer calls at once after a 429", "[unit][endpoint]") {
+  Sending limited = failure_of(FailureKind::rate_limited);
+  Bench bench({limited, reply_of("ok")}, {.name = "e", .models = {"m"}, .parallel = 2});
+  bool has_room = true;
+  bench.clock.on_next_wait = [&] {
+    // The first call waits for its second try: its place is the only one that is left.
+    std::stop_source stop;
+    std::jthread stopper([&] {
+      std::this_thread::sleep_for(20ms);
+      stop.request_stop();
+    });
+    ChatRequest request{.model = "m", .output_tokens = 100};
+    request.messages = {{.role = Role::user, .content = "hello"}};
+    const Call other = bench.endpoint.call(request, stop.get_token());
+    has_room = std::holds_alternative<ChatReply>(other.outcome);
+  };
+  CHECK(std::get<ChatReply>(bench.call().outcome).content == "ok");
+  CHECK_FALSE(has_room);
 }
 
 TEST_CASE("endpoint: a stop ends a call at once", "[unit][endpoint]") {

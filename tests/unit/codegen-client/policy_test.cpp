@@ -3,6 +3,7 @@
 #include <string>
 
 #include "codegen-client/domain/circuit_breaker.hpp"
+#include "codegen-client/domain/concurrency_limit.hpp"
 #include "codegen-client/domain/rate_limiter.hpp"
 #include "codegen-client/domain/retry.hpp"
 #include "codegen-client/domain/tokens.hpp"
@@ -78,6 +79,33 @@ TEST_CASE("retry: waits double up to eight seconds, with jitter", "[unit][retry]
   CHECK_FALSE(delay(failure_of(FailureKind::server), 2, 2));
   CHECK_FALSE(delay(failure_of(FailureKind::server), 0, 0));
   CHECK_FALSE(delay(failure_of(FailureKind::server), kRetriesMax, 1000));
+}
+
+TEST_CASE("concurrency_limit: halves once for a burst of refusals, and grows back slowly",
+          "[unit][limiter]") {
+  ConcurrencyLimit limit(8);
+  const SteadyTime sent{1h};
+  for (int i = 0; i < 8; ++i) {
+    REQUIRE(limit.has_room());
+    limit.enter();
+  }
+  CHECK_FALSE(limit.has_room());
+  // All eight are refused: they ran beside each other.
+  for (int i = 0; i < 8; ++i) limit.report_rate_limited(sent, sent + 1s + i * 1ms);
+  CHECK(limit.limit() == 4);
+  for (int i = 0; i < 4; ++i) limit.leave();
+  CHECK_FALSE(limit.has_room());
+  limit.leave();
+  CHECK(limit.has_room());
+  for (int i = 0; i < 4; ++i) limit.report_success();
+  CHECK(limit.limit() == 4);
+  limit.report_success();
+  CHECK(limit.limit() == 5);
+  for (int i = 0; i < 100; ++i) limit.report_success();
+  CHECK(limit.limit() == 8);
+  for (int i = 0; i < 10; ++i) limit.report_rate_limited(sent + i * 1min, sent + i * 1min);
+  CHECK(limit.limit() == 1);
+  CHECK(ConcurrencyLimit(0).limit() == 1);
 }
 
 TEST_CASE("rate_limiter: requests are spread over the minute", "[unit][limiter]") {

@@ -71,6 +71,8 @@ TEST_CASE("capabilities: refused optional fields are left out", "[unit][request]
   CHECK_FALSE(
       adapt({}, {.kind = FailureKind::server, .status = 500, .message = "seed is not supported"}));
   CHECK_FALSE(adapt({}, refusal("the model is not supported")));
+  CHECK_FALSE(adapt({}, refusal("max_tokens is too large: 5000. This model supports at most 4096 "
+                                "completion tokens, whereas you provided 5000")));
 }
 
 TEST_CASE("extra_body: must be an object and leave our fields alone", "[unit][request]") {

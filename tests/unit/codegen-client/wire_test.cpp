@@ -112,7 +112,7 @@ TEST_CASE("reply: content may be null, empty, absent or a list of parts", "[unit
   CHECK(reply_in(parts).content == "ab");
   const auto bare = parse_reply(R"({"choices":[{"message":{"content":"x"}}]})");
   CHECK_FALSE(reply_in(bare).usage);
-  CHECK(reply_in(bare).finish_reason == FinishReason::stop);
+  CHECK(reply_in(bare).finish_reason == FinishReason::other);
 }
 
 TEST_CASE("reply: thoughts never mix with the answer", "[unit][reply]") {
@@ -137,9 +137,9 @@ TEST_CASE("reply: finish reasons", "[unit][reply]") {
   };
   CHECK(reason(R"("length")") == FinishReason::length);
   CHECK(reason(R"("content_filter")") == FinishReason::content_filter);
-  CHECK(reason("null") == FinishReason::stop);
+  CHECK(reason("null") == FinishReason::other);
   CHECK(reason(R"("eos")") == FinishReason::other);
-  CHECK(reason("17") == FinishReason::stop);
+  CHECK(reason("17") == FinishReason::other);
 }
 
 TEST_CASE("reply: an error inside a 200 is a failure", "[unit][reply]") {
@@ -229,6 +229,10 @@ TEST_CASE("stream: an error in the middle is a failure", "[unit][reply]") {
       {delta(R"({"content":"a"})"), R"({"error":{"message":"boom","code":500}})", "[DONE]"});
   CHECK(failure_in(outcome).kind == FailureKind::server);
   CHECK(failure_in(outcome).message == "boom");
+  const auto bare = stream_of(
+      {delta(R"({"content":"a"})"), R"({"object":"error","message":"bang","code":400})", "[DONE]"});
+  CHECK(failure_in(bare).kind == FailureKind::refused_request);
+  CHECK(failure_in(bare).message == "bang");
   CHECK(failure_in(stream_of({"garbage"})).kind == FailureKind::malformed);
 }
 
