@@ -251,6 +251,11 @@ Expression simplified_binary(Expression node) {
   if (op == "*" && is_literally(left, 1)) return std::move(right);
   if (op == "*" && (is_literally(left, 0) || is_literally(right, 0))) return number("0.0");
   if (op == "-" && left == right) return number("0.0");
+  const bool is_negated = right.kind == Kind::unary && right.text == "-";
+  if ((op == "+" || op == "-") && is_negated) {
+    Expression inner = std::move(right.children[0]);
+    return binary(op == "+" ? "-" : "+", std::move(left), std::move(inner));
+  }
   const auto a = value_of(left);
   const auto b = value_of(right);
   if (!a || !b) return node;
@@ -265,6 +270,21 @@ Expression simplified_binary(Expression node) {
     return node;
   if (!std::isfinite(folded) || folded < 0) return node;
   return number(format_real(folded));
+}
+
+/// A case inside of the same case is decided already.
+Expression simplified_conditional(Expression node) {
+  for (std::size_t i = 1; i <= 2; ++i) {
+    Expression& branch = node.children[i];
+    if (branch.kind != Kind::conditional || !(branch.children[0] == node.children[0])) continue;
+    Expression inner = std::move(branch.children[i]);
+    branch = std::move(inner);
+  }
+  if (node.children[1] == node.children[2]) {
+    Expression only = std::move(node.children[1]);
+    return only;
+  }
+  return node;
 }
 
 }  // namespace
@@ -341,6 +361,13 @@ Expression simplified(const Expression& expression) {
   Expression node{expression.kind, expression.text, {}};
   for (const Expression& child : expression.children) node.children.push_back(simplified(child));
   if (node.kind == Kind::binary) return simplified_binary(std::move(node));
+  if (node.kind == Kind::conditional) return simplified_conditional(std::move(node));
+  const bool is_chosen =
+      node.kind == Kind::call && node.children.size() == 2 && node.children[0] == node.children[1];
+  if (is_chosen && (node.text.starts_with("std::max") || node.text.starts_with("std::min"))) {
+    Expression inner = std::move(node.children[0]);
+    return inner;
+  }
   if (node.kind == Kind::unary && node.text == "-" && node.children[0].kind == Kind::unary &&
       node.children[0].text == "-") {
     Expression inner = std::move(node.children[0].children[0]);

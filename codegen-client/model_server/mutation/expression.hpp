@@ -38,6 +38,9 @@ Expression binary(std::string op, Expression left, Expression right);
 Expression call(std::string function, std::vector<Expression> arguments);
 Expression conditional(Expression condition, Expression yes, Expression no);
 
+/// What keeps a quotient from dividing by zero.
+inline constexpr double kDivisionGuard = 1e-6;
+
 /// `a / b` that cannot divide by zero: the divisor becomes |b| + 1e-6 unless it is a number.
 Expression guarded_quotient(Expression left, Expression right);
 

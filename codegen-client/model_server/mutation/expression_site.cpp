@@ -62,8 +62,13 @@ std::size_t end_of_expression(const Code& code, std::size_t begin) {
   return code.size();
 }
 
+void add_term(std::string text, std::vector<Expression>& terms) {
+  Expression term = terminal(std::move(text));
+  if (std::find(terms.begin(), terms.end(), term) == terms.end()) terms.push_back(std::move(term));
+}
+
 /// Calls that are made for one element: `bins[i]` seen in the function is a term wherever both
-/// names can be used.
+/// names can be used, and so are its neighbours, the first and the last one being their own.
 void add_elements(const Code& code, const Function& function, std::size_t at,
                   const std::vector<Variable>& variables, std::vector<Expression>& terms) {
   for (const Variable& variable : variables) {
@@ -75,10 +80,12 @@ void add_elements(const Code& code, const Function& function, std::size_t at,
       if (!is_element || code.is(i + 4, "=")) continue;
       const Variable* index = find_variable(variables, code.at(i + 2), at);
       if (index == nullptr || index->kind != ValueKind::integer) continue;
-      Expression term = terminal(code.text_of({i, i + 4}));
-      if (std::find(terms.begin(), terms.end(), term) == terms.end()) {
-        terms.push_back(std::move(term));
-      }
+      add_term(code.text_of({i, i + 4}), terms);
+      if (code.text().find("<algorithm>") == std::string::npos) continue;
+      const std::string name = variable.name;
+      add_term(name + "[std::max<std::size_t>(" + index->name + ", 1) - 1]", terms);
+      add_term(name + "[std::min<std::size_t>(" + index->name + " + 1, " + name + ".size() - 1)]",
+               terms);
     }
   }
 }

@@ -104,16 +104,16 @@ class Mutator {
     const bool is_spoken = code.is_python() ? candidate.for_python : candidate.for_cpp;
     if (!is_spoken || (candidate.grows && !may_grow_)) return 0;
     if (!candidate.needs.empty() && !code.contains(candidate.needs)) return 0;
-    const bool is_crossover = candidate.family == Family::crossover;
+    const bool is_crossover =
+        candidate.family == Family::crossover || candidate.family == Family::graft;
     if (is_crossover && donors_.empty()) return 0;
-    if (wants_crossover != is_crossover) {
-      // Inspirations are there to be learnt from now and then, whatever the operator.
-      return wants_crossover ? 0 : 0.15 * candidate.weight;
-    }
-    if (candidate.family == Family::expression && is_neural(code)) {
-      return candidate.weight * kExpressionShareBesideNetworks;
-    }
-    return candidate.weight;
+    // Inspirations are there to be learnt from now and then, whatever the operator.
+    if (wants_crossover && !is_crossover) return 0;
+    double weight = candidate.weight * (is_crossover && !wants_crossover ? 0.15 : 1);
+    const bool is_arithmetic =
+        candidate.family == Family::expression || candidate.family == Family::graft;
+    if (is_arithmetic && is_neural(code)) weight *= kExpressionShareBesideNetworks;
+    return weight;
   }
 
   std::optional<Code> step(const Code& code, bool wants_crossover, Proposal& proposal,

@@ -117,7 +117,7 @@ class Finder {
  private:
   void judge(NumberSite& site) const {
     const std::size_t i = site.token;
-    if (is_structural(i)) return;
+    if (is_structural(i) || is_guard(site)) return;
     site.role = named_role(i, site.name);
     const bool wants_whole =
         site.role == Role::batch || site.role == Role::width || site.role == Role::count;
@@ -130,6 +130,12 @@ class Finder {
     if (site.role == Role::integer && (site.literal.value < 2 || site.name.empty())) {
       site.role = Role::fixed;
     }
+  }
+
+  /// `+ 1e-6`: what keeps a quotient or a logarithm finite.
+  bool is_guard(const NumberSite& site) const {
+    constexpr double kGuardMax = 1e-5;
+    return code_.is(site.token - 1, "+") && site.literal.value <= kGuardMax;
   }
 
   /// Indices, template arguments, loop heads, labels.

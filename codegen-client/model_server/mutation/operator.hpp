@@ -29,6 +29,7 @@ enum class Family {
   training,      ///< Optimiser, schedule, batches, regularisation, data.
   network,       ///< Layers and their shapes.
   expression,    ///< Arithmetic of plain functions.
+  graft,         ///< The same with parts of the donors.
   construction,  ///< Geometry and local search.
   crossover,     ///< Parts of the donors.
 };
@@ -104,8 +105,12 @@ std::optional<Mutation> replace_subtree(const Context&);
 std::optional<Mutation> swap_operation(const Context&);
 std::optional<Mutation> wrap_in_function(const Context&);
 std::optional<Mutation> insert_conditional(const Context&);
+std::optional<Mutation> add_shape(const Context&);
+std::optional<Mutation> change_condition(const Context&);
+std::optional<Mutation> tune_constant(const Context&);
 std::optional<Mutation> hoist_subtree(const Context&);
 std::optional<Mutation> graft_subtree(const Context&);
+std::optional<Mutation> join_results(const Context&);
 
 std::optional<Mutation> add_climb(const Context&);
 std::optional<Mutation> add_descent(const Context&);

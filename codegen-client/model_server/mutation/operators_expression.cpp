@@ -4,7 +4,7 @@
 #include <array>
 #include <cmath>
 
-#include "codegen-client/model_server/mutation/expression_site.hpp"
+#include "codegen-client/model_server/mutation/expression_grammar.hpp"
 #include "codegen-client/model_server/mutation/literal.hpp"
 #include "codegen-client/model_server/mutation/operator.hpp"
 
@@ -16,86 +16,9 @@ using Kind = Expression::Kind;
 /// Larger trees are hard to read and no longer get better by chance.
 constexpr std::size_t kTreeNodesMax = 90;
 
-bool has_mathematics(const Code& code) {
-  return code.text().find("<cmath>") != std::string::npos ||
-         code.text().find("torch") != std::string::npos;
-}
-
-Expression random_constant(Rng& rng) {
-  static constexpr std::array<double, 9> kRound = {0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20};
-  if (rng.chance(0.5)) return number(format_real(kRound[rng.below(kRound.size())]));
-  return number(format_real(std::exp(1.5 * rng.normal())));
-}
-
-/// Named values are likelier than casts of counters and lengths.
-Expression random_term(const std::vector<Expression>& terms, Rng& rng) {
-  if (terms.empty() || rng.chance(0.2)) return random_constant(rng);
-  std::vector<double> weights;
-  for (const Expression& term : terms) weights.push_back(term.text.ends_with(')') ? 0.4 : 1.0);
-  return terms[rng.weighted(weights)];
-}
-
-Expression square(Expression inner) {
-  Expression copy = inner;
-  return binary("*", std::move(inner), std::move(copy));
-}
-
-Expression wrapped(Expression inner, Rng& rng) {
-  const auto magnitude = [](Expression x) { return call("std::abs", {std::move(x)}); };
-  switch (rng.below(7)) {
-    case 0: return call("std::sqrt", {magnitude(std::move(inner))});
-    case 1: return call("std::log1p", {magnitude(std::move(inner))});
-    case 2: return call("std::exp", {unary("-", magnitude(std::move(inner)))});
-    case 3: return call("std::tanh", {std::move(inner)});
-    case 4: return magnitude(std::move(inner));
-    case 5: return unary("-", std::move(inner));
-    default: return square(std::move(inner));
-  }
-}
-
-Expression combined(Expression left, Expression right, bool has_math, Rng& rng) {
-  switch (rng.below(has_math ? 7 : 4)) {
-    case 0:
-    case 1: return binary("+", std::move(left), std::move(right));
-    case 2: return binary("-", std::move(left), std::move(right));
-    case 3: return binary("*", std::move(left), std::move(right));
-    case 4: return guarded_quotient(std::move(left), std::move(right));
-    case 5: return call("std::max<double>", {std::move(left), std::move(right)});
-    default: return call("std::min<double>", {std::move(left), std::move(right)});
-  }
-}
-
-Expression random_expression(const std::vector<Expression>& terms, int depth, bool has_math,
-                             Rng& rng) {
-  if (depth <= 0 || rng.chance(0.2)) return random_term(terms, rng);
-  Expression left = random_expression(terms, depth - 1, has_math, rng);
-  if (has_math && rng.chance(0.25)) return wrapped(std::move(left), rng);
-  Expression right = random_expression(terms, depth - 1, has_math, rng);
-  return combined(std::move(left), std::move(right), has_math, rng);
-}
-
-/// Sums and products of constants only would not depend on the input.
-Expression random_dependent(const std::vector<Expression>& terms, int depth, bool has_math,
-                            Rng& rng) {
-  Expression made = random_expression(terms, depth, has_math, rng);
-  for (int tries = 0; tries < 4; ++tries) {
-    for (const Expression* node : nodes(made)) {
-      if (node->kind == Kind::terminal) return made;
-    }
-    made = random_expression(terms, depth, has_math, rng);
-  }
-  return made;
-}
-
-/// A bound for comparisons: from below one to some tens.
-Expression random_threshold(Rng& rng) {
-  return number(format_real(std::exp(1.0 + 1.3 * rng.normal())));
-}
-
 /// What stands in the other branch: the same shifted, scaled or turned round, something that beats
 /// everything else, now and then something new.
-Expression varied(const Expression& own, const std::vector<Expression>& terms, bool has_math,
-                  Rng& rng) {
+Expression varied(const Expression& own, const Grammar& grammar, Rng& rng) {
   static constexpr std::array<const char*, 4> kLarge = {"10.0", "100.0", "1000.0", "10000.0"};
   switch (rng.below(9)) {
     case 0: return binary("+", own, random_threshold(rng));
@@ -104,8 +27,8 @@ Expression varied(const Expression& own, const std::vector<Expression>& terms, b
     case 3: return binary("-", own, number(kLarge[rng.below(kLarge.size())]));
     case 4: return binary("*", random_constant(rng), own);
     case 5: return unary("-", own);
-    case 6: return combined(own, random_term(terms, rng), has_math, rng);
-    default: return random_dependent(terms, 2, has_math, rng);
+    case 6: return combined(own, random_term(grammar, rng), grammar, rng);
+    default: return random_expression(grammar, 2, rng);
   }
 }
 
@@ -142,7 +65,7 @@ std::optional<Mutation> finish(const Context& context, const ExpressionSite& sit
 
 /// A place and what can be named there.
 struct Draw : ExpressionSite {
-  std::vector<Expression> terms;
+  Grammar grammar;
 };
 
 /// Draws a site; results are likelier than steps on the way, and longer expressions than short
@@ -155,7 +78,7 @@ std::optional<Draw> draw_site(const Context& context) {
     weights.push_back((site.is_result ? 8.0 : 1.0) * std::sqrt(size_of(site.tree)));
   }
   Draw draw{std::move(sites[context.rng.weighted(weights)]), {}};
-  draw.terms = terms_at(context.code, draw);
+  draw.grammar = grammar_at(context.code, draw);
   return draw;
 }
 
@@ -164,23 +87,37 @@ Expression& draw_node(Expression& tree, Rng& rng) {
   return candidates.empty() ? tree : *rng.pick(candidates);
 }
 
+std::vector<Expression*> nodes_of(Expression& tree, Kind kind) {
+  std::vector<Expression*> found = nodes(tree);
+  std::erase_if(found, [kind](const Expression* node) { return node->kind != kind; });
+  return found;
+}
+
+/// True when everything that a part of another program names can be named here.
+bool is_known(Expression& part, const std::vector<Expression>& terms) {
+  const auto named = nodes_of(part, Kind::terminal);
+  return std::all_of(named.begin(), named.end(), [&](const Expression* node) {
+    return std::find(terms.begin(), terms.end(), *node) != terms.end();
+  });
+}
+
 }  // namespace
 
 std::optional<Mutation> grow_expression(const Context& context) {
   auto site = draw_site(context);
   if (!site) return std::nullopt;
-  const bool has_math = has_mathematics(context.code);
-  Expression extra = random_dependent(site->terms, static_cast<int>(context.rng.between(1, 2)),
-                                      has_math, context.rng);
-  if (has_math && context.rng.chance(0.2)) {
+  Rng& rng = context.rng;
+  const Grammar& grammar = site->grammar;
+  Expression extra = random_expression(grammar, static_cast<int>(rng.between(1, 2)), rng);
+  if (grammar.has_mathematics && rng.chance(0.2)) {
     // Large where something is close to zero: a bonus for what fits exactly.
-    extra = guarded_quotient(random_threshold(context.rng), std::move(extra));
-  } else if (context.rng.chance(0.5)) {
-    extra = binary("*", random_constant(context.rng), std::move(extra));
+    extra = guarded_quotient(random_threshold(rng), std::move(extra));
+  } else if (rng.chance(0.5)) {
+    extra = binary("*", random_constant(rng), std::move(extra));
   }
   Expression tree = site->tree;
-  Expression& node = context.rng.chance(0.6) ? tree : draw_node(tree, context.rng);
-  Expression grown = combined(std::move(node), std::move(extra), has_math, context.rng);
+  Expression& node = rng.chance(0.6) ? tree : draw_node(tree, rng);
+  Expression grown = combined(std::move(node), std::move(extra), grammar, rng);
   node = std::move(grown);
   return finish(context, *site, tree);
 }
@@ -190,8 +127,7 @@ std::optional<Mutation> replace_subtree(const Context& context) {
   if (!site) return std::nullopt;
   Expression tree = site->tree;
   Expression& node = draw_node(tree, context.rng);
-  node = random_dependent(site->terms, static_cast<int>(context.rng.between(0, 3)),
-                          has_mathematics(context.code), context.rng);
+  node = random_expression(site->grammar, static_cast<int>(context.rng.between(0, 3)), context.rng);
   return finish(context, *site, tree);
 }
 
@@ -219,15 +155,14 @@ std::optional<Mutation> swap_operation(const Context& context) {
     Expression left = std::move(node.children[0]);
     Expression right = std::move(node.children[1]);
     if (context.rng.chance(0.25)) std::swap(left, right);
-    node = combined(std::move(left), std::move(right), has_mathematics(context.code), context.rng);
+    node = combined(std::move(left), std::move(right), site->grammar, context.rng);
   }
   return finish(context, *site, tree);
 }
 
 std::optional<Mutation> wrap_in_function(const Context& context) {
-  if (!has_mathematics(context.code)) return std::nullopt;
   auto site = draw_site(context);
-  if (!site) return std::nullopt;
+  if (!site || !site->grammar.has_mathematics) return std::nullopt;
   Expression tree = site->tree;
   Expression& node = draw_node(tree, context.rng);
   Expression inner = std::move(node);
@@ -237,22 +172,65 @@ std::optional<Mutation> wrap_in_function(const Context& context) {
 
 std::optional<Mutation> insert_conditional(const Context& context) {
   auto site = draw_site(context);
-  if (!site || site->terms.empty()) return std::nullopt;
+  if (!site || site->grammar.terms.empty()) return std::nullopt;
   Rng& rng = context.rng;
-  Expression left = random_term(site->terms, rng);
-  if (left.kind == Kind::number) left = rng.pick(site->terms);
-  Expression right = random_threshold(rng);
-  if (rng.chance(0.35)) {
-    right = random_term(site->terms, rng);
-    if (right == left) right = random_threshold(rng);
-    if (rng.chance(0.5)) right = binary("*", random_constant(rng), std::move(right));
-  }
-  Expression condition = binary(rng.chance(0.5) ? "<" : ">", std::move(left), std::move(right));
   Expression tree = site->tree;
-  Expression& node = rng.chance(0.75) ? tree : draw_node(tree, rng);
-  Expression other = varied(node, site->terms, has_mathematics(context.code), rng);
+  Expression& node = rng.chance(0.6) ? tree : draw_node(tree, rng);
   Expression own = std::move(node);
-  node = conditional(std::move(condition), std::move(own), std::move(other));
+  Expression other = varied(own, site->grammar, rng);
+  node = conditional(random_condition(site->grammar, rng), std::move(own), std::move(other));
+  return finish(context, *site, tree);
+}
+
+std::optional<Mutation> add_shape(const Context& context) {
+  auto site = draw_site(context);
+  if (!site || site->grammar.terms.empty()) return std::nullopt;
+  const char* sign = context.rng.chance(0.5) ? "+" : "-";
+  Expression shape = random_shape(site->grammar, context.rng);
+  return finish(context, *site, binary(sign, site->tree, std::move(shape)));
+}
+
+std::optional<Mutation> change_condition(const Context& context) {
+  auto site = draw_site(context);
+  if (!site || site->grammar.terms.empty()) return std::nullopt;
+  Rng& rng = context.rng;
+  Expression tree = site->tree;
+  const auto choices = nodes_of(tree, Kind::conditional);
+  if (choices.empty()) return std::nullopt;
+  Expression& node = *rng.pick(choices);
+  Expression& condition = node.children[0];
+  switch (rng.below(4)) {
+    case 0: condition = random_condition(site->grammar, rng); break;
+    case 1: std::swap(node.children[1], node.children[2]); break;
+    case 2: {  // Less often, or more often.
+      Expression before = std::move(condition);
+      condition = binary(rng.chance(0.6) ? "&&" : "||", std::move(before),
+                         random_condition(site->grammar, rng));
+      break;
+    }
+    default: {  // A new value for one of the cases.
+      Expression& branch = node.children[1 + rng.below(2)];
+      branch = varied(branch, site->grammar, rng);
+    }
+  }
+  return finish(context, *site, tree);
+}
+
+std::optional<Mutation> tune_constant(const Context& context) {
+  auto site = draw_site(context);
+  if (!site) return std::nullopt;
+  Rng& rng = context.rng;
+  Expression tree = site->tree;
+  auto constants = nodes_of(tree, Kind::number);
+  if (constants.empty()) return std::nullopt;
+  const std::size_t count = rng.chance(0.7) ? 1 : 2;
+  for (std::size_t i = 0; i < count && !constants.empty(); ++i) {
+    Expression& node = *rng.pick(constants);
+    const auto literal = parse_literal(node.text);
+    // Whole numbers are indices and counts, and guards of a division stay small.
+    if (!literal || !literal->is_real || literal->value == kDivisionGuard) continue;
+    node.text = format_like(*literal, moved_constant(literal->value, rng));
+  }
   return finish(context, *site, tree);
 }
 
@@ -280,24 +258,37 @@ std::optional<Mutation> graft_subtree(const Context& context) {
   auto site = draw_site(context);
   if (!site) return std::nullopt;
   auto donated = find_expression_sites(context.rng.pick(context.donors));
+  std::erase_if(donated, [&](const ExpressionSite& s) { return s.is_result != site->is_result; });
   if (donated.empty()) return std::nullopt;
   ExpressionSite& donor = donated[context.rng.below(donated.size())];
   Expression graft = draw_node(donor.tree, context.rng);
-  for (const Expression* node : nodes(graft)) {
-    const bool is_known =
-        node->kind != Kind::terminal ||
-        std::find(site->terms.begin(), site->terms.end(), *node) != site->terms.end();
-    if (!is_known) return std::nullopt;
-  }
+  if (!is_known(graft, site->grammar.terms)) return std::nullopt;
   Expression tree = site->tree;
   Expression& node = draw_node(tree, context.rng);
-  if (context.rng.chance(0.5)) {
-    Expression own = std::move(node);
-    node = binary("+", std::move(own), std::move(graft));
-  } else {
-    node = std::move(graft);
-  }
+  node =
+      context.rng.chance(0.3) ? binary("+", Expression(node), std::move(graft)) : std::move(graft);
   return finish(context, *site, tree);
+}
+
+std::optional<Mutation> join_results(const Context& context) {
+  if (context.donors.empty()) return std::nullopt;
+  auto site = draw_site(context);
+  if (!site || !site->is_result || site->grammar.terms.empty()) return std::nullopt;
+  Rng& rng = context.rng;
+  auto donated = find_expression_sites(rng.pick(context.donors));
+  std::erase_if(donated, [](const ExpressionSite& s) { return !s.is_result; });
+  if (donated.empty()) return std::nullopt;
+  Expression other = donated[rng.below(donated.size())].tree;
+  if (!is_known(other, site->grammar.terms) || other == site->tree) return std::nullopt;
+  Expression own = site->tree;
+  if (rng.chance(0.5)) std::swap(own, other);
+  if (rng.chance(0.6)) {
+    return finish(
+        context, *site,
+        conditional(random_condition(site->grammar, rng), std::move(own), std::move(other)));
+  }
+  if (rng.chance(0.5)) other = binary("*", random_constant(rng), std::move(other));
+  return finish(context, *site, binary("+", std::move(own), std::move(other)));
 }
 
 }  // namespace cambrian::codemodel

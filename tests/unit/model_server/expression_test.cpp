@@ -1,9 +1,16 @@
 #include "codegen-client/model_server/mutation/expression.hpp"
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <cmath>
+#include <map>
+#include <set>
 
+#include "codegen-client/model_server/mutation/expression_grammar.hpp"
 #include "codegen-client/model_server/mutation/expression_site.hpp"
 #include "codegen-client/model_server/mutation/literal.hpp"
+#include "codegen-client/model_server/mutation/number_role.hpp"
+#include "codegen-client/model_server/mutation/operator.hpp"
 #include "tests/unit/model_server/sample_programs.hpp"
 
 namespace cambrian::codemodel {
@@ -46,6 +53,84 @@ TEST_CASE("simplified: folds without changing the value", "[unit][model_server]"
   CHECK(simple("2 * 3.5") == "7.0");
   CHECK(simple("2 / 3") == "2 / 3");
   CHECK(simple("0x0 + x") == "0x0 + x");
+  CHECK(simple("x + -y") == "x - y");
+  CHECK(simple("x - -y") == "x + y");
+  CHECK(simple("a < b ? x : x") == "x");
+  CHECK(simple("a < b ? (a < b ? x : y) : z") == "a < b ? x : z");
+  CHECK(simple("a < b ? x : a < b ? y : z") == "a < b ? x : z");
+  CHECK(simple("std::max<double>(x, x + 0)") == "x");
+}
+
+using Values = std::map<std::string, double>;
+
+/// The value of what the grammar makes; NaN for anything else.
+double evaluate(const Expression& node, const Values& values) {
+  const auto child = [&](std::size_t i) { return evaluate(node.children.at(i), values); };
+  const std::string& op = node.text;
+  switch (node.kind) {
+    case Expression::Kind::number: return parse_literal(op).value().value;
+    case Expression::Kind::terminal: return values.at(op);
+    case Expression::Kind::unary: return op == "-" ? -child(0) : NAN;
+    case Expression::Kind::conditional: return child(0) != 0 ? child(1) : child(2);
+    case Expression::Kind::binary:
+      if (op == "+") return child(0) + child(1);
+      if (op == "-") return child(0) - child(1);
+      if (op == "*") return child(0) * child(1);
+      if (op == "/") return child(0) / child(1);
+      if (op == "<") return child(0) < child(1) ? 1 : 0;
+      if (op == ">") return child(0) > child(1) ? 1 : 0;
+      return op == "&&" ? (child(0) != 0 && child(1) != 0 ? 1 : 0) : NAN;
+    case Expression::Kind::call: break;
+  }
+  if (op == "std::abs") return std::abs(child(0));
+  if (op == "std::sqrt") return std::sqrt(child(0));
+  if (op == "std::log1p") return std::log1p(child(0));
+  if (op == "std::exp") return std::exp(child(0));
+  if (op == "std::tanh") return std::tanh(child(0));
+  if (op == "std::pow") return std::pow(child(0), child(1));
+  if (op == "std::max<double>") return std::max(child(0), child(1));
+  return op == "std::min<double>" ? std::min(child(0), child(1)) : NAN;
+}
+
+TEST_CASE("random_expression: finite for all values, and prints to what is read back",
+          "[unit][model_server]") {
+  const Grammar grammar{.terms = {terminal("a"), terminal("b"), terminal("v[i]")},
+                        .weights = {1, 2, 0.5},
+                        .has_mathematics = true};
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    Rng rng(seed);
+    for (const Expression& made :
+         {random_expression(grammar, 3, rng), random_shape(grammar, rng),
+          conditional(random_condition(grammar, rng), number("1.0"), number("2.0"))}) {
+      INFO("seed=" << seed << " " << print(made));
+      const auto read = parse(print(made));
+      REQUIRE(read);
+      CHECK(print(*read) == print(made));
+      for (const double a : {-100.0, 0.0, 100.0}) {
+        for (const double b : {-7.0, 0.0, 3e3}) {
+          const Values values{{"a", a}, {"b", b}, {"v[i]", a - b}};
+          const double value = evaluate(made, values);
+          REQUIRE(std::isfinite(value));
+          CHECK(std::abs(evaluate(simplified(made), values) - value) <=
+                1e-2 * std::abs(value) + 1e-6);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("tune_constant: moves numbers, but not the guard of a division", "[unit][model_server]") {
+  const Code code = Code::parse(std::string(samples::kPiecewise), Language::cpp).value();
+  std::set<std::string> texts;
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    Rng rng(seed);
+    const auto mutation = tune_constant({.code = code, .donors = {}, .rng = rng});
+    if (!mutation) continue;
+    texts.insert(code.apply(mutation->edits).value());
+    CHECK(texts.rbegin()->find("+ 1e-6)") != std::string::npos);
+  }
+  CHECK(texts.size() > 20);
+  for (const NumberSite& site : find_numbers(code)) CHECK(site.literal.value > 1);
 }
 
 TEST_CASE("guarded_quotient: never divides by zero", "[unit][model_server]") {
@@ -68,6 +153,8 @@ TEST_CASE("find_expression_sites: sees reals with what can be named there",
   CHECK(has("left"));
   CHECK(has("bins[i]"));
   CHECK(has("static_cast<double>(i)"));
+  CHECK(has("bins[std::max<std::size_t>(i, 1) - 1]"));
+  CHECK(has("bins[std::min<std::size_t>(i + 1, bins.size() - 1)]"));
   CHECK_FALSE(has("scores"));
   // What is declared further down cannot be named yet.
   for (const auto& term : terms_at(code, sites[0])) CHECK(term.text != "left");

@@ -44,11 +44,10 @@ struct Sample {
   std::string_view text;
   Language language;
 };
-constexpr Sample kSamples[] = {{samples::kPriority, Language::cpp},
-                               {samples::kBestFit, Language::cpp},
-                               {samples::kTorch, Language::cpp},
-                               {samples::kMembers, Language::cpp},
-                               {samples::kPythonTraining, Language::python}};
+constexpr Sample kSamples[] = {
+    {samples::kPriority, Language::cpp},  {samples::kBestFit, Language::cpp},
+    {samples::kPiecewise, Language::cpp}, {samples::kTorch, Language::cpp},
+    {samples::kMembers, Language::cpp},   {samples::kPythonTraining, Language::python}};
 
 TEST_CASE("operators: each changes the program inside its blocks, or says no",
           "[unit][model_server]") {
@@ -79,7 +78,8 @@ TEST_CASE("operators: each changes the program inside its blocks, or says no",
     }
   }
   for (const char* name : {"change_number", "change_learning_rate", "grow_expression",
-                           "insert_conditional", "take_changes", "graft_subtree"}) {
+                           "insert_conditional", "add_shape", "change_condition", "tune_constant",
+                           "take_changes", "graft_subtree", "join_results"}) {
     INFO(name);
     CHECK(applied.contains(name));
   }

@@ -140,10 +140,10 @@ TEST_CASE("crossover: brings in a residual block with its definition", "[unit][m
 
 TEST_CASE("change_number: keeps the betas of Adam below one", "[unit][model_server]") {
   for (const char* betas : {".betas(std::make_tuple(0.9, 0.999))", ".betas({0.9, 0.999})"}) {
-    const Code code = Code::parse("auto o = torch::optim::AdamOptions(0.01)" + std::string(betas) +
-                                      ";\n",
-                                  Language::cpp)
-                          .value();
+    const Code code =
+        Code::parse("auto o = torch::optim::AdamOptions(0.01)" + std::string(betas) + ";\n",
+                    Language::cpp)
+            .value();
     INFO(code.text());
     const auto sites = find_numbers(code);
     REQUIRE(sites.size() == 3);

@@ -22,6 +22,23 @@ std::vector<double> priority(double item, const std::vector<double>& bins) {
 // EVOLVE-BLOCK-END
 )";
 
+/// The same with cases.
+inline constexpr std::string_view kPiecewise = R"(#include <algorithm>
+#include <cmath>
+#include <vector>
+
+// EVOLVE-BLOCK-START priority
+std::vector<double> priority(double item, const std::vector<double>& bins) {
+  std::vector<double> scores(bins.size());
+  for (std::size_t i = 0; i < bins.size(); ++i) {
+    const double left = bins[i] - item;
+    scores[i] = (left < 4.0 ? 100.0 : -left) / (std::abs(item) + 1e-6);
+  }
+  return scores;
+}
+// EVOLVE-BLOCK-END
+)";
+
 /// Another one of the same task.
 inline constexpr std::string_view kBestFit = R"(#include <algorithm>
 #include <cmath>
