@@ -2,6 +2,7 @@
 
 import argparse
 import collections
+import json
 import pathlib
 import random
 import re
@@ -14,8 +15,10 @@ SDK_INCLUDE = REPOSITORY / "worker" / "sdk" / "include"
 TORCH_INCLUDE = ["-isystem", "/usr/include/torch/csrc/api/include"]
 COMPILE = ["clang++-19", "-std=c++20", "-w", "-ferror-limit=0"]
 COMPILE_SECONDS_MAX = 900
-RUN_SECONDS_MAX = 60
-TRAIN_STEPS = 3
+EVALUATION_SECONDS_MAX = 600
+SHARE_MIN = 0.7
+# Enough to train some steps, search some packings and serve all instances.
+SHORT = {"train_seconds": 0.5, "solve_seconds": 0.3, "steps": 20, "items": 2000}
 
 
 class Task:
@@ -24,11 +27,17 @@ class Task:
     def __init__(self, name):
         self.folder = REPOSITORY / "tasks" / name
         manifest = (self.folder / "task.yaml").read_text()
+        self.manifest = manifest
         self.runtime = re.search(r"^\s*runtime:\s*(\w+)", manifest, re.M).group(1)
         evolve = re.search(r"^\s*evolve:\s*\[([^\]]+)\]", manifest, re.M).group(1)
         self.file = evolve.split(",")[0].strip()
         self.seed = self.folder / "seed" / self.file
         self.language = "python" if self.file.endswith(".py") else "cpp"
+
+    def short_parameters(self):
+        """Parameters of a small budget, those that the task has."""
+        return [f"{name}={value}" for name, value in SHORT.items()
+                if re.search(rf"^\s+{name}:", self.manifest, re.M)]
 
 
 class Variant:
@@ -86,31 +95,14 @@ def compile_alone(task, variants):
             variant.error = first_error(done.stderr)
 
 
-def unity_source(variants, shape, with_main):
+def unity_source(variants):
     """All variants in one translation unit, each in a namespace of its own."""
-    sizes = ", ".join(str(size) for size in shape)
     text = ["#include <cambrian/torch_candidate.hpp>", "#include <cstdlib>"]
     for index, variant in enumerate(variants):
         source = re.sub(r"^#include.*$", "", variant.path.read_text(), flags=re.M)
         source = re.sub(r"std::unique_ptr<cambrian::Candidate> cambrian::make_candidate.*", "",
                         source, flags=re.S)
         text += [f"namespace variant_{index} {{", f'#line 1 "variant_{index}"', source, "}"]
-    if with_main:
-        # The SDK's archive wants one; nobody calls it here.
-        text += ["std::unique_ptr<cambrian::Candidate> cambrian::make_candidate(",
-                 "    const cambrian::Setup&) { return nullptr; }",
-                 "int main(int, char** argv) {", "  torch::set_num_threads(1);",
-                 f"  cambrian::Data data{{torch::rand({{64, {sizes}}}), "
-                 "torch::randint(10, {64}, torch::kInt64), {}};",
-                 f"  cambrian::Training training(20, {TRAIN_STEPS}, nullptr);",
-                 "  switch (std::atoi(argv[1])) {"]
-        for index in range(len(variants)):
-            text += [f"    case {index}: {{", f"      auto net = std::make_shared<"
-                     f"variant_{index}::Net>(); variant_{index}::train(*net, data, training);",
-                     "      net->eval(); torch::NoGradGuard guard;",
-                     "      auto out = net->forward(data.inputs);",
-                     "      return out.dim() == 2 && out.size(1) == 10 ? 0 : 3;", "    }"]
-        text += ["  }", "  return 4;", "}"]
     return "\n".join(text) + "\n"
 
 
@@ -119,78 +111,57 @@ def mark_compile_errors(variants, text):
         variants[int(match.group(1))].error = match.group(2)[:200]
 
 
-def compile_together(task, variants, folder, build, runs):
-    """LibTorch: one translation unit; what fails is left out of the second pass."""
+def compile_together(task, variants, folder):
+    """LibTorch: one translation unit, so that its headers are parsed once."""
     source = folder / "unity.cpp"
-    shape = re.search(r"\[batch, ([0-9, ]+)\]", task.seed.read_text()).group(1).split(",")
-    shape = [int(size) for size in shape]
-    flags = [*COMPILE, "-O0", f"-I{SDK_INCLUDE}", *TORCH_INCLUDE]
-    source.write_text(unity_source(variants, shape, False))
-    done = subprocess.run([*flags, "-fsyntax-only", str(source)], capture_output=True, text=True,
+    source.write_text(unity_source(variants))
+    done = subprocess.run([*COMPILE, "-O0", f"-I{SDK_INCLUDE}", *TORCH_INCLUDE, "-fsyntax-only",
+                           str(source)], capture_output=True, text=True,
                           timeout=COMPILE_SECONDS_MAX, check=False)
     mark_compile_errors(variants, done.stderr)
-    good = [variant for variant in variants if variant.error is None]
-    if done.returncode != 0 and len(good) == len(variants):
+    if done.returncode != 0 and all(variant.error is None for variant in variants):
         raise RuntimeError("the translation unit does not compile: " + first_error(done.stderr))
-    if not runs or not good:
-        return
-    source.write_text(unity_source(good, shape, True))
-    binary = folder / "unity"
-    archive = build / "worker" / "sdk" / "libcambrian_torch_candidate.a"
-    subprocess.run([*flags, str(source), "-o", str(binary), str(archive), "-ltorch", "-ltorch_cpu",
-                    "-lc10"], check=True, timeout=COMPILE_SECONDS_MAX)
-    for index, variant in enumerate(good):
-        try:
-            ran = subprocess.run([str(binary), str(index)], capture_output=True, text=True,
-                                 timeout=RUN_SECONDS_MAX, check=False)
-            if ran.returncode != 0:
-                variant.error = f"exit {ran.returncode}: {ran.stderr.strip()[:200]}"
-        except subprocess.TimeoutExpired:
-            variant.error = "timeout"
 
 
-# Runs in a process of its own: python3 -c DRIVER FILE.
-DRIVER = """
-import sys, types, torch
-torch.set_num_threads(1)
-module = types.ModuleType("evolved")
-exec(compile(open(sys.argv[1]).read(), sys.argv[1], "exec"), module.__dict__)
-class Training:
-    steps = 0
-    def has_time(self): return self.steps < 3
-    def progress(self): return self.steps / 3
-    def step(self, loss=None): self.steps += 1
-model = module.make_model()
-module.train(model, torch.rand(64, 10), torch.rand(64, 1), Training())
-model.eval()
-assert model(torch.rand(5, 10)).shape == (5, 1)
-"""
-
-
-def check_python(variants, runs):
+def check_python(variants):
     for variant in variants:
         try:
             compile(variant.path.read_text(), str(variant.path), "exec")
         except SyntaxError as error:
             variant.error = str(error)
-        if variant.error or not runs:
-            continue
-        done = subprocess.run(["/usr/bin/python3", "-c", DRIVER, str(variant.path)], text=True,
-                              capture_output=True, timeout=RUN_SECONDS_MAX, check=False)
-        if done.returncode != 0:
-            variant.error = done.stderr.strip().splitlines()[-1][:200]
 
 
-def check(task, variants, folder, build, runs):
+def check(task, variants, folder):
+    """Compiles only: what every run of the tests can afford."""
     if task.language == "python":
-        check_python(variants, runs)
+        check_python(variants)
     elif task.runtime == "libtorch":
-        compile_together(task, variants, folder, build, runs)
+        compile_together(task, variants, folder)
     else:
         compile_alone(task, variants)
 
 
+def evaluate(task, variants, worker):
+    """Compiles, runs and judges each as a worker does, in its sandbox, with a small budget."""
+    command = [str(worker), "evaluate", str(task.folder), "--json", "--seed", "1"]
+    for parameter in task.short_parameters():
+        command += ["--set", parameter]
+    for index, variant in enumerate(variants):
+        done = subprocess.run([*command, "--source", f"{task.file}={variant.path}"], text=True,
+                              capture_output=True, timeout=EVALUATION_SECONDS_MAX, check=False)
+        try:
+            result = json.loads(done.stdout)
+        except ValueError:
+            raise RuntimeError(f"no result from {worker}: {done.stderr[-500:]}") from None
+        if result["outcome"] != "success":
+            detail = first_error(result.get("diagnostics") or result.get("log") or "")
+            variant.error = f"{result['outcome']}: {detail}"
+        print(f"\r{task.folder.name}: {index + 1} of {len(variants)}", end="", file=sys.stderr)
+    print(file=sys.stderr)
+
+
 def report(task, variants, verbose):
+    """One line for each operator; returns what --json prints of the task."""
     total = collections.Counter()
     failed = collections.Counter()
     for variant in variants:
@@ -202,27 +173,52 @@ def report(task, variants, verbose):
     for operator in sorted(total):
         print(f"{operator:24} {total[operator] - failed[operator]:4} of {total[operator]:4}")
     good = sum(variant.error is None for variant in variants)
-    print(f"{task.folder.name}: {good} of {len(variants)} pass, {100 * good / len(variants):.0f} %")
-    return good / len(variants)
+    share = good / len(variants)
+    print(f"{task.folder.name}: {good} of {len(variants)} pass, {100 * share:.0f} %")
+    return {"task": task.folder.name, "edits": len(variants), "passed": good, "share": share,
+            "operators": {name: [total[name] - failed[name], total[name]]
+                          for name in sorted(total)},
+            "errors": [variant.error for variant in variants if variant.error]}
+
+
+def print_table(results):
+    print(f"\n{'task':24} {'edits':>6} {'passed':>7} {'share':>7}")
+    for result in results:
+        print(f"{result['task']:24} {result['edits']:6} {result['passed']:7} "
+              f"{100 * result['share']:5.0f} %")
+
+
+def measure(task, options, folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    variants = make_variants(str(options.build / "bin" / "cambrian-codemodel"), task,
+                             options.count, options.seed, folder)
+    if options.run:
+        evaluate(task, variants, options.build / "bin" / "cambrian-worker")
+    else:
+        check(task, variants, folder)
+    return report(task, variants, True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task")
+    parser.add_argument("tasks", nargs="*", metavar="TASK", help="default: every shipped task")
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--build", type=pathlib.Path, default=REPOSITORY / "build" / "release")
-    parser.add_argument("--run", action="store_true", help="LibTorch: train three steps too")
+    parser.add_argument("--run", action="store_true", help="evaluate each, not only compile it")
+    parser.add_argument("--json", type=pathlib.Path, help="file for the figures")
     parser.add_argument("--keep", type=pathlib.Path, help="folder for the variants")
     options = parser.parse_args()
+    names = options.tasks or sorted(path.parent.name
+                                    for path in (REPOSITORY / "tasks").glob("*/task.yaml"))
     with tempfile.TemporaryDirectory(prefix="cambrian-measure-") as temporary:
         folder = options.keep or pathlib.Path(temporary)
-        task = Task(options.task)
-        variants = make_variants(str(options.build / "bin" / "cambrian-codemodel"), task,
-                                 options.count, options.seed, folder)
-        check(task, variants, folder, options.build, options.run)
-        share = report(task, variants, True)
-    return 0 if share >= 0.7 else 1
+        results = [measure(Task(name), options, folder / name) for name in names]
+    print_table(results)
+    if options.json:
+        options.json.write_text(json.dumps({"seed": options.seed, "evaluated": options.run,
+                                            "tasks": results}, indent=2) + "\n")
+    return 0 if all(result["share"] >= SHARE_MIN for result in results) else 1
 
 
 if __name__ == "__main__":
