@@ -23,7 +23,7 @@ KNOWN = {"image", "build", "command", "environment", "volumes", "networks", "por
 
 
 class Compose(unittest.TestCase):
-    @unittest.skipUnless(shutil.which("docker-compose") or shutil.which("docker"), "no Compose here")
+    @unittest.skipUnless(shutil.which("docker-compose") or shutil.which("docker"), "no Compose")
     def test_compose_reads_it(self):
         """Needs no engine. Passed with Docker Compose 2.26.1, which is no package of the root."""
         program = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
