@@ -12,7 +12,9 @@ using Arguments = std::vector<std::string>;
 
 // Mapped, but not used: libraries, arenas of threads, stacks. LibTorch alone maps 1.3 GiB.
 constexpr std::int64_t kAddressSlackBytes = std::int64_t{8} << 30;
-constexpr std::int64_t kStackBytes = std::int64_t{64} << 20;
+// As everywhere on Linux. The stack of each thread is as large and counts as data: with 64 MiB, a
+// candidate with 256 MiB could not start four threads.
+constexpr std::int64_t kStackBytes = std::int64_t{8} << 20;
 constexpr int kOpenFilesMax = 256;
 // Files and folders in memory: more than a build or an honest program makes. At a rate of some
 // hundred thousand a second, some ten thousand more are there before it is noticed.

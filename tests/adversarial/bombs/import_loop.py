@@ -1,0 +1,4 @@
+# expect: timeout
+# Never ends its import.
+while True:
+    pass
