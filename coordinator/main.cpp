@@ -5,7 +5,9 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -34,6 +36,10 @@ namespace asio = boost::asio;
 
 /// How long start-up waits for a database that is not there yet.
 constexpr milliseconds kDatabasePatience{10'000};
+/// Whoever started us kills at 15 s, and the grace is 12 s at most: behind it, waits for a database
+/// that hangs are ended, and then the process, whatever is left.
+constexpr milliseconds kLastMoment{2'500};
+constexpr milliseconds kEndLookInterval{20};
 
 /// Tells this process from others that use the same database.
 std::string make_instance_name() {
@@ -132,7 +138,6 @@ class Program {
     asio::co_spawn(context_, std::move(loop), [this](const std::exception_ptr& failure) {
       if (failure) std::rethrow_exception(failure);  // A bug: end, and be started again.
       --loops_;
-      stop_when_done();
     });
   }
 
@@ -148,15 +153,24 @@ class Program {
     hub_.close();
     closer_ = std::thread([this] {
       server_->shut_down(config_.shutdown_grace);
-      asio::post(context_, [this] {
-        is_server_down_ = true;
-        stop_when_done();
-      });
+      asio::post(context_, [this] { is_server_down_ = true; });
     });
+    end_deadline_ = std::chrono::steady_clock::now() + config_.shutdown_grace;
+    stop_when_done();
   }
 
+  /// Looks until every coroutine has ended: they use what goes with this object.
   void stop_when_done() {
-    if (is_server_down_ && loops_ == 0) context_.stop();
+    if (is_server_down_ && loops_ == 0 && drivers_.driving() == 0) return context_.stop();
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= end_deadline_) database_.interrupt();
+    if (now >= end_deadline_ + kLastMoment) {
+      log::error("shutdown_incomplete",
+                 {{"loops", loops_}, {"campaigns", drivers_.driving()}, {"calls", !is_server_down_}});
+      std::_Exit(1);  // Nothing may be torn down under those who still use it.
+    }
+    end_timer_.expires_after(kEndLookInterval);
+    end_timer_.async_wait([this](const boost::system::error_code&) { stop_when_done(); });
   }
 
   Config config_;
@@ -178,6 +192,8 @@ class Program {
   Housekeeping housekeeping_;
   std::unique_ptr<wire::Server> server_;
   std::thread closer_;
+  asio::steady_timer end_timer_{context_};
+  std::chrono::steady_clock::time_point end_deadline_;
   int loops_ = 0;
   bool is_server_down_ = false;
 };

@@ -1,8 +1,10 @@
 #include "coordinator/app/driver.hpp"
 
 #include <algorithm>
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 #include <set>
 
@@ -40,6 +42,7 @@ awaitable<void> Drivers::run_acquisition() {
     co_await acquire_once();
     co_await hub_.wait(Topic::drivers(), seen, kAcquireInterval);
   }
+  co_await await_driven();
   std::vector<DriverLease> leases;
   for (const auto& [id, driven] : held_) leases.push_back(driven->lease);
   if (leases.empty()) co_return;
@@ -56,11 +59,22 @@ awaitable<void> Drivers::acquire_once() {
     driven = std::make_shared<Driven>();
     driven->lease = lease;
     log::info("campaign_acquired", {{"campaign_id", lease.campaign.value}, {"epoch", lease.epoch}});
+    ++driving_;
     asio::co_spawn(co_await asio::this_coro::executor, drive(driven),
-                   [](const std::exception_ptr& failure) {
+                   [this](const std::exception_ptr& failure) {
                      if (failure) std::rethrow_exception(failure);
+                     if (--driving_ == 0 && last_end_ != nullptr) last_end_->cancel();
                    });
   }
+}
+
+awaitable<void> Drivers::await_driven() {
+  if (driving_ == 0) co_return;
+  asio::steady_timer timer(co_await asio::this_coro::executor, kDriveEndMax);
+  last_end_ = &timer;
+  co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  last_end_ = nullptr;
+  if (driving_ > 0) log::warn("drivers_still_busy", {{"count", driving_}});
 }
 
 awaitable<void> Drivers::run_renewal() {

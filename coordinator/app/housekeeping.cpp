@@ -11,6 +11,9 @@ namespace {
 constexpr milliseconds kPollInterval{1'000};
 constexpr milliseconds kSweepInterval{1'000};
 constexpr milliseconds kOverviewInterval{5'000};
+/// A longer gap between two sweeps is an outage. With long leases a quarter of the lease: agents
+/// renew after a third of it, so that the rest is left for their next call.
+constexpr milliseconds kOutageMin{5'000};
 /// About once an hour.
 constexpr int kOverviewsPerClean = 720;
 constexpr int kSweptAtOnce = 200;
@@ -28,7 +31,6 @@ awaitable<void> Housekeeping::run_poll() {
   while (!hub_.is_closed()) {
     const auto status = co_await poll_once();
     on_health_(status.has_value());
-    if (!status) sweep_after_ = std::chrono::steady_clock::now() + times_.lease;
     co_await hub_.wait(timer, hub_.version(timer), kPollInterval);
   }
 }
@@ -53,20 +55,41 @@ awaitable<Status> Housekeeping::poll_once() {
   co_return Status();
 }
 
+milliseconds Housekeeping::gap_max() const { return std::max(kOutageMin, times_.lease / 4); }
+
+/// After an outage, and after our own start, every lease gets its whole time once more.
+void Housekeeping::note_look(Instant now) {
+  if (!looked_at_ || now - *looked_at_ > gap_max()) {
+    if (looked_at_) {
+      log::warn("leases_spared",
+                {{"gap_ms", std::chrono::duration_cast<milliseconds>(now - *looked_at_)},
+                 {"grace_ms", times_.lease}});
+    }
+    reachable_since_ = now;
+  }
+  looked_at_ = now;
+}
+
+Instant Housekeeping::sweep_until() const {
+  if (!looked_at_ || *looked_at_ - reachable_since_ < times_.lease) return Instant();
+  return *looked_at_ + gap_max();
+}
+
 awaitable<void> Housekeeping::run_sweep() {
-  sweep_after_ = std::chrono::steady_clock::now() + times_.lease;
   const auto timer = timer_topic(1);
   while (!hub_.is_closed()) {
-    if (std::chrono::steady_clock::now() >= sweep_after_) {
-      const auto status = co_await sweep_once();
-      if (!status) log::debug("sweep_failed", {{"reason", status.error().message}});
+    const auto status = co_await sweep_once();
+    if (!status) {
+      looked_at_.reset();
+      log::debug("sweep_failed", {{"reason", status.error().message}});
     }
     co_await hub_.wait(timer, hub_.version(timer), kSweepInterval);
   }
 }
 
 awaitable<Status> Housekeeping::sweep_once() {
-  CAMBRIAN_CO_TRY(const auto state, co_await stores_.work.sweep(kSweptAtOnce));
+  CAMBRIAN_CO_TRY(const auto state, co_await stores_.work.sweep(kSweptAtOnce, sweep_until()));
+  note_look(state.now);
   if (state.ended.empty()) co_return Status();
   observer_.on_attempts_ended(state.ended);
   log::warn("leases_expired", {{"count", state.ended.size()},

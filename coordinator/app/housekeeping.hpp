@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 
 #include "coordinator/app/hub.hpp"
 #include "coordinator/ports/agent_store.hpp"
@@ -37,6 +38,10 @@ class Housekeeping {
  private:
   awaitable<Status> poll_once();
   awaitable<Status> sweep_once();
+  milliseconds gap_max() const;
+  void note_look(Instant now);
+  /// Expired leases may be ended until then, by the database's clock.
+  Instant sweep_until() const;
   awaitable<Status> observe_once();
 
   Stores stores_;
@@ -45,8 +50,11 @@ class Housekeeping {
   LeaseTimes times_;
   std::function<void(bool)> on_health_;
   std::map<CampaignId, std::int64_t> sequences_;
-  /// Leases are not swept before: agents that could not reach us get time to renew.
-  std::chrono::steady_clock::time_point sweep_after_;
+  /// The last sweep, and since when they have come without a gap: agents could renew their leases
+  /// all that time. Both by the database's clock, the only one that goes on whoever sleeps: a
+  /// hanging database, this process, or the machine with both. Empty after a sweep that failed.
+  std::optional<Instant> looked_at_;
+  Instant reachable_since_;
 };
 
 }  // namespace cambrian::coordinator

@@ -11,8 +11,6 @@
 /// Campaigns, variants and events as they are stored.
 namespace cambrian::coordinator {
 
-using Instant = std::chrono::sys_time<std::chrono::microseconds>;
-
 enum class CampaignState { running, paused, draining, finalizing, succeeded, stopped, failed };
 
 constexpr bool has_ended(CampaignState state) {

@@ -17,6 +17,8 @@ namespace cambrian::coordinator {
 using CampaignId = Id<struct CampaignTag>;
 using ItemId = Id<struct ItemTag>;
 using std::chrono::milliseconds;
+/// A time of the database's clock.
+using Instant = std::chrono::sys_time<std::chrono::microseconds>;
 
 enum class WorkKind { evaluation, proposal };
 enum class AgentKind { worker, codegen };

@@ -47,6 +47,7 @@ struct SweepState {
   std::vector<EndedAttempt> ended;
   int poisoned = 0;                   ///< Items that ended as a candidate failure.
   std::vector<CampaignId> campaigns;  ///< That got an event by it.
+  Instant now;                        ///< The database's clock when it looked.
 };
 
 /// Items that could be given out now.
@@ -75,8 +76,10 @@ class WorkStore {
   /// Stores a report in one transaction with the event that it causes.
   virtual awaitable<Result<FinishState>> finish(WorkReport report) = 0;
 
-  /// Ends expired leases, at most `count`. Any number of coordinators may sweep at once.
-  virtual awaitable<Result<SweepState>> sweep(int count) = 0;
+  /// Ends expired leases, at most `count`. Any number of coordinators may sweep at once. Ends none
+  /// when the database's clock has passed `until`: a call that was held up on its way finds leases
+  /// expired that nobody could renew meanwhile.
+  virtual awaitable<Result<SweepState>> sweep(int count, Instant until) = 0;
 
   virtual awaitable<Result<ReadyCounts>> count_ready() = 0;
 

@@ -92,6 +92,7 @@ PrivatePostgres::PrivatePostgres() {
 
 PrivatePostgres::~PrivatePostgres() {
   if (pid_ > 0) {
+    thaw();
     ::kill(pid_, SIGQUIT);
     ::waitpid(pid_, nullptr, 0);
   }
@@ -155,6 +156,18 @@ void PrivatePostgres::crash() {
     }
   }
   fs::remove(folder_ / "data" / "postmaster.pid");
+}
+
+void PrivatePostgres::freeze() {
+  ::kill(pid_, SIGSTOP);  // First: it makes no more children while they are counted.
+  frozen_ = children_of(pid_);
+  for (const auto child : frozen_) ::kill(child, SIGSTOP);
+}
+
+void PrivatePostgres::thaw() {
+  for (const auto child : frozen_) ::kill(child, SIGCONT);
+  frozen_.clear();
+  ::kill(pid_, SIGCONT);
 }
 
 pid_t PrivatePostgres::spawn(const std::vector<std::string>& command) const {

@@ -33,6 +33,10 @@ class PrivatePostgres {
   void stop();
   /// SIGKILL to the postmaster and all its children: as if the machine had crashed.
   void crash();
+  /// Stops the postmaster and all its children where they are (SIGSTOP): connections stand, and
+  /// nobody answers on them.
+  void freeze();
+  void thaw();
 
  private:
   void run_and_wait(const std::vector<std::string>& command) const;
@@ -43,6 +47,7 @@ class PrivatePostgres {
   std::vector<std::string> settings_ = {"listen_addresses=", "fsync=off", "shared_buffers=16MB",
                                         "max_connections=100"};
   pid_t pid_ = -1;
+  std::vector<pid_t> frozen_;
   int databases_ = 0;
 };
 

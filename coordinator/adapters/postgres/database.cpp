@@ -15,25 +15,37 @@ struct LaneLimits {
   const char* name;
   int statement_timeout_ms;
   int lock_timeout_ms;
+  std::chrono::milliseconds call_max;  ///< The wait for a thread and every try included.
 };
 
-// Agents wait for the first two; a driver's step may write hundreds of rows; lists may be long.
+// Agents wait for the first two, and give up a call after 15 s; a driver's step may write hundreds
+// of rows; lists may be long.
 constexpr std::array<LaneLimits, kLanes> kLimits = {{
-    {"agent", 10'000, 5'000},
-    {"claim", 5'000, 2'000},
-    {"driver", 30'000, 10'000},
-    {"user", 20'000, 5'000},
+    {"agent", 8'000, 5'000, std::chrono::milliseconds(10'000)},
+    {"claim", 5'000, 2'000, std::chrono::milliseconds(10'000)},
+    {"driver", 20'000, 10'000, std::chrono::milliseconds(25'000)},
+    {"user", 15'000, 5'000, std::chrono::milliseconds(20'000)},
 }};
 
 const LaneLimits& limits_of(Lane lane) { return kLimits[static_cast<std::size_t>(lane)]; }
 
-/// libpq waits for ever by default.
+/// libpq waits for ever by default. The time to connect is for each address of a name. Keepalives
+/// find a dead link under a connection that lies idle, before a call has to.
+constexpr std::array<const char*, 5> kTimeouts = {"connect_timeout=4", "tcp_user_timeout=8000",
+                                                  "keepalives_idle=15", "keepalives_interval=5",
+                                                  "keepalives_count=3"};
+
 std::string with_timeouts(const std::string& connection) {
   const bool is_uri =
       connection.starts_with("postgres://") || connection.starts_with("postgresql://");
-  if (!is_uri) return connection + " connect_timeout=5 tcp_user_timeout=10000";
-  const char* separator = connection.find('?') == std::string::npos ? "?" : "&";
-  return connection + separator + "connect_timeout=5&tcp_user_timeout=10000";
+  const char* separator = is_uri ? "&" : " ";
+  const bool is_first = is_uri && connection.find('?') == std::string::npos;
+  auto bounded = connection;
+  for (std::size_t i = 0; i < kTimeouts.size(); ++i) {
+    bounded += i == 0 && is_first ? "?" : separator;
+    bounded += kTimeouts[i];
+  }
+  return bounded;
 }
 
 /// True for states in which the server cannot serve now, and another connection may do better.
@@ -68,9 +80,14 @@ Database::Database(DatabaseOptions options, metrics::Registry& registry)
 
 Database::~Database() = default;
 
-std::unique_ptr<pqxx::connection> Database::connect(Lane lane) {
+SocketWatch::Clock::time_point Database::deadline_of(Lane lane) {
+  return SocketWatch::Clock::now() + limits_of(lane).call_max;
+}
+
+std::unique_ptr<pqxx::connection> Database::connect(const Call& call) {
   auto connection = std::make_unique<pqxx::connection>(with_timeouts(options_.connection));
-  const auto& limits = limits_of(lane);
+  const SocketWatch::Scope scope(watch_, connection->sock(), call.deadline);
+  const auto& limits = limits_of(call.lane);
   pqxx::nontransaction setup(*connection);
   setup.exec(
       "SELECT set_config('statement_timeout', $1, false), set_config('lock_timeout', $2, false), "
@@ -83,39 +100,61 @@ std::unique_ptr<pqxx::connection> Database::connect(Lane lane) {
   return connection;
 }
 
-Status Database::try_once(Lane lane, const Erased& body, bool& may_repeat) {
+std::unique_ptr<pqxx::connection> Database::take_idle(Lane lane) {
   auto& state = *lanes_[static_cast<std::size_t>(lane)];
-  std::unique_ptr<pqxx::connection> connection;
-  {
-    const std::lock_guard lock(state.mutex);
-    if (!state.idle.empty()) {
-      connection = std::move(state.idle.back());
-      state.idle.pop_back();
-    }
-  }
+  const std::lock_guard lock(state.mutex);
+  if (state.idle.empty()) return nullptr;
+  auto connection = std::move(state.idle.back());
+  state.idle.pop_back();
+  return connection;
+}
+
+Status Database::try_once(const Call& call, const Erased& body, bool& may_repeat) {
+  auto connection = take_idle(call.lane);
   // A connection that lay idle may have died meanwhile: that alone says nothing about the server.
   may_repeat = connection != nullptr;
-  if (!connection) connection = connect(lane);
+  if (!connection) connection = connect(call);
   bool is_done = false;
   {
-    pqxx::work transaction(*connection);
-    is_done = body(transaction);
-    if (is_done) transaction.commit();
+    const SocketWatch::Scope scope(watch_, connection->sock(), call.deadline);
+    {
+      pqxx::work transaction(*connection);
+      is_done = body(transaction);
+      if (is_done) transaction.commit();
+    }
+    if (scope.is_cut()) connection.reset();  // Done at the last moment.
   }
-  const std::lock_guard lock(state.mutex);
-  state.idle.push_back(std::move(connection));
+  if (connection) {
+    auto& state = *lanes_[static_cast<std::size_t>(call.lane)];
+    const std::lock_guard lock(state.mutex);
+    state.idle.push_back(std::move(connection));
+  }
   if (!is_done) return fail(Errc::cancelled, "rolled back");
   return {};
 }
 
-Status Database::run_erased(Lane lane, const char* name, InDoubt in_doubt, const Erased& body) {
+std::string Database::find_obstacle(const Call& call) const {
+  if (watch_.is_cutting_all()) return "the coordinator is shutting down";
+  if (SocketWatch::Clock::now() < call.deadline) return {};
+  return "the database does not answer in time: query=" + std::string(call.name);
+}
+
+Status Database::run_erased(const Call& call, const Erased& body) {
+  const char* name = call.name;
   const auto begin = std::chrono::steady_clock::now();
   Status last = fail(Errc::unavailable, "not tried");
   for (int i = 0; i < kTriesMax; ++i) {
+    if (auto obstacle = find_obstacle(call); !obstacle.empty()) {
+      // A commit in doubt stays in doubt.
+      if (i == 0 || last.error().code == Errc::unavailable) {
+        last = fail(Errc::unavailable, std::move(obstacle));
+      }
+      break;
+    }
     if (i > 0) retries_.add();
     bool may_repeat = false;
     try {
-      auto status = try_once(lane, body, may_repeat);
+      auto status = try_once(call, body, may_repeat);
       note_available(true, "");
       duration_of(name).observe(
           std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
@@ -124,10 +163,10 @@ Status Database::run_erased(Lane lane, const char* name, InDoubt in_doubt, const
       in_doubt_.add();
       last = fail(Errc::outcome_unknown,
                   "the answer to a commit was lost: " + first_line(error.what()));
-      if (in_doubt == InDoubt::report) break;
+      if (call.in_doubt == InDoubt::report) break;
     } catch (const pqxx::broken_connection& error) {
       last = fail(Errc::unavailable, "the database is away: " + first_line(error.what()));
-      drop_idle(lane);
+      drop_idle(call.lane);
       if (!may_repeat) break;
     } catch (const pqxx::serialization_failure& error) {
       last = fail(Errc::unavailable, "transactions collided: " + first_line(error.what()));
@@ -137,7 +176,7 @@ Status Database::run_erased(Lane lane, const char* name, InDoubt in_doubt, const
       const std::string& code = error.sqlstate();
       if (is_away(code)) {
         last = fail(Errc::unavailable, "the database is away: " + first_line(error.what()));
-        drop_idle(lane);
+        drop_idle(call.lane);
         if (!may_repeat) break;
       } else if (code == "57014" || code == "55P03") {
         last =

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -11,6 +12,7 @@
 
 #include "common/aio/blocking.hpp"
 #include "common/metrics/metrics.hpp"
+#include "coordinator/adapters/postgres/socket_watch.hpp"
 
 namespace cambrian::coordinator::postgres {
 
@@ -33,9 +35,13 @@ struct DatabaseOptions {
 /// Connections to PostgreSQL and the one place where its failures become ours. A lost connection
 /// is replaced at the next call; nothing here ends the process.
 ///
-/// Errors of every call: `unavailable` (server away, shutting down, read-only), `exhausted` (the
-/// lane's queue is full), `deadline_exceeded` (statement or lock time-out), `outcome_unknown`,
-/// `internal` (a bug: logged), and those that the body returns, which roll back.
+/// Every call ends within its lane's time (10 s for agents, 20 s for users, 25 s for drivers), the
+/// wait for a thread included, and 4 s more where it was connecting then: a server that hangs
+/// delays nobody for longer, however many calls wait.
+///
+/// Errors of every call: `unavailable` (server away, hanging, shutting down, read-only),
+/// `exhausted` (the lane's queue is full), `deadline_exceeded` (statement or lock time-out),
+/// `outcome_unknown`, `internal` (a bug: logged), and those that the body returns, which roll back.
 class Database {
  public:
   Database(DatabaseOptions options, metrics::Registry& registry);
@@ -47,9 +53,9 @@ class Database {
   template <class Body>
   aio::asio::awaitable<std::invoke_result_t<Body, pqxx::work&>> run(
       Lane lane, const char* name, Body body, InDoubt in_doubt = InDoubt::repeat) {
-    auto work = [this, lane, name, in_doubt, body = std::move(body)]() mutable {
-      return run_here(lane, name, body, in_doubt);
-    };
+    // From now on: a call that waited for its thread has less time left.
+    const Call call{lane, name, in_doubt, deadline_of(lane)};
+    auto work = [this, call, body = std::move(body)]() mutable { return run_call(call, body); };
     co_return co_await aio::run_blocking(lanes_[static_cast<std::size_t>(lane)]->pool,
                                          std::move(work));
   }
@@ -58,9 +64,27 @@ class Database {
   template <class Body>
   std::invoke_result_t<Body, pqxx::work&> run_here(Lane lane, const char* name, Body& body,
                                                    InDoubt in_doubt = InDoubt::repeat) {
+    return run_call(Call{lane, name, in_doubt, deadline_of(lane)}, body);
+  }
+
+  /// Ends every wait for the server, now and from now on: calls fail with `unavailable`. For the
+  /// end of the program. Any thread.
+  void interrupt() { watch_.cut_all(); }
+
+ private:
+  struct Call {
+    Lane lane;
+    const char* name;
+    InDoubt in_doubt;
+    SocketWatch::Clock::time_point deadline;
+  };
+  static SocketWatch::Clock::time_point deadline_of(Lane lane);
+
+  template <class Body>
+  std::invoke_result_t<Body, pqxx::work&> run_call(const Call& call, Body& body) {
     using R = std::invoke_result_t<Body, pqxx::work&>;
     R result = fail(Errc::internal, "not run");
-    const Status status = run_erased(lane, name, in_doubt, [&](pqxx::work& transaction) {
+    const Status status = run_erased(call, [&](pqxx::work& transaction) {
       result = body(transaction);
       return result.has_value();
     });
@@ -70,10 +94,6 @@ class Database {
     return result;
   }
 
-  /// False while the last call failed because the server was away.
-  bool is_available() const { return is_available_; }
-
- private:
   struct LaneState {
     LaneState(std::string name, std::size_t threads, std::size_t pending_max)
         : pool(std::move(name), threads, pending_max) {}
@@ -85,9 +105,12 @@ class Database {
   using Erased = std::function<bool(pqxx::work&)>;
 
   /// Fails with `cancelled` when the body itself refused and all was rolled back.
-  Status run_erased(Lane lane, const char* name, InDoubt in_doubt, const Erased& body);
-  Status try_once(Lane lane, const Erased& body, bool& may_repeat);
-  std::unique_ptr<pqxx::connection> connect(Lane lane);
+  Status run_erased(const Call& call, const Erased& body);
+  Status try_once(const Call& call, const Erased& body, bool& may_repeat);
+  std::unique_ptr<pqxx::connection> connect(const Call& call);
+  std::unique_ptr<pqxx::connection> take_idle(Lane lane);
+  /// Why a call may not be tried, or tried again; empty while it may.
+  std::string find_obstacle(const Call& call) const;
   /// The others of a lane died with the one that was found dead.
   void drop_idle(Lane lane);
   void note_available(bool is_available, const std::string& why);
@@ -95,6 +118,7 @@ class Database {
 
   DatabaseOptions options_;
   metrics::Registry& registry_;
+  SocketWatch watch_;  // Before the lanes: their threads use it until they end.
   std::array<std::unique_ptr<LaneState>, kLanes> lanes_;
   std::atomic<bool> is_available_ = true;
   std::mutex metrics_mutex_;  // Guards durations_.

@@ -13,7 +13,7 @@ class PostgresWorkStore final : public WorkStore {
   awaitable<Result<std::vector<Assignment>>> claim(Claim claim, LeaseTimes times) override;
   awaitable<Status> give_back(std::vector<Lease> leases) override;
   awaitable<Result<FinishState>> finish(WorkReport report) override;
-  awaitable<Result<SweepState>> sweep(int count) override;
+  awaitable<Result<SweepState>> sweep(int count, Instant until) override;
   awaitable<Result<ReadyCounts>> count_ready() override;
   awaitable<Status> forget_agents() override;
 

@@ -21,12 +21,14 @@ constexpr const char* kRenew =
     " RETURNING w.id, w.epoch";
 constexpr const char* kFindExpired =
     "SELECT w.id, w.epoch FROM work_item w WHERE w.state = 'leased'"
-    " AND (w.lease_expires_at < now() OR w.attempt_deadline < now()) ORDER BY w.id LIMIT $1";
+    " AND (w.lease_expires_at < now() OR w.attempt_deadline < now())"
+    " AND now() < timestamptz 'epoch' + $2 * interval '1 microsecond' ORDER BY w.id LIMIT $1";
 constexpr const char* kClassifyExpired =
     "SELECT w.attempt_deadline < now(), w.lease_expires_at < now(),"
     " coalesce(a.last_sync_at > w.renewed_at, false)"
     " FROM work_item w LEFT JOIN agent a ON a.agent_id = w.agent_id"
     " WHERE w.id = $1 AND w.epoch = $2 AND w.state = 'leased'";
+constexpr const char* kNow = "SELECT (extract(epoch FROM now()) * 1000000)::bigint";
 constexpr const char* kCountReady =
     "SELECT kind, count(*) FROM (SELECT w.kind FROM work_item w"
     " JOIN campaign c ON c.id = w.campaign_id WHERE w.state = 'ready' AND w.not_before <= now()"
@@ -75,6 +77,11 @@ struct Expired {
   EndedAttempt attempt;
   AfterEnd after = AfterEnd::ready;
   CampaignId campaign;
+};
+
+struct Found {
+  std::vector<Lease> leases;
+  Instant now;
 };
 
 /// Ends one expired lease if it is still expired. Empty when somebody else was faster.
@@ -130,22 +137,27 @@ awaitable<Status> PostgresWorkStore::give_back(std::vector<Lease> leases) {
   co_return co_await database_.run(Lane::agent, "give_back", std::move(body));
 }
 
-awaitable<Result<SweepState>> PostgresWorkStore::sweep(int count) {
-  auto find = [count](pqxx::work& transaction) -> Result<std::vector<Lease>> {
-    std::vector<Lease> leases;
-    for (const auto& row : transaction.exec(kFindExpired, pqxx::params{count})) {
-      leases.push_back({ItemId{row[0].as<std::int64_t>()}, row[1].as<std::int64_t>()});
+awaitable<Result<SweepState>> PostgresWorkStore::sweep(int count, Instant until) {
+  const std::int64_t until_us = until.time_since_epoch().count();
+  auto find = [count, until_us](pqxx::work& transaction) -> Result<Found> {
+    Found found{.leases = {}, .now = instant_of(transaction.exec(kNow).one_row()[0])};
+    for (const auto& row : transaction.exec(kFindExpired, pqxx::params{count, until_us})) {
+      found.leases.push_back({ItemId{row[0].as<std::int64_t>()}, row[1].as<std::int64_t>()});
     }
-    return leases;
+    return found;
   };
-  CAMBRIAN_CO_TRY(const auto leases, co_await database_.run(Lane::agent, "sweep_find", find));
+  CAMBRIAN_CO_TRY(const auto found, co_await database_.run(Lane::agent, "sweep_find", find));
   SweepState state;
+  state.now = found.now;
   // One short transaction each: a held lock on one campaign does not stop the others' recovery.
-  for (const auto& lease : leases) {
+  for (const auto& lease : found.leases) {
     auto end_one = [lease](pqxx::work& transaction) -> Result<std::optional<Expired>> {
       return end_expired(transaction, lease);
     };
-    CAMBRIAN_CO_TRY(auto ended, co_await database_.run(Lane::agent, "sweep_end", end_one));
+    auto result = co_await database_.run(Lane::agent, "sweep_end", end_one);
+    // Somebody holds the campaign: the rest comes with the next sweep.
+    if (!result && result.error().code == Errc::deadline_exceeded) break;
+    CAMBRIAN_CO_TRY(auto ended, std::move(result));
     if (!ended) continue;
     state.ended.push_back(std::move(ended->attempt));
     if (ended->after == AfterEnd::poisoned) ++state.poisoned;

@@ -91,6 +91,7 @@ CoordinatorProcess::CoordinatorProcess(CoordinatorOptions options)
          << "lease_duration: " << options_.lease.count() << "ms\n"
          << "sync_interval: " << options_.lease.count() / 3 << "ms\n"
          << "evaluation_attempt_budget: " << options_.evaluation_attempt.count() << "ms\n"
+         << "shutdown_grace: " << options_.shutdown_grace.count() << "ms\n"
          << "reflection: " << (options_.has_reflection ? "true" : "false") << "\n";
   config.close();
   start();

@@ -23,6 +23,7 @@ struct CoordinatorOptions {
   std::string database{};
   milliseconds lease{60'000};
   milliseconds evaluation_attempt{1'800'000};
+  milliseconds shutdown_grace{10'000};
   bool has_reflection = false;
   bool listens_on_unix_socket = false;
 };

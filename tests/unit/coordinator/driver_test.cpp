@@ -2,6 +2,9 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <catch2/catch_test_macros.hpp>
 #include <deque>
 #include <exception>
@@ -32,6 +35,9 @@ class FakeDriverStore final : public DriverStore {
   std::vector<search::Command> carried_out;
   std::deque<Errc> fail_commits;
   int loads = 0;
+  milliseconds commit_time{0};
+  int commits_open = 0;
+  int given_up = 0;
 
   awaitable<Result<std::vector<DriverLease>>> acquire(std::string, milliseconds, int) override {
     if (epoch > 0) co_return std::vector<DriverLease>();
@@ -75,6 +81,12 @@ class FakeDriverStore final : public DriverStore {
   awaitable<Result<StepState>> commit(DriverStep step) override {
     if (step.lease.epoch != epoch) co_return fail(Errc::conflict, "another driver");
     if (step.applied_before != applied) co_return fail(Errc::outcome_unknown, "another sequence");
+    if (commit_time > milliseconds(0)) {
+      ++commits_open;
+      asio::steady_timer timer(co_await asio::this_coro::executor, commit_time);
+      co_await timer.async_wait(asio::use_awaitable);
+      --commits_open;
+    }
     auto failure = std::optional<Errc>();
     if (!fail_commits.empty()) {
       failure = fail_commits.front();
@@ -88,7 +100,10 @@ class FakeDriverStore final : public DriverStore {
     co_return StepState{};
   }
   awaitable<Status> append_time(DriverLease, std::int64_t) override { co_return Status(); }
-  awaitable<Status> give_up(std::vector<DriverLease>) override { co_return Status(); }
+  awaitable<Status> give_up(std::vector<DriverLease> leases) override {
+    given_up += static_cast<int>(leases.size());
+    co_return Status();
+  }
 };
 
 struct Bench {
@@ -97,13 +112,15 @@ struct Bench {
   Hub hub;
   NullObserver observer;
   Drivers drivers{store, hub, observer, "test"};
+  bool has_acquisition_ended = false;
 
   Bench() {
     store.log.push_back(
         {1, search::Started{.seed_token_digest = "seed", .seed_source_tokens = 10}});
     store.log.push_back({4, evaluation_finished()});
-    asio::co_spawn(context, drivers.run_acquisition(), [](const std::exception_ptr& failure) {
+    asio::co_spawn(context, drivers.run_acquisition(), [this](const std::exception_ptr& failure) {
       if (failure) std::rethrow_exception(failure);
+      has_acquisition_ended = true;
     });
   }
   ~Bench() {
@@ -174,4 +191,20 @@ TEST_CASE("driver: follows a database that went back in time", "[unit][coordinat
   bench.hub.notify(Topic::campaign(CampaignId{1}));
   REQUIRE(bench.run_until([&] { return bench.store.applied == 3; }));
   CHECK(bench.store.loads == 2);
+}
+
+TEST_CASE("driver: the end waits for a step in progress, and gives the campaign back after it",
+          "[unit][coordinator]") {
+  Bench bench;
+  bench.store.commit_time = milliseconds(20);
+  REQUIRE(bench.run_until([&] { return bench.store.commits_open == 1; }));
+  CHECK(bench.drivers.driving() == 1);
+  bench.hub.close();
+  bench.context.poll();
+  CHECK(bench.store.given_up == 0);
+  REQUIRE(bench.run_until([&] { return bench.has_acquisition_ended; }));
+  CHECK(bench.store.commits_open == 0);
+  CHECK(bench.store.applied == 4);
+  CHECK(bench.drivers.driving() == 0);
+  CHECK(bench.store.given_up == 1);
 }
