@@ -59,6 +59,8 @@ Status migrate_once(const std::string& address, std::span<const Migration> migra
     pqxx::nontransaction(connection).exec("SET client_min_messages = warning");
     for (const auto& migration : migrations) CAMBRIAN_TRY_STATUS(apply(connection, migration));
     return {};
+  } catch (const pqxx::in_doubt_error& error) {
+    return fail(Errc::unavailable, first_line(error.what()));  // The next look tells.
   } catch (const pqxx::broken_connection& error) {
     return fail(Errc::unavailable, first_line(error.what()));
   } catch (const pqxx::sql_error& error) {

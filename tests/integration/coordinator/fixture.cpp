@@ -9,6 +9,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <pqxx/pqxx>
 #include <random>
@@ -74,8 +75,11 @@ void call(const char* what, Call body) {
   check(body(&context), what);
 }
 
+/// Agents are made by many threads at once, and two of one id would be one agent.
 std::string unique_text() {
+  static std::mutex mutex;
   static std::mt19937_64 random(std::random_device{}());  // tidy: allow(random) only a name
+  const std::lock_guard lock(mutex);
   return std::to_string(random());
 }
 
@@ -416,7 +420,11 @@ void Service::crash_and_restart() {
 
 agent::v1::Assignment Service::start_and_claim_seed(const std::string& name, int evaluations) {
   user.create(user.make_spec(name, evaluations));
-  const auto assignments = worker.claim(1);
+  std::vector<agent::v1::Assignment> assignments;
+  eventually([&] {
+    assignments = worker.claim(1);
+    return !assignments.empty();
+  });
   if (assignments.size() != 1) throw std::runtime_error("the seed was not given out");
   return assignments.front();
 }

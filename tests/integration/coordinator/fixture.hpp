@@ -110,7 +110,7 @@ class ScriptedAgent {
   agent::v1::SyncRequest make_sync(int wanted, milliseconds wait = milliseconds(0)) const;
   grpc::Status sync(const agent::v1::SyncRequest& request, agent::v1::SyncResponse* response);
   /// Waits for work, at most so long. Empty when there was none.
-  std::vector<agent::v1::Assignment> claim(int wanted, milliseconds wait = milliseconds(5'000));
+  std::vector<agent::v1::Assignment> claim(int wanted, milliseconds wait = milliseconds(20'000));
   grpc::Status release(const agent::v1::Lease& lease, agent::v1::ReleaseReason reason);
 
   grpc::Status finish(const agent::v1::Lease& lease, const agent::v1::EvaluationResult& result);
@@ -161,13 +161,14 @@ int work_once(ScriptedAgent& worker, ScriptedAgent& codegen, milliseconds wait =
 
 /// Works until the campaign has ended. False when it took longer than the patience.
 bool work_until_ended(User& user, const std::string& campaign, ScriptedAgent& worker,
-                      ScriptedAgent& codegen, milliseconds patience = milliseconds(30'000));
+                      ScriptedAgent& codegen, milliseconds patience = milliseconds(240'000));
 
 bool has_ended(user::v1::CampaignState state);
 
-/// Looks until it holds, for at most so long.
+/// Looks until it holds, for at most so long: longer than any machine needs, for only a failure
+/// waits until then.
 bool eventually(const std::function<bool()>& condition,
-                milliseconds patience = milliseconds(10'000));
+                milliseconds patience = milliseconds(60'000));
 
 /// The reason and the item of a LEASE_LOST status; empty for any other.
 bool is_lease_lost(const grpc::Status& status);

@@ -1,8 +1,7 @@
 #include <signal.h>
 
 #include <catch2/catch_test_macros.hpp>
-#include <fstream>
-#include <pqxx/pqxx>
+#include <mutex>
 #include <thread>
 
 #include "tests/integration/coordinator/commit_proxy.hpp"
@@ -13,6 +12,15 @@ using namespace cambrian;
 using namespace cambrian::test;
 
 namespace {
+
+/// Only a failure waits so long, however slow the machine is.
+constexpr std::chrono::seconds kPatience{240};
+
+/// Looks whether a coordinator drives the only campaign: drivers are named by their process.
+bool drives(const std::string& database, pid_t coordinator) {
+  return query_number(database, "SELECT count(*) FROM campaign WHERE driver_id LIKE '" +
+                                    std::to_string(coordinator) + "-%'") == 1;
+}
 
 /// Nothing lost, nothing twice: as the user sees it and as the rows say.
 void check_exact(Service& service, const std::string& name, int evaluations) {
@@ -45,7 +53,7 @@ TEST_CASE("recovery: a coordinator killed again and again loses nothing and coun
   service.user.create(service.user.make_spec("killed", kEvaluations));
   int finished = 0;
   int kills = 0;
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(90);
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
   while (std::chrono::steady_clock::now() < deadline) {
     finished += work_once(service.worker, service.codegen);
     if (kills < 4 && finished >= 8 * (kills + 1)) {
@@ -64,28 +72,35 @@ TEST_CASE("recovery: a kill in the middle of reports never splits a result from 
   constexpr int kEvaluations = 16;
   auto spec = service.user.make_spec("split", kEvaluations);
   service.user.create(spec);
-  std::atomic<bool> is_over = false;
+  std::mutex mutex;  // Guards channel: the process that is there now.
+  const auto first = service.coordinator.channel();
+  auto channel = first;
   // Reports go on while the process dies: some answers are lost after the commit.
-  std::thread agents([&] {
-    auto worker = service.make_worker("busy");
-    ScriptedAgent codegen(service.coordinator.channel(), agent::v1::AGENT_KIND_CODEGEN, "busy");
-    std::string address = service.coordinator.address();
-    while (!is_over) {
-      if (work_once(worker, codegen, milliseconds(100)) == 0 &&
-          service.coordinator.address() != address) {
-        address = service.coordinator.address();
-        worker.use(service.coordinator.channel());
-        codegen.use(service.coordinator.channel());
+  std::jthread agents([&](const std::stop_token& stop) {
+    std::shared_ptr<grpc::Channel> used = first;
+    ScriptedAgent worker(used, agent::v1::AGENT_KIND_WORKER, "busy");
+    ScriptedAgent codegen(used, agent::v1::AGENT_KIND_CODEGEN, "busy");
+    while (!stop.stop_requested()) {
+      {
+        const std::lock_guard lock(mutex);
+        if (used != channel) {
+          used = channel;
+          worker.use(used);
+          codegen.use(used);
+        }
       }
+      work_once(worker, codegen, milliseconds(100));
     }
   });
   for (int i = 0; i < 3; ++i) {
     std::this_thread::sleep_for(milliseconds(120));
     service.crash_and_restart();
+    const std::lock_guard lock(mutex);
+    channel = service.coordinator.channel();
   }
-  const bool has_finished = eventually([&] { return has_ended(service.user.get("split").state()); },
-                                       milliseconds(60'000));
-  is_over = true;
+  const bool has_finished =
+      eventually([&] { return has_ended(service.user.get("split").state()); }, kPatience);
+  agents.request_stop();
   agents.join();
   REQUIRE(has_finished);
   check_exact(service, "split", kEvaluations);
@@ -99,15 +114,26 @@ TEST_CASE("recovery: two coordinators share one database, and one goes on for th
       std::make_unique<CoordinatorProcess>(CoordinatorOptions{.database = service.database});
   service.codegen.use(second->channel());
   service.user.create(service.user.make_spec("shared", kEvaluations));
-  int finished = 0;
-  while (finished < 10) finished += work_once(service.worker, service.codegen);
-  // The first one drives. SIGTERM gives the campaign back: the other goes on at once.
-  const auto begin = std::chrono::steady_clock::now();
+  const auto work_until = [&](int count) {
+    int finished = 0;
+    return eventually(
+        [&] { return (finished += work_once(service.worker, service.codegen)) >= count; });
+  };
+  REQUIRE(work_until(10));
+  // Which one drives is left to chance, and one that was held up may lose it to the other: as long
+  // as it is the second, it does not matter that the first one goes.
+  const bool is_first = drives(service.database, service.coordinator.pid());
+  const auto first_pid = service.coordinator.pid();
+  const auto epoch = query_number(service.database, "SELECT driver_epoch FROM campaign");
   CHECK(service.coordinator.terminate(milliseconds(15'000)) == 0);
+  // SIGTERM gives the campaign back: nobody has to wait until the lease of a dead one has expired.
+  CHECK_FALSE(drives(service.database, first_pid));
   service.worker.use(second->channel());
   service.user.use(second->channel());
-  while (finished < 16) finished += work_once(service.worker, service.codegen);
-  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(8));
+  REQUIRE(work_until(6));
+  CHECK(drives(service.database, second->pid()));
+  CHECK(query_number(service.database, "SELECT driver_epoch FROM campaign") >=
+        epoch + (is_first ? 1 : 0));
   // A dead one holds it for as long as its lease.
   service.coordinator.start();
   service.user.use(service.coordinator.channel());
@@ -116,7 +142,7 @@ TEST_CASE("recovery: two coordinators share one database, and one goes on for th
   second.reset();
   REQUIRE(work_until_ended(service.user, "shared", service.worker, service.codegen));
   check_exact(service, "shared", kEvaluations);
-  CHECK(query_number(service.database, "SELECT driver_epoch FROM campaign") == 3);
+  CHECK(query_number(service.database, "SELECT driver_epoch FROM campaign") > epoch);
 }
 
 TEST_CASE("recovery: a database that restarts or crashes is waited for",
@@ -176,7 +202,7 @@ TEST_CASE("recovery: commits whose answers are lost are read back, not repeated"
     return service.user.try_create(service.user.make_spec("doubtful", 16), &campaign).ok();
   }));
   int finished = 0;
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
   while (finished < 40 && std::chrono::steady_clock::now() < deadline) {
     finished += work_once(service.worker, service.codegen);
     if (query_number(database, "SELECT count(*) FROM campaign WHERE ended_at IS NOT NULL") == 1) {
@@ -220,9 +246,10 @@ TEST_CASE("recovery: SIGTERM ends a coordinator with a hundred open calls",
     return query_number(service.database, "SELECT count(*) FROM agent WHERE name = 'idle'") == 100;
   }));
   std::this_thread::sleep_for(milliseconds(300));
+  // The calls end by themselves, and not because the grace is over.
   const auto begin = std::chrono::steady_clock::now();
   CHECK(service.coordinator.terminate(milliseconds(15'000)) == 0);
-  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(5));
+  CHECK(std::chrono::steady_clock::now() - begin < CoordinatorOptions().shutdown_grace);
   for (auto& call : calls) call.join();
   CHECK(answered == 100);
   CHECK(ended == 20);
