@@ -6,6 +6,71 @@
 namespace cambrian::rpc {
 namespace {
 
+// Message and details travel in the trailing metadata of a call, of which gRPC takes 8 KiB: more,
+// and the caller sees RESOURCE_EXHAUSTED instead of the error. The message goes there twice, once
+// with three bytes for each that is not ASCII, and the details with four for three.
+constexpr std::size_t kStatusTextBytesMax = 768;
+constexpr std::size_t kDetailsBytesMax = 3'000;
+constexpr std::size_t kFieldBytesMax = 256;
+constexpr std::size_t kDescriptionBytesMax = 512;
+
+/// At most so many bytes, cut between characters.
+std::string shortened(const std::string& text, std::size_t bytes_max) {
+  if (text.size() <= bytes_max) return text;
+  std::size_t size = bytes_max - 3;
+  while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xC0U) == 0x80U) --size;
+  return text.substr(0, size) + "...";
+}
+
+/// Takes entries while they fit. Returns how many were left out.
+template <class Entries, class Add>
+std::size_t add_while_room(const Entries& entries, std::size_t& room, Add add) {
+  std::size_t added = 0;
+  for (const auto& entry : entries) {
+    const std::size_t size = add(entry, room);
+    if (size == 0) break;
+    room -= size;
+    ++added;
+  }
+  return entries.size() - added;
+}
+
+google::rpc::BadRequest bad_request_of(const std::vector<FieldViolation>& violations,
+                                       std::size_t& room) {
+  google::rpc::BadRequest bad_request;
+  const auto left_out = add_while_room(violations, room, [&](const auto& one, std::size_t left) {
+    auto* added = bad_request.add_field_violations();
+    added->set_field(shortened(one.field, kFieldBytesMax));
+    added->set_description(shortened(one.description, kDescriptionBytesMax));
+    const std::size_t size = added->ByteSizeLong() + 4;
+    if (size <= left) return size;
+    bad_request.mutable_field_violations()->RemoveLast();
+    return std::size_t{0};
+  });
+  if (left_out > 0) {
+    bad_request.add_field_violations()->set_description("and " + std::to_string(left_out) +
+                                                        " problems more");
+  }
+  return bad_request;
+}
+
+google::rpc::PreconditionFailure failure_of(const std::vector<std::string>& missing_blobs,
+                                            std::size_t& room) {
+  google::rpc::PreconditionFailure failure;
+  // Who uploads these, or asks with FindMissingBlobs, hears of the rest.
+  add_while_room(missing_blobs, room, [&](const auto& digest, std::size_t left) {
+    auto* added = failure.add_violations();
+    added->set_type("MISSING_BLOB");
+    added->set_subject(digest);
+    added->set_description("upload this content first");
+    const std::size_t size = added->ByteSizeLong() + 4;
+    if (size <= left) return size;
+    failure.mutable_violations()->RemoveLast();
+    return std::size_t{0};
+  });
+  return failure;
+}
+
 Errc to_errc(grpc::StatusCode code) {
   switch (code) {
     case grpc::StatusCode::INVALID_ARGUMENT:
@@ -30,24 +95,12 @@ void add_details(google::rpc::Status& status, const Details& details) {
     for (const auto& [key, value] : details.metadata) (*info.mutable_metadata())[key] = value;
     status.add_details()->PackFrom(info);
   }
+  std::size_t room = kDetailsBytesMax;
   if (!details.field_violations.empty()) {
-    google::rpc::BadRequest bad_request;
-    for (const auto& violation : details.field_violations) {
-      auto* added = bad_request.add_field_violations();
-      added->set_field(violation.field);
-      added->set_description(violation.description);
-    }
-    status.add_details()->PackFrom(bad_request);
+    status.add_details()->PackFrom(bad_request_of(details.field_violations, room));
   }
   if (!details.missing_blobs.empty()) {
-    google::rpc::PreconditionFailure failure;
-    for (const auto& digest : details.missing_blobs) {
-      auto* added = failure.add_violations();
-      added->set_type("MISSING_BLOB");
-      added->set_subject(digest);
-      added->set_description("upload this content first");
-    }
-    status.add_details()->PackFrom(failure);
+    status.add_details()->PackFrom(failure_of(details.missing_blobs, room));
   }
   if (details.retry_delay) {
     google::rpc::RetryInfo retry;
@@ -97,12 +150,13 @@ grpc::StatusCode to_code(Errc code) {
 
 grpc::Status to_status(const Error& error, const Details& details) {
   const auto code = to_code(error.code);
+  auto message = shortened(error.message, kStatusTextBytesMax);
   google::rpc::Status status;
   status.set_code(code);
-  status.set_message(error.message);
+  status.set_message(message);
   add_details(status, details);
-  if (status.details().empty()) return {code, error.message};
-  return {code, error.message, status.SerializeAsString()};
+  if (status.details().empty()) return {code, std::move(message)};
+  return {code, std::move(message), status.SerializeAsString()};
 }
 
 Error from_status(const grpc::Status& status) {

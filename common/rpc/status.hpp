@@ -32,6 +32,8 @@ inline constexpr const char* kLeaseLost = "LEASE_LOST";
 
 grpc::StatusCode to_code(Errc code);
 
+/// The status of an error. Long messages are cut, and of long lists in the details only the first
+/// entries travel: all of it must fit into the 8 KiB of a call's trailing metadata.
 grpc::Status to_status(const Error& error, const Details& details = {});
 
 /// The error behind a status that is not OK.

@@ -1,5 +1,6 @@
 #include "coordinator/adapters/grpc/convert.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "common/digest/sha256.hpp"
@@ -86,6 +87,8 @@ AgentDescription description_of(const agent::v1::AgentDescription& agent, Checke
   check.require(
       agent.agent_id().size() >= kAgentIdBytesMin && agent.agent_id().size() <= kIdBytesMax,
       "agent.agent_id", "must have 8 to 64 characters");
+  check.require(agent.agent_id().find('\0') == std::string::npos, "agent.agent_id",
+                "must not have NUL");
   check.require(
       agent.kind() == agent::v1::AGENT_KIND_WORKER || agent.kind() == agent::v1::AGENT_KIND_CODEGEN,
       "agent.kind", "must be WORKER or CODEGEN");
@@ -294,7 +297,10 @@ std::string clean_text(const std::string& text, std::size_t bytes_max) {
 }
 
 milliseconds from_proto(const google::protobuf::Duration& duration) {
-  return milliseconds(duration.seconds() * 1000 + duration.nanos() / 1'000'000);
+  // Ten thousand years, as the type itself allows: more would not fit into milliseconds.
+  constexpr std::int64_t kSecondsMax = 315'576'000'000;
+  const auto seconds = std::clamp<std::int64_t>(duration.seconds(), -kSecondsMax, kSecondsMax);
+  return milliseconds(seconds * 1000 + duration.nanos() / 1'000'000);
 }
 
 void to_proto(milliseconds duration, google::protobuf::Duration* message) {

@@ -19,6 +19,7 @@ using spec::v1::TaskManifest;
 
 constexpr std::size_t kInstructionsBytesMax = 16 * 1024;
 constexpr std::size_t kDescriptionBytesMax = 4 * 1024;
+constexpr std::size_t kModelBytesMax = 256;
 constexpr int kOutputTokensMax = 1'000'000;
 constexpr double kMicro = 1e6;
 constexpr milliseconds kCompileTimeDefault{120'000};
@@ -101,13 +102,27 @@ class Check {
   Problems problems_;
 };
 
+/// PostgreSQL stores no NUL.
+bool is_storable(const std::string& text, std::size_t bytes_max) {
+  return text.size() <= bytes_max && text.find('\0') == std::string::npos;
+}
+
+bool is_one_line(const std::string& text) {
+  return std::ranges::none_of(text, [](unsigned char c) { return c < ' ' || c == 0x7f; });
+}
+
 void check_names(const CampaignSpec& spec, Check& check) {
   check.require(spec.api_version() == "cambrian/v1", "api_version", "must be cambrian/v1");
   check.require(spec.kind() == "Campaign", "kind", "must be Campaign");
   check.require(task::is_resource_name(spec.name()), "name",
                 "must be lower case letters, digits and dashes, 1 to 63 characters");
-  check.require(spec.description().size() <= kDescriptionBytesMax, "description",
-                "must be at most 4 KiB");
+  check.require(is_storable(spec.description(), kDescriptionBytesMax), "description",
+                "must be at most 4 KiB, without NUL");
+  for (int i = 0; i < spec.search().features_size(); ++i) {
+    check.require(task::is_identifier(spec.search().features(i).metric()),
+                  "search.features[" + std::to_string(i) + "].metric",
+                  "must begin with a letter and have letters, digits, _ . and - only, at most 63");
+  }
   check.require(is_sha256_hex(spec.task().digest()), "task.digest",
                 "must be the digest of a registered task, 64 hex digits");
   check.require(spec.priority() >= 0 && spec.priority() <= 100, "priority", "must be 0 to 100");
@@ -125,8 +140,14 @@ void check_codegen(const CampaignSpec& spec, Check& check) {
   const auto& codegen = spec.codegen();
   check.require(codegen.output_tokens() > 0 && codegen.output_tokens() <= kOutputTokensMax,
                 "codegen.output_tokens", "must be 1 to 1000000");
-  check.require(codegen.instructions().size() <= kInstructionsBytesMax, "codegen.instructions",
-                "must be at most 16 KiB");
+  check.require(is_storable(codegen.instructions(), kInstructionsBytesMax), "codegen.instructions",
+                "must be at most 16 KiB, without NUL");
+  for (int i = 0; i < codegen.models_size(); ++i) {
+    const auto& model = codegen.models(i).model();
+    check.require(is_storable(model, kModelBytesMax) && is_one_line(model),
+                  "codegen.models[" + std::to_string(i) + "].model",
+                  "must be at most 256 bytes, without control characters");
+  }
   const auto& operators = spec.search().operators();
   for (int i = 0; i < operators.size(); ++i) {
     check.require(operators[i].kind() != spec::v1::OPERATOR_UNSPECIFIED,

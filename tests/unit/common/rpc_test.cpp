@@ -28,6 +28,30 @@ TEST_CASE("to_status: every code and every detail survives the wire", "[unit][rp
   CHECK(details.retry_delay == std::chrono::milliseconds(1500));
 }
 
+TEST_CASE("to_status: what is too long for the metadata of a call is cut", "[unit][rpc]") {
+  constexpr std::size_t kMetadataBytesMax = 8 * 1024;  // What gRPC takes.
+  const std::string wide = "\xe2\x82\xac";             // Three bytes, nine on the wire.
+  std::string text;
+  for (int i = 0; i < 100'000; ++i) text += wide;
+  Details details;
+  for (int i = 0; i < 1'000; ++i) {
+    details.field_violations.push_back({"field" + std::to_string(i) + text, text});
+    details.missing_blobs.push_back(std::string(64, 'a'));
+  }
+  const auto status = to_status({Errc::invalid_argument, text}, details);
+  CHECK(status.error_message().size() * 3 + status.error_details().size() * 4 / 3 <
+        kMetadataBytesMax - 256);
+  CHECK(status.error_message().ends_with(wide + "..."));
+  const auto read = details_of(status);
+  REQUIRE(read.field_violations.size() >= 3);
+  CHECK(read.field_violations[0].field.starts_with("field0" + wide));
+  CHECK(read.field_violations.back().description.ends_with(" problems more"));
+  details.field_violations.clear();
+  const auto missing = details_of(to_status({Errc::conflict, "missing"}, details)).missing_blobs;
+  CHECK(missing.size() >= 20);
+  CHECK(missing.size() < 100);
+}
+
 TEST_CASE("details_of: garbage gives no details", "[unit][rpc]") {
   CHECK(details_of({grpc::StatusCode::INTERNAL, "x", "\xff\xff\xff"}).reason.empty());
 }

@@ -169,6 +169,29 @@ TEST_CASE("spec_resolver: reports every problem by its path", "[unit][coordinato
   }
 }
 
+TEST_CASE("spec_resolver: texts must be such that the database can store them",
+          "[unit][coordinator]") {
+  const auto task = make_task();
+  auto spec = make_spec();
+  spec.set_description(std::string("a\0b", 3));
+  spec.mutable_codegen()->set_instructions(std::string("a\0b", 3));
+  spec.mutable_codegen()->add_models()->set_model("gpt 4.1/mini:latest");
+  spec.mutable_codegen()->add_models()->set_model(std::string("a\0b", 3));
+  spec.mutable_codegen()->add_models()->set_model(std::string(257, 'x'));
+  spec.mutable_codegen()->add_models()->set_model("a\nb");
+  for (const auto& metric : {std::string("loss"), std::string("lo\0ss", 5), std::string(64, 'x')}) {
+    auto* feature = spec.mutable_search()->add_features();
+    feature->set_metric(metric);
+    feature->set_maximum(1);
+  }
+  wire::fill_defaults(task, make_seed(), spec);
+  CHECK(fields(wire::check_spec(task, make_seed(), spec)) ==
+        std::set<std::string>{"spec.description", "spec.codegen.instructions",
+                              "spec.codegen.models[1].model", "spec.codegen.models[2].model",
+                              "spec.codegen.models[3].model", "spec.search.features[1].metric",
+                              "spec.search.features[2].metric"});
+}
+
 TEST_CASE("convert: texts are cut at a character and lose their NULs", "[unit][coordinator]") {
   CHECK(wire::clean_text("abc", 3) == "abc");
   CHECK(wire::clean_text("abcd", 3) == "abc");
