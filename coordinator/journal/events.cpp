@@ -13,12 +13,13 @@ using namespace search;
 
 constexpr std::string_view kInputTypes[] = {
     "campaign_created", "proposal_finished", "evaluation_finished", "pause_requested",
-    "resume_requested", "stop_requested",    "time_passed"};
+    "resume_requested", "stop_requested",    "time_passed",         "attempt_charged"};
 
 struct TypeOf {
   std::string operator()(const Started&) const { return "campaign_created"; }
   std::string operator()(const ProposalFinished&) const { return "proposal_finished"; }
   std::string operator()(const EvaluationFinished&) const { return "evaluation_finished"; }
+  std::string operator()(const AttemptCharged&) const { return "attempt_charged"; }
   std::string operator()(const PauseRequested&) const { return "pause_requested"; }
   std::string operator()(const ResumeRequested&) const { return "resume_requested"; }
   std::string operator()(const StopRequested&) const { return "stop_requested"; }
@@ -46,6 +47,11 @@ struct PayloadOf {
     return {{"evaluation", event.evaluation.value},
             {"outcome", word(event.outcome)},
             {"metrics", event.metrics},
+            {"gpu_time_ms", event.gpu_time_ms}};
+  }
+  Json operator()(const AttemptCharged& event) const {
+    return {{"tokens", event.tokens},
+            {"cost_micro_usd", event.cost_micro_usd},
             {"gpu_time_ms", event.gpu_time_ms}};
   }
   Json operator()(const TimePassed& event) const { return {{"running_ms", event.running_ms}}; }
@@ -159,6 +165,11 @@ Event event_from_json(std::string_view type, const Json& json) {
   }
   if (type == "proposal_finished") return proposal_from(json);
   if (type == "evaluation_finished") return evaluation_from(json);
+  if (type == "attempt_charged") {
+    return AttemptCharged{.tokens = json.at("tokens"),
+                          .cost_micro_usd = json.at("cost_micro_usd"),
+                          .gpu_time_ms = json.at("gpu_time_ms")};
+  }
   if (type == "pause_requested") return PauseRequested{};
   if (type == "resume_requested") return ResumeRequested{};
   if (type == "stop_requested") return stop_from(json);

@@ -137,6 +137,11 @@ void Search::on(const EvaluationFinished& event) {
   policy_->count_evaluations(ledger_.used.evaluations);
 }
 
+void Search::on(const AttemptCharged& event) {
+  ledger_.add_proposal_cost(event.tokens, event.cost_micro_usd);
+  ledger_.add_gpu_time(event.gpu_time_ms);
+}
+
 void Search::on(const PauseRequested& /*event*/) {
   if (is_paused_ || phase_ == Phase::ended) return;
   is_paused_ = true;

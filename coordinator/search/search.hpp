@@ -141,6 +141,7 @@ class Search {
   void on(const Started& event);
   void on(const ProposalFinished& event);
   void on(const EvaluationFinished& event);
+  void on(const AttemptCharged& event);
   void on(const PauseRequested& event);
   void on(const ResumeRequested& event);
   void on(const StopRequested& event);

@@ -154,6 +154,14 @@ struct EvaluationFinished {
   std::int64_t gpu_time_ms = 0;
 };
 
+/// An attempt that gave no result cost something all the same: it failed by its agent's fault, was
+/// lost, or reported when its lease was gone. What gave a result tells its cost with it.
+struct AttemptCharged {
+  std::int64_t tokens = 0;
+  std::int64_t cost_micro_usd = 0;
+  std::int64_t gpu_time_ms = 0;
+};
+
 struct PauseRequested {};
 struct ResumeRequested {};
 
@@ -168,8 +176,8 @@ struct TimePassed {
   std::int64_t running_ms = 0;
 };
 
-using Event = std::variant<Started, ProposalFinished, EvaluationFinished, PauseRequested,
-                           ResumeRequested, StopRequested, TimePassed>;
+using Event = std::variant<Started, ProposalFinished, EvaluationFinished, AttemptCharged,
+                           PauseRequested, ResumeRequested, StopRequested, TimePassed>;
 
 // ---- Commands: what is to be done, in order, in the same transaction as the event. ----
 

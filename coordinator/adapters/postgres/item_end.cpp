@@ -6,13 +6,34 @@ namespace cambrian::coordinator::postgres {
 namespace {
 
 constexpr const char* kFindCampaign = "SELECT campaign_id FROM work_item WHERE id = $1";
-constexpr const char* kLockCampaign = "SELECT 1 FROM campaign WHERE id = $1 FOR NO KEY UPDATE";
+constexpr const char* kLockCampaign = "SELECT state FROM campaign WHERE id = $1 FOR NO KEY UPDATE";
 constexpr const char* kLockItem =
     "SELECT kind, number, state, epoch, coalesce(agent_id, ''), worker_faults, losses"
     " FROM work_item WHERE id = $1 FOR UPDATE";
+// A report has said what GPU time it took. Of the others, one that was lost was last heard of at
+// its last renewal, and one that its agent never knew of took none.
 constexpr const char* kEndAttempt =
-    "UPDATE attempt SET ended_at = now(), outcome = $3, evidence = $4"
-    " WHERE item_id = $1 AND epoch = $2";
+    "UPDATE attempt a SET ended_at = now(), outcome = $3, evidence = $4, gpu_time_ms = CASE $3"
+    " WHEN 'infrastructure' THEN a.gpu_time_ms WHEN 'dropped' THEN 0 ELSE greatest(0, w.gpus * 1000"
+    " * extract(epoch FROM CASE $3 WHEN 'lost' THEN w.renewed_at ELSE now() END - a.started_at)"
+    ")::bigint END FROM work_item w WHERE w.id = a.item_id AND a.item_id = $1 AND a.epoch = $2"
+    " RETURNING a.gpu_time_ms, a.agent_name";
+constexpr const char* kCharge =
+    "UPDATE campaign SET tokens = tokens + $2, cost_micro_usd = cost_micro_usd + $3,"
+    " gpu_time_ms = gpu_time_ms + $4, cpu_time_ms = cpu_time_ms + $5 WHERE id = $1";
+// What a proposal may still use, of the tokens and the money that were reserved for it: a call of
+// the model needs a token more than its answer has at most.
+constexpr const char* kIsUsedUp =
+    "SELECT (s.tokens > 0 AND s.tokens - used.tokens <= s.output_tokens)"
+    " OR (s.cost > 0 AND s.cost <= used.cost)"
+    " FROM work_item w CROSS JOIN LATERAL (SELECT"
+    "  (c.definition -> 'settings' ->> 'tokens_reserved')::bigint AS tokens,"
+    "  (c.definition ->> 'output_tokens')::bigint AS output_tokens,"
+    "  (c.definition -> 'settings' ->> 'cost_reserved_micro_usd')::bigint AS cost"
+    "  FROM campaign c WHERE c.id = w.campaign_id) s"
+    " CROSS JOIN LATERAL (SELECT coalesce(sum(a.tokens), 0) AS tokens,"
+    "  coalesce(sum(a.cost_micro_usd), 0) AS cost FROM attempt a WHERE a.item_id = w.id) used"
+    " WHERE w.id = $1";
 constexpr const char* kMakeReady =
     "UPDATE work_item SET state = 'ready', agent_id = NULL, renewed_at = NULL,"
     " lease_expires_at = NULL, attempt_deadline = NULL, worker_faults = $2, losses = $3,"
@@ -41,11 +62,6 @@ constexpr const char* kStoreProposal =
 constexpr const char* kCountProposal =
     "UPDATE campaign SET proposals = proposals + 1, proposals_failed = proposals_failed + $2,"
     " tokens = tokens + $3, cost_micro_usd = cost_micro_usd + $4 WHERE id = $1";
-
-// Failed tries of the same item cost tokens too: the search hears of them with the end.
-constexpr const char* kSpentBefore =
-    "SELECT coalesce(sum(tokens), 0)::bigint, coalesce(sum(cost_micro_usd), 0)::bigint"
-    " FROM attempt WHERE item_id = $1 AND outcome = 'infrastructure'";
 
 milliseconds retry_delay(int faults) {
   auto delay = kRetryDelayMin;
@@ -100,7 +116,8 @@ std::optional<LockedItem> lock_item(pqxx::work& transaction, ItemId item) {
   const auto found = transaction.exec(kFindCampaign, pqxx::params{item.value});
   if (found.empty()) return std::nullopt;
   const CampaignId campaign{found[0][0].as<std::int64_t>()};
-  transaction.exec(kLockCampaign, pqxx::params{campaign.value});
+  const auto state = transaction.exec(kLockCampaign, pqxx::params{campaign.value});
+  if (state.empty()) return std::nullopt;
   const auto rows = transaction.exec(kLockItem, pqxx::params{item.value});
   if (rows.empty()) return std::nullopt;
   const auto row = rows[0];
@@ -112,12 +129,43 @@ std::optional<LockedItem> lock_item(pqxx::work& transaction, ItemId item) {
                     .epoch = row[3].as<std::int64_t>(),
                     .agent_id = row[4].as<std::string>(),
                     .worker_faults = row[5].as<int>(),
-                    .losses = row[6].as<int>()};
+                    .losses = row[6].as<int>(),
+                    .has_campaign_ended = has_ended(known_word<CampaignState>(state[0][0].view()))};
+}
+
+void charge(pqxx::work& transaction, const LockedItem& item, const Cost& cost,
+            const std::string& why, const std::string& agent_name) {
+  transaction.exec(kCharge, pqxx::params{item.campaign.value, cost.tokens, cost.cost_micro_usd,
+                                         cost.gpu_time_ms, cost.cpu_time_ms});
+  const bool is_budgeted = cost.tokens > 0 || cost.cost_micro_usd > 0 || cost.gpu_time_ms > 0;
+  if (!is_budgeted || item.has_campaign_ended) return;
+  const auto kind = word(item.kind);
+  auto event = make_input(search::AttemptCharged{.tokens = cost.tokens,
+                                                 .cost_micro_usd = cost.cost_micro_usd,
+                                                 .gpu_time_ms = cost.gpu_time_ms},
+                          kind + " " + std::to_string(item.number) +
+                              ": an attempt without a result is charged: " + why);
+  event.payload[kind] = item.number;
+  event.payload["why"] = why;
+  event.payload["agent"] = agent_name;
+  append_event(transaction, item.campaign, event);
 }
 
 AfterEnd end_attempt(pqxx::work& transaction, LockedItem& item, AttemptEnd end,
                      const std::string& evidence) {
-  transaction.exec(kEndAttempt, pqxx::params{item.id.value, item.epoch, word_of(end), evidence});
+  const auto ended =
+      transaction.exec(kEndAttempt, pqxx::params{item.id.value, item.epoch, word_of(end), evidence})
+          .one_row();
+  if (end != AttemptEnd::infrastructure) {
+    charge(transaction, item, {.gpu_time_ms = ended[0].as<std::int64_t>()}, word_of(end),
+           ended[1].as<std::string>());
+  } else if (item.kind == WorkKind::proposal &&
+             transaction.exec(kIsUsedUp, pqxx::params{item.id.value}).one_row()[0].as<bool>()) {
+    ++item.worker_faults;
+    conclude_unreported(transaction, item, search::Outcome::infrastructure,
+                        "failed tries used up what was reserved, last: " + evidence);
+    return AfterEnd::finished;
+  }
   if (end == AttemptEnd::released) {
     make_ready(transaction, item, milliseconds(0));
     return AfterEnd::ready;
@@ -202,9 +250,6 @@ void conclude_proposal(pqxx::work& transaction, const LockedItem& item,
   transaction.exec(kCountProposal,
                    pqxx::params{item.campaign.value, result.variants.empty() ? 1 : 0,
                                 finished.tokens, finished.cost_micro_usd});
-  const auto spent = transaction.exec(kSpentBefore, pqxx::params{item.id.value}).one_row();
-  finished.tokens += spent[0].as<std::int64_t>();
-  finished.cost_micro_usd += spent[1].as<std::int64_t>();
   auto event =
       make_input(finished, "proposal " + std::to_string(item.number) + " " + word(result.outcome) +
                                ": " + std::to_string(result.variants.size()) + " variants");

@@ -17,6 +17,7 @@ struct LockedItem {
   std::string agent_id;
   int worker_faults = 0;
   int losses = 0;
+  bool has_campaign_ended = false;
 
   bool is_leased_as(const Lease& lease, const std::string& agent) const {
     return state == "leased" && epoch == lease.epoch && agent_id == agent;
@@ -44,7 +45,21 @@ enum class AfterEnd {
   poisoned,  ///< It took two agents down: it ended as a failure of the candidate.
 };
 
-/// Ends the attempt of the item's present epoch and decides what becomes of the item.
+/// What an attempt used.
+struct Cost {
+  std::int64_t cpu_time_ms = 0;
+  std::int64_t gpu_time_ms = 0;
+  std::int64_t tokens = 0;
+  std::int64_t cost_micro_usd = 0;
+};
+
+/// Counts what an attempt without a result used: in the campaign's consumption and, while that
+/// goes on, in what the search knows of its budgets. `why` and `agent` are for people.
+void charge(pqxx::work& transaction, const LockedItem& item, const Cost& cost,
+            const std::string& why, const std::string& agent_name);
+
+/// Ends the attempt of the item's present epoch and decides what becomes of the item. An attempt
+/// that ends without a report is charged the time in which its agent was known to hold the GPUs.
 AfterEnd end_attempt(pqxx::work& transaction, LockedItem& item, AttemptEnd end,
                      const std::string& evidence);
 

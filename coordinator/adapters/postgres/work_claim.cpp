@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "coordinator/adapters/postgres/codec.hpp"
 #include "coordinator/adapters/postgres/work_store.hpp"
 
@@ -45,7 +47,9 @@ constexpr const char* kClaimProposals =
     "  to_jsonb(p.parents), to_jsonb(p.inspirations), to_jsonb(p.failures), p.seed, p.variants,"
     "  p.model, p.temperature, c.definition -> 'output_tokens', c.definition ->> 'instructions',"
     "  c.definition -> 'settings' -> 'tokens_reserved',"
-    "  c.definition -> 'settings' -> 'cost_reserved_micro_usd'"
+    "  c.definition -> 'settings' -> 'cost_reserved_micro_usd',"
+    "  (SELECT coalesce(sum(a.tokens), 0)::bigint FROM attempt a WHERE a.item_id = i.id),"
+    "  (SELECT coalesce(sum(a.cost_micro_usd), 0)::bigint FROM attempt a WHERE a.item_id = i.id)"
     " FROM claimed i JOIN campaign c ON c.id = i.campaign_id"
     " JOIN proposal p ON p.campaign_id = i.campaign_id AND p.number = i.number ORDER BY i.id";
 // In the order of the array: the model sees parents and inspirations as the search ranked them.
@@ -91,6 +95,13 @@ std::vector<ProgramContext> contexts_of(pqxx::work& transaction, std::int64_t ca
   return contexts;
 }
 
+/// What earlier attempts left of a reserve. Never nothing: that would be no limit.
+std::int64_t left_of(const pqxx::field& reserved, const pqxx::field& used) {
+  const auto whole = reserved.as<std::int64_t>();
+  if (whole == 0) return 0;
+  return std::max<std::int64_t>(1, whole - used.as<std::int64_t>());
+}
+
 Assignment proposal_of(pqxx::work& transaction, const pqxx::row& row) {
   const auto campaign = row[4].as<std::int64_t>();
   ProposalWork work{.task_digest = row[3].as<std::string>(),
@@ -104,8 +115,8 @@ Assignment proposal_of(pqxx::work& transaction, const pqxx::row& row) {
                     .temperature = optional_of<double>(row[12]),
                     .output_tokens = row[13].as<int>(),
                     .instructions = row[14].as<std::string>(),
-                    .tokens_reserved = row[15].as<std::int64_t>(),
-                    .cost_reserved_micro_usd = row[16].as<std::int64_t>()};
+                    .tokens_reserved = left_of(row[15], row[17]),
+                    .cost_reserved_micro_usd = left_of(row[16], row[18])};
   return {.lease = {ItemId{row[0].as<std::int64_t>()}, row[1].as<std::int64_t>()},
           .campaign = {row[4].as<std::int64_t>()},
           .attempt_budget = milliseconds_of(row[2]),

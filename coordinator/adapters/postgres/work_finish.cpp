@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "coordinator/adapters/postgres/item_end.hpp"
 #include "coordinator/adapters/postgres/work_store.hpp"
 
@@ -5,7 +7,7 @@ namespace cambrian::coordinator::postgres {
 namespace {
 
 constexpr const char* kFindAttempt =
-    "SELECT agent_id, agent_name, coalesce(outcome, '') FROM attempt"
+    "SELECT agent_id, agent_name, coalesce(outcome, ''), gpu_time_ms FROM attempt"
     " WHERE item_id = $1 AND epoch = $2";
 constexpr const char* kFinishAttempt =
     "UPDATE attempt SET ended_at = now(), outcome = 'finished', is_counted = true,"
@@ -25,13 +27,6 @@ constexpr const char* kInsertCall =
     " prompt_tokens, completion_tokens, cost_micro_usd, latency_ms, time_to_first_token_ms,"
     " retries, finish_reason, prompt_digest, answer_digest, is_outcome_unknown, is_counted)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
-
-struct Cost {
-  std::int64_t cpu_time_ms = 0;
-  std::int64_t gpu_time_ms = 0;
-  std::int64_t tokens = 0;
-  std::int64_t cost_micro_usd = 0;
-};
 
 Cost cost_of(const WorkReport& report) {
   if (const auto* evaluation = std::get_if<EvaluationResult>(&report.result)) {
@@ -81,10 +76,6 @@ std::string evidence_of(const WorkReport& report) {
   return rejections.empty() ? std::string() : rejections.front();
 }
 
-/// What the proposal spent counts against the budget, whether or not it will be tried again.
-constexpr const char* kCountSpending =
-    "UPDATE campaign SET tokens = tokens + $2, cost_micro_usd = cost_micro_usd + $3 WHERE id = $1";
-
 Verdict accept(pqxx::work& transaction, LockedItem& item, const WorkReport& report,
                const std::string& agent_name) {
   const auto cost = cost_of(report);
@@ -92,8 +83,7 @@ Verdict accept(pqxx::work& transaction, LockedItem& item, const WorkReport& repo
   transaction.exec(kCountAttempt, pqxx::params{report.agent_id});
   if (is_infrastructure(report)) {
     transaction.exec(kNoteCost, lease_and_cost(report.lease, cost));
-    transaction.exec(kCountSpending,
-                     pqxx::params{item.campaign.value, cost.tokens, cost.cost_micro_usd});
+    charge(transaction, item, cost, "infrastructure", agent_name);
     const auto after =
         end_attempt(transaction, item, AttemptEnd::infrastructure, evidence_of(report));
     return after == AfterEnd::ready ? Verdict::retried : Verdict::accepted;
@@ -107,11 +97,17 @@ Verdict accept(pqxx::work& transaction, LockedItem& item, const WorkReport& repo
   return Verdict::accepted;
 }
 
-Verdict refuse(pqxx::work& transaction, const LockedItem& item, const WorkReport& report) {
-  auto parameters = lease_and_cost(report.lease, cost_of(report));
+/// The result does not count, what it took does; less the GPU time that was charged when the
+/// attempt ended without a report.
+Verdict refuse(pqxx::work& transaction, const LockedItem& item, const WorkReport& report,
+               const pqxx::row& attempt) {
+  auto cost = cost_of(report);
+  auto parameters = lease_and_cost(report.lease, cost);
   parameters.append(report.agent_id);
-  const auto noted = transaction.exec(kNoteStale, parameters);
-  if (noted.affected_rows() > 0) store_calls(transaction, item, report, false);
+  if (transaction.exec(kNoteStale, parameters).affected_rows() == 0) return Verdict::stale;
+  store_calls(transaction, item, report, false);
+  cost.gpu_time_ms = std::max<std::int64_t>(0, cost.gpu_time_ms - attempt[3].as<std::int64_t>());
+  charge(transaction, item, cost, "reported when its lease was gone", attempt[1].as<std::string>());
   return Verdict::stale;
 }
 
@@ -134,7 +130,7 @@ Result<FinishState> finish_item(pqxx::work& transaction, const WorkReport& repor
   }
   state.verdict = item->is_leased_as(report.lease, report.agent_id)
                       ? accept(transaction, *item, report, attempts[0][1].as<std::string>())
-                      : refuse(transaction, *item, report);
+                      : refuse(transaction, *item, report, attempts[0]);
   return state;
 }
 

@@ -40,8 +40,12 @@ TEST_CASE("lease: a stale report is refused, and recorded with its cost",
   CHECK(fresh.front().lease().epoch() == stale.lease().epoch() + 1);
   CHECK(fresh.front().evaluation().seed() == stale.evaluation().seed());
 
-  CHECK(is_lease_lost(service.worker.finish(stale.lease(), success(7))));
+  auto late = success(7);
+  late.mutable_usage()->mutable_gpu_time()->set_seconds(2);
+  for (int i = 0; i < 2; ++i) CHECK(is_lease_lost(service.worker.finish(stale.lease(), late)));
   CHECK(service.user.get("stale").consumption().evaluations() == 0);
+  // The result does not count. What it took does, once.
+  CHECK(service.user.get("stale").consumption().gpu_time().seconds() == 2);
   CHECK(attempts(service, "stale_report_at IS NOT NULL AND NOT is_counted AND cpu_time_ms = 4") ==
         1);
   // Nor may somebody else report under the fresh lease.
@@ -54,7 +58,8 @@ TEST_CASE("lease: a stale report is refused, and recorded with its cost",
 
 TEST_CASE("lease: renewals keep a lease alive, and a lost one is told to its agent",
           "[integration][coordinator]") {
-  Service service({.lease = kShortLease});
+  constexpr milliseconds kLease{6'000};
+  Service service({.lease = kLease});
   const auto seed = service.start_and_claim_seed("renewed");
   auto request = service.worker.make_sync(0);
   auto* progress = request.add_running();
@@ -62,11 +67,11 @@ TEST_CASE("lease: renewals keep a lease alive, and a lost one is told to its age
   progress->set_phase("train");
   progress->set_fraction(0.5);
   agent::v1::SyncResponse response;
-  for (int i = 0; i < 8; ++i) {
+  for (int i = 0; i < 4; ++i) {
     REQUIRE(service.worker.sync(request, &response).ok());
     CHECK(response.cancelled().empty());
-    CHECK(response.lease_duration().seconds() == 1);
-    std::this_thread::sleep_for(kShortLease / 3);
+    CHECK(response.lease_duration().seconds() == 6);
+    std::this_thread::sleep_for(kLease / 3);
   }
   auto other = service.make_worker("other");
   CHECK(other.claim(1, milliseconds(0)).empty());
@@ -172,6 +177,69 @@ TEST_CASE("lease: failures of workers are retried, and end when there are too ma
   CHECK(service.user.get("infrastructure").state() == user::v1::CAMPAIGN_STATE_FAILED);
   CHECK(service.user.variant("infrastructure", 0).outcome() ==
         agent::v1::EVALUATION_OUTCOME_INFRASTRUCTURE);
+}
+
+TEST_CASE("lease: the tries of a proposal share what is reserved for it",
+          "[integration][coordinator]") {
+  Service service;
+  auto spec = service.user.make_spec("sharing", 0);
+  spec.mutable_budget()->set_tokens(100'000);
+  spec.mutable_codegen()->set_parallel(1);
+  service.user.create(spec);
+  const auto seed = service.worker.claim(1);
+  REQUIRE(seed.size() == 1);
+  REQUIRE(service.worker.finish(seed.front().lease(), success(1)).ok());
+  auto proposals = service.codegen.claim(1);
+  REQUIRE(proposals.size() == 1);
+  const auto first = proposals.front();
+  const auto reserved = first.proposal().tokens_reserved();
+  REQUIRE(reserved > 5'000);
+  const auto broken = [](std::int64_t tokens) {
+    auto result = proposal_of(0, tokens);
+    result.set_outcome(agent::v1::PROPOSAL_OUTCOME_INFRASTRUCTURE);
+    return result;
+  };
+  REQUIRE(service.codegen.finish(first.lease(), broken(1'000)).ok());
+  CHECK(service.user.get("sharing").consumption().tokens() == 1'000);
+  proposals = service.codegen.claim(1);
+  REQUIRE(proposals.size() == 1);
+  CHECK(proposals.front().lease().item_id() == first.lease().item_id());
+  CHECK(proposals.front().proposal().tokens_reserved() == reserved - 1'000);
+  // What is left does not hold another answer: the proposal has failed, the next one begins.
+  REQUIRE(service.codegen.finish(proposals.front().lease(), broken(reserved - 4'000)).ok());
+  proposals = service.codegen.claim(1);
+  REQUIRE(proposals.size() == 1);
+  CHECK(proposals.front().lease().item_id() != first.lease().item_id());
+  CHECK(proposals.front().proposal().tokens_reserved() == reserved);
+  const auto used = service.user.get("sharing").consumption();
+  CHECK(used.tokens() == reserved - 3'000);
+  CHECK(used.cost_micro_usd() == 14);
+  CHECK(used.proposals_failed() == 1);
+}
+
+TEST_CASE("lease: GPU time of attempts without a result counts against the budget",
+          "[integration][coordinator]") {
+  Service service;
+  auto spec = service.user.make_spec("gpus", 0);
+  spec.mutable_budget()->mutable_gpu_time()->set_seconds(5);
+  service.user.create(spec);
+  auto work = service.worker.claim(1);
+  REQUIRE(work.size() == 1);
+  auto broken = failure(agent::v1::EVALUATION_OUTCOME_INFRASTRUCTURE, "the device fell off");
+  broken.mutable_usage()->mutable_gpu_time()->set_seconds(4);
+  REQUIRE(service.worker.finish(work.front().lease(), broken).ok());
+  CHECK(service.user.get("gpus").consumption().gpu_time().seconds() == 4);
+  CHECK(service.user.get("gpus").state() == user::v1::CAMPAIGN_STATE_RUNNING);
+  work = service.worker.claim(1);
+  REQUIRE(work.size() == 1);
+  // Handed back without a word about its cost: the time in which the GPU was held.
+  query_number(service.database, "UPDATE work_item SET gpus = 1 RETURNING id");
+  std::this_thread::sleep_for(milliseconds(1'200));
+  REQUIRE(service.worker.release(work.front().lease(), agent::v1::RELEASE_REASON_SHUTDOWN).ok());
+  CHECK(service.user.get("gpus").consumption().gpu_time().seconds() >= 5);
+  CHECK(eventually(
+      [&] { return service.user.get("gpus").state() == user::v1::CAMPAIGN_STATE_DRAINING; }));
+  CHECK(service.user.get("gpus").end_reason() == user::v1::END_REASON_GPU_TIME);
 }
 
 TEST_CASE("lease: an attempt ends with its budget, however alive the agent is",

@@ -45,6 +45,11 @@ TEST_CASE("codec: inputs of the log read back as they were", "[unit][coordinator
 
   const search::StopRequested stop{.begun = {{4}, {9}}};
   CHECK(std::get<search::StopRequested>(round_trip(stop)).begun == stop.begun);
+  const auto charged =
+      std::get<search::AttemptCharged>(round_trip(search::AttemptCharged{1, 2, 3}));
+  CHECK(charged.tokens == 1);
+  CHECK(charged.cost_micro_usd == 2);
+  CHECK(charged.gpu_time_ms == 3);
   CHECK(std::get<search::TimePassed>(round_trip(search::TimePassed{5})).running_ms == 5);
   CHECK(std::holds_alternative<search::PauseRequested>(round_trip(search::PauseRequested{})));
   CHECK(std::get<search::Started>(round_trip(search::Started{"seed", 44})).seed_source_tokens ==

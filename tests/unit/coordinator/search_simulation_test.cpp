@@ -123,6 +123,7 @@ class World {
     if (is_careless_user_ && rng_.chance(0.005)) return send_stop();
     if (rng_.chance(0.05)) return send(TimePassed{time_ += rng_.between(-20, 100)});
     if (rng_.chance(0.02)) return send_late();
+    if (rng_.chance(0.02)) return send_charge();
     const std::size_t open = shadow_.proposals.size() + shadow_.evaluations.size();
     if (open == 0) {
       expect(shadow_.phase == Phase::paused, "nothing is open, yet the campaign is not over");
@@ -201,6 +202,18 @@ class World {
     expect(shadow_.reason == EndReason::user, "a stop ends the campaign as the user's");
     expect(std::ranges::includes(shadow_.cancelled_evaluations, withdrawn),
            "a stop withdraws what is not begun");
+  }
+
+  /// An attempt failed and will be made again: it is paid for all the same.
+  void send_charge() {
+    const auto used = search_.consumption();
+    send(AttemptCharged{.tokens = 3, .cost_micro_usd = 2, .gpu_time_ms = 1});
+    const auto& now = search_.consumption();
+    expect(now.tokens == used.tokens + 3 && now.cost_micro_usd == used.cost_micro_usd + 2 &&
+               now.gpu_time_ms == used.gpu_time_ms + 1,
+           "failed attempts are charged");
+    expect(now.evaluations == used.evaluations && now.proposals == used.proposals,
+           "failed attempts are not counted");
   }
 
   /// An agent had begun what was cancelled, or something comes twice.
