@@ -22,11 +22,13 @@
 #include "coordinator/adapters/postgres/content_store.hpp"
 #include "coordinator/adapters/postgres/driver_store.hpp"
 #include "coordinator/adapters/postgres/migrate.hpp"
+#include "coordinator/adapters/postgres/shortage_store.hpp"
 #include "coordinator/adapters/postgres/work_store.hpp"
 #include "coordinator/app/agent_desk.hpp"
 #include "coordinator/app/campaign_desk.hpp"
 #include "coordinator/app/driver.hpp"
 #include "coordinator/app/housekeeping.hpp"
+#include "coordinator/app/shortage_watch.hpp"
 #include "coordinator/config.hpp"
 
 namespace cambrian::coordinator {
@@ -78,9 +80,11 @@ class Program {
         blobs_(database_),
         tasks_(database_),
         agents_(database_),
+        shortage_store_(database_),
         observer_(registry_, CAMBRIAN_VERSION),
+        shortages_(shortage_store_, hub_, config_.times.lease),
         agent_desk_(work_, hub_, observer_, config_.times, config_.sync_interval),
-        campaign_desk_(campaigns_, hub_),
+        campaign_desk_(campaigns_, hub_, shortages_),
         drivers_(drivers_store_, hub_, observer_, make_instance_name()),
         housekeeping_({work_, campaigns_, agents_}, hub_, observer_, config_.times,
                       [this](bool is_up) { on_health(is_up); }) {}
@@ -105,7 +109,7 @@ class Program {
       if (!error) begin_shutdown();
     });
     for (auto&& loop : {&Program::run_acquisition, &Program::run_renewal, &Program::run_poll,
-                        &Program::run_sweep, &Program::run_overview}) {
+                        &Program::run_sweep, &Program::run_overview, &Program::run_shortages}) {
       spawn((this->*loop)());
     }
     CAMBRIAN_TRY_STATUS(write_address_file(
@@ -132,6 +136,7 @@ class Program {
   awaitable<void> run_poll() { return housekeeping_.run_poll(); }
   awaitable<void> run_sweep() { return housekeeping_.run_sweep(); }
   awaitable<void> run_overview() { return housekeeping_.run_overview(); }
+  awaitable<void> run_shortages() { return shortages_.run(); }
 
   void spawn(awaitable<void> loop) {
     ++loops_;
@@ -165,8 +170,9 @@ class Program {
     const auto now = std::chrono::steady_clock::now();
     if (now >= end_deadline_) database_.interrupt();
     if (now >= end_deadline_ + kLastMoment) {
-      log::error("shutdown_incomplete",
-                 {{"loops", loops_}, {"campaigns", drivers_.driving()}, {"calls", !is_server_down_}});
+      log::error(
+          "shutdown_incomplete",
+          {{"loops", loops_}, {"campaigns", drivers_.driving()}, {"calls", !is_server_down_}});
       std::_Exit(1);  // Nothing may be torn down under those who still use it.
     }
     end_timer_.expires_after(kEndLookInterval);
@@ -184,8 +190,10 @@ class Program {
   postgres::PostgresBlobStore blobs_;
   postgres::PostgresTaskStore tasks_;
   postgres::PostgresAgentStore agents_;
+  postgres::PostgresShortageStore shortage_store_;
   MetricsObserver observer_;
   Hub hub_;
+  ShortageWatch shortages_;
   AgentDesk agent_desk_;
   CampaignDesk campaign_desk_;
   Drivers drivers_;

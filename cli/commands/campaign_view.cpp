@@ -89,7 +89,8 @@ std::string campaign_table(const user::v1::ListCampaignsResponse& response,
                std::to_string(used.evaluations_failed()), format_optional(best_score(one)),
                delta_text(one), format_age(one.create_time(), now), format_count(used.tokens()),
                format_cost(used.cost_micro_usd()),
-               one.has_best_variant() ? std::to_string(one.best_variant()) : "-", one.reason()});
+               one.has_best_variant() ? std::to_string(one.best_variant()) : "-",
+               one.waiting().empty() ? one.reason() : "waits: " + one.waiting()});
   }
   return table.render(style_of(session));
 }
@@ -104,6 +105,7 @@ std::string campaign_details(const Campaign& campaign) {
   text += line("task", campaign.task_name() + " " + campaign.spec().task().digest().substr(0, 12));
   text += line("state", state_name(campaign.state()) + (end == "-" ? "" : ", ended by " + end));
   text += line("reason", printable(campaign.reason()));
+  text += line("waits", printable(campaign.waiting()));
   text += line("objective",
                campaign.objective_metric() +
                    (campaign.is_maximized() ? ", larger is better" : ", smaller is better"));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "coordinator/app/hub.hpp"
+#include "coordinator/app/shortage_watch.hpp"
 #include "coordinator/ports/campaign_api.hpp"
 
 namespace cambrian::coordinator {
@@ -8,7 +9,8 @@ namespace cambrian::coordinator {
 /// Serves users: what needs more than one look into the store. Lives on the app's single thread.
 class CampaignDesk final : public CampaignApi {
  public:
-  CampaignDesk(CampaignStore& store, Hub& hub) : store_(store), hub_(hub) {}
+  CampaignDesk(CampaignStore& store, Hub& hub, const ShortageWatch& shortages)
+      : store_(store), hub_(hub), shortages_(shortages) {}
 
   awaitable<Result<CampaignRecord>> create(CampaignDefinition definition,
                                            std::string request_id) override;
@@ -16,11 +18,15 @@ class CampaignDesk final : public CampaignApi {
                                         std::string request_id) override;
   awaitable<Result<EventBatch>> next_events(std::string name, std::int64_t after,
                                             milliseconds wait_max) override;
+  std::string waiting_of(CampaignId campaign) const override {
+    return shortages_.reason_of(campaign);
+  }
   bool is_serving() const override { return !hub_.is_closed(); }
 
  private:
   CampaignStore& store_;
   Hub& hub_;
+  const ShortageWatch& shortages_;
 };
 
 }  // namespace cambrian::coordinator

@@ -28,6 +28,9 @@ class CampaignApi {
   virtual awaitable<Result<EventBatch>> next_events(std::string name, std::int64_t after,
                                                     milliseconds wait_max) = 0;
 
+  /// Why the campaign waits for agents that are not there; empty while it does not.
+  virtual std::string waiting_of(CampaignId campaign) const = 0;
+
   /// False once the coordinator shuts down: long calls end then.
   virtual bool is_serving() const = 0;
 };

@@ -92,7 +92,13 @@ awaitable<grpc::Status> CampaignService::get(const user::v1::GetCampaignRequest*
   const auto record = co_await ports_.campaigns.get(clean_text(request->name(), kNameMax));
   if (!record) co_return status_of(record.error());
   to_proto(*record, response->mutable_campaign());
+  response->mutable_campaign()->set_waiting(waiting_of(*record));
   co_return grpc::Status::OK;
+}
+
+std::string CampaignService::waiting_of(const CampaignRecord& record) const {
+  const bool is_idle = has_ended(record.state) || record.state == CampaignState::paused;
+  return is_idle ? std::string() : ports_.api.waiting_of(record.id);
 }
 
 awaitable<grpc::Status> CampaignService::list(const user::v1::ListCampaignsRequest* request,
@@ -104,7 +110,9 @@ awaitable<grpc::Status> CampaignService::list(const user::v1::ListCampaignsReque
   std::int64_t last = 0;
   for (const auto& record : *records) {
     if (response->ByteSizeLong() > kPageBytesMax) break;
-    to_proto(record, response->add_campaigns());
+    auto* added = response->add_campaigns();
+    to_proto(record, added);
+    added->set_waiting(waiting_of(record));
     last = record.id.value;
   }
   const auto count = static_cast<std::size_t>(response->campaigns_size());

@@ -89,6 +89,7 @@ class CampaignService final : public user::v1::CampaignService::CallbackService 
                                  user::v1::DeleteCampaignResponse* response);
   awaitable<grpc::Status> watch(user::v1::WatchEventsRequest request, EventStream* stream);
   awaitable<Result<Resolved>> resolve(spec::v1::CampaignSpec spec);
+  std::string waiting_of(const CampaignRecord& record) const;
   awaitable<Result<SeedFacts>> load_seed(spec::v1::TaskBundle bundle);
 
   Calls& calls_;

@@ -160,6 +160,60 @@ TEST_CASE("tasks: a task needs its files and keeps its digest", "[integration][c
   CHECK(list.tasks(0).bundle().files().empty());
 }
 
+TEST_CASE("service: problems of any number and length arrive as what they are",
+          "[integration][coordinator]") {
+  Service service;
+  auto spec = service.user.make_spec("long", 5);
+  for (int i = 0; i < 500; ++i) {
+    (*spec.mutable_task()->mutable_parameters())[std::string(500, 'p') + std::to_string(i)] = 1;
+  }
+  spec.mutable_codegen()->add_models()->set_model(std::string("a\0b", 3));
+  user::v1::Campaign campaign;
+  const auto status = service.user.try_create(spec, &campaign);
+  CHECK(status.error_code() == grpc::StatusCode::INVALID_ARGUMENT);
+  const auto violations = rpc::details_of(status).field_violations;
+  REQUIRE(violations.size() >= 3);
+  CHECK(violations.back().description.ends_with(" problems more"));
+  CHECK(fetch_metrics(service.coordinator.metrics_address()).find("code=\"INTERNAL\"") ==
+        std::string::npos);
+}
+
+TEST_CASE("service: a campaign that no agent can serve says so, until one comes",
+          "[integration][coordinator]") {
+  Service service;
+  auto spec = service.user.make_spec("waiting", 3);
+  spec.mutable_codegen()->add_models()->set_model("large");
+  service.user.create(spec);
+  const auto seed = service.worker.claim(1);
+  REQUIRE(seed.size() == 1);
+  REQUIRE(service.worker.finish(seed.front().lease(), success(1)).ok());
+  CHECK(service.user.get("waiting").waiting().empty());
+  // A client is there, and does not offer the model.
+  CHECK(service.codegen.claim(1, milliseconds(0)).empty());
+  REQUIRE(eventually([&] { return !service.user.get("waiting").waiting().empty(); },
+                     milliseconds(60'000)));
+  const std::string reason = "no connected codegen client offers the model large";
+  CHECK(service.user.get("waiting").waiting() == reason);
+  const auto count = [&](const std::string& type) {
+    int events = 0;
+    for (const auto& event : service.user.events("waiting")) events += event.type() == type ? 1 : 0;
+    return events;
+  };
+  CHECK(count("work_waiting") == 1);
+  // Another process knows it too, and does not say it again.
+  service.crash_and_restart();
+  CHECK(eventually([&] { return service.user.get("waiting").waiting() == reason; },
+                   milliseconds(60'000)));
+  auto request = service.codegen.make_sync(0);
+  request.mutable_agent()->add_models("large");
+  agent::v1::SyncResponse response;
+  REQUIRE(service.codegen.sync(request, &response).ok());
+  CHECK(eventually([&] { return service.user.get("waiting").waiting().empty(); },
+                   milliseconds(30'000)));
+  CHECK(count("work_waiting") == 1);
+  CHECK(count("work_served") == 1);
+}
+
 TEST_CASE("service: health follows the database, reflection is served only when asked for",
           "[integration][coordinator]") {
   PrivatePostgres postgres;
