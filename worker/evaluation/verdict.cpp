@@ -53,6 +53,11 @@ std::optional<std::pair<Outcome, std::string>> observed(const ProcessExit& exit,
   if (exit.is_output_exceeded) {
     return {{Outcome::resource_exceeded, "printed more than allowed"}};
   }
+  // Before the time: a fork bomb runs until its time is over, and whose clock ends it is chance.
+  if (exit.processes_peak >= limits.processes) {
+    return {{Outcome::resource_exceeded, "started more processes and threads than allowed: " +
+                                             std::to_string(limits.processes)}};
+  }
   if (exit.is_wall_time_exceeded) {
     return {{Outcome::timeout,
              "ran longer than allowed: " + std::to_string(limits.run_time.count() / 1000) + " s"}};
@@ -70,10 +75,6 @@ std::optional<std::pair<Outcome, std::string>> observed(const ProcessExit& exit,
   if (exit.is_disk_full) {
     return {{Outcome::resource_exceeded,
              "filled its disk: " + std::to_string(limits.disk_bytes >> 20) + " MiB"}};
-  }
-  if (exit.processes_peak >= limits.processes) {
-    return {{Outcome::resource_exceeded, "started more processes and threads than allowed: " +
-                                             std::to_string(limits.processes)}};
   }
   return std::nullopt;
 }

@@ -57,6 +57,8 @@ TEST_CASE("refine_verdict: each limit has its outcome", "[unit][worker]") {
   exit.processes_peak = Limits{}.processes;
   CHECK(refined(Outcome::crash, exit) == Outcome::resource_exceeded);
   CHECK(limit_hit(exit, Limits{}) == "processes");
+  exit.is_wall_time_exceeded = true;
+  CHECK(refined(Outcome::timeout, exit) == Outcome::resource_exceeded);
 }
 
 TEST_CASE("refine_verdict: a refused allocation is out_of_memory", "[unit][worker]") {
