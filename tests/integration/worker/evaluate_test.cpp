@@ -206,6 +206,19 @@ TEST_CASE("evaluate: the judge's seed follows from a secret", "[integration]") {
   CHECK(seed_of("", 7) == 7);
 }
 
+TEST_CASE("evaluate: a task that wants more isolation than there is, is refused", "[integration]") {
+  EvaluationRequest strict = request(act(""));
+  TaskManifest manifest = strict.task->manifest;
+  manifest.sandbox = SandboxLevel::strict;
+  std::map<std::string, std::string> files;
+  for (const auto& file : strict.task->files) files[file.path] = file.content;
+  strict.task = make_task(manifest, files);
+  const auto refused = workshop().evaluator().evaluate(strict, {}, [](auto, auto) {});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == cambrian::Errc::unavailable);
+  CHECK_THAT(refused.error().message, ContainsSubstring("wanted=strict level=standard"));
+}
+
 TEST_CASE("evaluate: a compile that grows without end is stopped", "[integration][slow]") {
   const EvaluationResult huge =
       evaluate(request("int a[1 << 29] = {1};\n" + act("  x[0] += a[(int)x[1]];")));
