@@ -138,15 +138,16 @@ std::string campaign_headline(const Campaign& campaign, const EtaEstimator& eta)
   const auto& used = campaign.consumption();
   std::string text = campaign.name() + " · " + state_name(campaign.state()) + " · " +
                      of_budget(used.evaluations(), campaign.spec().budget().evaluations()) +
-                     " evaluations (" + std::to_string(used.evaluations_failed()) +
-                     " failed) · queue " + std::to_string(campaign.evaluations_open()) + "+" +
-                     std::to_string(campaign.proposals_open()) + " · " +
-                     format_count(used.tokens()) + " tokens";
-  if (used.cost_micro_usd() > 0) text += " · " + format_cost(used.cost_micro_usd());
+                     " evaluations (" + std::to_string(used.evaluations_failed()) + " failed)";
   if (const auto end = eta.estimate()) {
     text += " · ETA " + format_duration(end->remaining);
     if (end->budget != "evaluations") text += " (" + end->budget + ")";
   }
+  // What is cut off first on a narrow terminal comes last.
+  text += " · queue " + std::to_string(campaign.evaluations_open()) + "+" +
+          std::to_string(campaign.proposals_open()) + " · " + format_count(used.tokens()) +
+          " tokens";
+  if (used.cost_micro_usd() > 0) text += " · " + format_cost(used.cost_micro_usd());
   text += "\n";
   if (!campaign.has_best_score()) return text + "best -\n";
   return text + "best " + campaign.objective_metric() + " " + format_number(campaign.best_score()) +

@@ -81,7 +81,7 @@ Result<fs::path> find_task(const DemoOptions& options) {
 Result<fs::path> write_campaign(const DemoOptions& options, const fs::path& task,
                                 const fs::path& directory) {
   const std::string name = "demo-" + options.task.substr(0, 40) + "-" + time_stamp();
-  const fs::path path = directory / "campaigns" / (name + ".yaml");
+  fs::path path = directory / "campaigns" / (name + ".yaml");
   std::error_code error;
   fs::create_directories(path.parent_path(), error);
   std::ofstream output(path);

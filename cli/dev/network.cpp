@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <memory>
 #include <optional>
@@ -82,11 +83,11 @@ bool accepts_connections(const std::string& url, std::chrono::milliseconds timeo
   for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
     const int file = socket(one->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (file < 0) continue;
-    connect(file, one->ai_addr, one->ai_addrlen);
+    const bool is_begun = connect(file, one->ai_addr, one->ai_addrlen) == 0 || errno == EINPROGRESS;
     pollfd waiting{file, POLLOUT, 0};
     int error = 0;
     socklen_t size = sizeof error;
-    const bool is_open = poll(&waiting, 1, static_cast<int>(timeout.count())) == 1 &&
+    const bool is_open = is_begun && poll(&waiting, 1, static_cast<int>(timeout.count())) == 1 &&
                          getsockopt(file, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
     close(file);
     if (is_open) return true;

@@ -42,7 +42,7 @@ std::optional<fs::path> find_programs() {
     if (!folder.empty() && has_programs(folder)) return folder;
   }
   for (const char* version : {"17", "18", "16", "15"}) {
-    const fs::path folder = fs::path("/usr/lib/postgresql") / version / "bin";
+    fs::path folder = fs::path("/usr/lib/postgresql") / version / "bin";
     if (has_programs(folder)) return folder;
   }
   return std::nullopt;
@@ -186,7 +186,7 @@ Status Postgres::clean_up() const {
   std::error_code error;
   const fs::path program =
       process ? fs::read_symlink("/proc/" + text + "/exe", error).filename() : fs::path();
-  if (program == "postgres" && line_of_file(pid_file, 2) == layout_.data().string()) {
+  if (process && program == "postgres" && line_of_file(pid_file, 2) == layout_.data().string()) {
     send_signal(*process, SIGINT);
     if (!wait_for_end(*process, kOrphanTimeout)) {
       send_signal(*process, SIGQUIT);
