@@ -56,7 +56,7 @@ TaskManifest manifest_for(const std::string& extension) {
   manifest.data = {{"canary", "${TEST_DATA}/canary", "", ""}};
   manifest.objectives = {{"score", 0, 1}};
   manifest.limits.run_time = std::chrono::seconds(10);
-  manifest.limits.compile_time = std::chrono::seconds(15);
+  manifest.limits.compile_time = std::chrono::seconds(30);
   manifest.limits.memory_bytes = 256 << 20;
   manifest.limits.disk_bytes = 64 << 20;
   manifest.limits.processes = 32;

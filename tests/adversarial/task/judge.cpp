@@ -34,7 +34,7 @@ cambrian::Message ask(cambrian::RemoteCandidate& candidate, const Round& round, 
   const auto known = is_practice ? round.secrets : std::vector<double>(kHalf, 0.0);
   question.tensors.push_back(cambrian::make_tensor("secrets", {count}, known));
   const cambrian::TensorSpec answer{"answers", cambrian::DType::f64, {2 * count}};
-  return candidate.ask(std::move(question), {answer}, cambrian::Seconds(2));
+  return candidate.ask(std::move(question), {answer}, cambrian::Seconds(3));
 }
 
 }  // namespace
