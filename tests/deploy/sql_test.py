@@ -3,6 +3,7 @@
 the read-only role that deploy/postgres makes."""
 
 import json
+import os
 import re
 import time
 import unittest
@@ -12,7 +13,7 @@ from support import DEPLOY, REPOSITORY
 
 DASHBOARD = DEPLOY / "grafana/dashboards/cambrian-overview.json"
 MIGRATIONS = REPOSITORY / "coordinator/migrations"
-QUERY_SECONDS_MAX = 1.0  # It takes a tenth of that.
+QUERY_SECONDS_MAX = 1.0  # On a machine with nothing else to do it takes a tenth of that.
 SEED_SQL = """
 INSERT INTO blob (sha256, size_bytes, content) VALUES (repeat('a', 64), 1, 'x');
 INSERT INTO task (digest, name) VALUES (repeat('a', 64), 'probe');
@@ -65,13 +66,12 @@ class Sql(unittest.TestCase):
         self.assertEqual(len(found), 3)
         for title, statement in found:
             with self.subTest(panel=title):
-                seconds = []
-                # The best of some: a machine with ten times too much to do delays any of them.
-                while len(seconds) < 5 and min(seconds, default=9) > QUERY_SECONDS_MAX:
-                    start = time.monotonic()
-                    rows = self.ask(statement).splitlines()
-                    seconds.append(time.monotonic() - start)
-                self.assertLessEqual(min(seconds), QUERY_SECONDS_MAX)
+                start = time.monotonic()
+                rows = self.ask(statement).splitlines()
+                seconds = time.monotonic() - start
+                # Others wait for the same cores: what they make of a tenth of a second.
+                crowd = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+                self.assertLess(seconds, QUERY_SECONDS_MAX * crowd)
                 self.assertGreater(len(rows), 1)
 
     def test_leaderboard_ranks_by_the_goal(self):
