@@ -186,6 +186,7 @@ void build(Cli& cli) {
   add_task_commands(cli);
   add_campaign_commands(cli);
   add_variant_commands(cli);
+  add_compare_command(cli);
   add_worker_commands(cli);
   add_doctor_command(cli);
   add_config_commands(cli);

@@ -101,6 +101,12 @@ void Replay::compare(std::string_view type, const Json& recorded) {
   has_ended_ = state && coordinator::has_ended(*state);
 }
 
+std::optional<double> Replay::best_score() const {
+  const auto best = search_ ? search_->best() : std::nullopt;
+  if (!best || best->violation != 0) return std::nullopt;
+  return best->score;
+}
+
 void Replay::finish() {
   if (difference_ || expected_.empty() || !has_ended_) return;
   difference_ =

@@ -35,6 +35,11 @@ class Replay {
   /// difference; of one that runs, the driver may not have come so far.
   void finish();
 
+  /// Finished search evaluations so far, and the score of the best variant after them; no score
+  /// while there is none, or only one that breaks the constraints.
+  std::int64_t evaluations() const { return search_ ? search_->consumption().evaluations : 0; }
+  std::optional<double> best_score() const;
+
   std::int64_t inputs() const { return inputs_; }
   /// Recorded derived events that were found equal.
   std::int64_t derived() const { return derived_; }

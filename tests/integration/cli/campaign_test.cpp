@@ -80,6 +80,51 @@ TEST_CASE("campaign: from a file to a winner that can be looked at", "[integrati
             .code == 0);
 }
 
+TEST_CASE("compare: arms of real campaigns, with plots, and again from its own JSON",
+          "[integration][cli]") {
+  const Environment& cambrian = shared_environment();
+  const Folder folder;
+  for (const std::string policy : {"random", "hill_climb"}) {
+    for (const std::string seed : {"1", "2"}) {
+      const std::string name = "arm-" + policy.substr(0, 4) + "-" + seed;
+      std::string text = campaign_text(name, 5);
+      text.replace(text.find("hill_climb"), 10, policy);
+      text.replace(text.find("seed: 7"), 7, "seed: " + seed);
+      REQUIRE(cambrian.run({"campaign", "submit", folder.write(name + ".yaml", text)}).code == 0);
+    }
+  }
+  for (const std::string name : {"arm-rand-1", "arm-rand-2", "arm-hill-1", "arm-hill-2"}) {
+    REQUIRE(cambrian.run({"campaign", "wait", name, "--for", "120s"}).code == 0);
+  }
+  const std::string plots = (folder.path() / "plots").string();
+  const Run compared = cambrian.run({"compare", "random=arm-rand-1,arm-rand-2",
+                                     "hill_climb=arm-hill-1,arm-hill-2", "--svg", plots, "--json"});
+  INFO(compared.err);
+  REQUIRE(compared.code == 0);
+  const auto comparison = json::parse(compared.out);
+  CHECK(comparison["evaluations"] == 5);
+  CHECK(comparison["arms"][0]["label"] == "random");
+  const auto& run = comparison["arms"][1]["runs"][1];
+  CHECK(run["curve"].size() == 5);
+  const auto campaign = json::parse(cambrian.run({"campaign", "get", run["name"], "--json"}).out);
+  CHECK(run["curve"][0] == campaign["seed_score"]);
+  CHECK(run["curve"][4] == campaign["best_score"]);
+  const auto& winner = campaign[campaign.contains("final_best") ? "final_best" : "final_seed"];
+  CHECK(run["sealed"] == winner["sealed"]["excess_percent"]["mean"]);
+  CHECK(comparison["comparisons"][0]["is_shown"] == false);  // Two runs cannot show anything.
+  CHECK(comparison["notes"].dump().find("too few runs") != std::string::npos);
+  CHECK(read_file(folder.path() / "plots/curves.svg").ends_with("</svg>\n"));
+  CHECK(read_file(folder.path() / "plots/finals.svg").ends_with("</svg>\n"));
+
+  const std::string file = folder.write("again.json", compared.out);
+  CHECK(json::parse(cambrian.run({"compare", "--file", file, "--json"}).out) == comparison);
+  CHECK(cambrian.run({"compare", "--file", file}).out.find("no difference shown") !=
+        std::string::npos);
+  CHECK(cambrian.run({"compare", "random=arm-rand-1", "hill_climb"}).code == 3);
+  CHECK(cambrian.run({"compare", "random=arm-rand-1", "other=unheard-of"}).code == 5);
+  CHECK(cambrian.run({"compare"}).code == 2);
+}
+
 TEST_CASE("campaign: pause, resume, stop and delete", "[integration][cli]") {
   const Environment& cambrian = shared_environment();
   const Folder folder;
