@@ -118,11 +118,15 @@ void check_names(const CampaignSpec& spec, Check& check) {
                 "must be lower case letters, digits and dashes, 1 to 63 characters");
   check.require(is_storable(spec.description(), kDescriptionBytesMax), "description",
                 "must be at most 4 KiB, without NUL");
-  for (int i = 0; i < spec.search().features_size(); ++i) {
-    check.require(task::is_identifier(spec.search().features(i).metric()),
-                  "search.features[" + std::to_string(i) + "].metric",
-                  "must begin with a letter and have letters, digits, _ . and - only, at most 63");
-  }
+  const auto check_metrics = [&check](const auto& list, const std::string& name) {
+    for (int i = 0; i < list.size(); ++i) {
+      check.require(
+          task::is_identifier(list[i].metric()), name + "[" + std::to_string(i) + "].metric",
+          "must begin with a letter and have letters, digits, _ . and - only, at most 63");
+    }
+  };
+  check_metrics(spec.search().features(), "search.features");
+  check_metrics(spec.search().constraints(), "search.constraints");
   check.require(is_sha256_hex(spec.task().digest()), "task.digest",
                 "must be the digest of a registered task, 64 hex digits");
   check.require(spec.priority() >= 0 && spec.priority() <= 100, "priority", "must be 0 to 100");

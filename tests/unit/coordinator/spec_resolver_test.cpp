@@ -184,12 +184,15 @@ TEST_CASE("spec_resolver: texts must be such that the database can store them",
     feature->set_metric(metric);
     feature->set_maximum(1);
   }
+  spec.mutable_search()->add_constraints()->set_metric(std::string("lo\0ss", 5));
+  spec.mutable_search()->mutable_constraints(0)->set_maximum(1);
   wire::fill_defaults(task, make_seed(), spec);
   CHECK(fields(wire::check_spec(task, make_seed(), spec)) ==
         std::set<std::string>{"spec.description", "spec.codegen.instructions",
                               "spec.codegen.models[1].model", "spec.codegen.models[2].model",
                               "spec.codegen.models[3].model", "spec.search.features[1].metric",
-                              "spec.search.features[2].metric"});
+                              "spec.search.features[2].metric",
+                              "spec.search.constraints[0].metric"});
 }
 
 TEST_CASE("convert: texts are cut at a character and lose their NULs", "[unit][coordinator]") {
