@@ -2,6 +2,7 @@
 
 import argparse
 import collections
+import functools
 import json
 import pathlib
 import random
@@ -64,8 +65,9 @@ def propose(program, parent, language, donor, count, seed, operator, out):
     return variants
 
 
-def make_variants(program, task, count, seed, folder, generations=3):
-    """Variants of the seed, of those variants, and so on: a search goes deep."""
+def make_variants(program, task, count, seed, folder, judge=None, generations=3):
+    """Variants of the seed, of those variants, and so on: a search goes deep. `judge(variants)`
+    marks what fails, and as in a search nothing is bred from that."""
     rng = random.Random(seed)
     parents, variants = [task.seed], []
     for generation in range(generations):
@@ -79,7 +81,9 @@ def make_variants(program, task, count, seed, folder, generations=3):
                             rng.randrange(2**31), operator if donor else "diff", out)
             made[-1].path = made[-1].path.rename(out / task.file)
         variants += made
-        parents = [variant.path for variant in made] or parents
+        if judge:
+            judge(made)
+        parents = [variant.path for variant in made if variant.error is None] or parents
     return variants
 
 
@@ -194,11 +198,13 @@ def print_table(results):
 
 def measure(task, options, folder):
     folder.mkdir(parents=True, exist_ok=True)
-    variants = make_variants(str(options.build / "bin" / "cambrian-codemodel"), task,
-                             options.count, options.seed, folder)
+    judge = None
     if options.run:
-        evaluate(task, variants, options.build / "bin" / "cambrian-worker")
-    else:
+        judge = functools.partial(evaluate, task,
+                                  worker=options.build / "bin" / "cambrian-worker")
+    variants = make_variants(str(options.build / "bin" / "cambrian-codemodel"), task,
+                             options.count, options.seed, folder, judge)
+    if not options.run:
         check(task, variants, folder)
     return report(task, variants, True)
 
