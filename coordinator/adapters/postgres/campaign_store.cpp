@@ -41,9 +41,15 @@ constexpr const char* kLockByName =
 constexpr const char* kNoteRequest =
     "INSERT INTO campaign_request (campaign_id, request_id) VALUES ($1, $2)"
     " ON CONFLICT DO NOTHING RETURNING 1";
+// Items that no agent has begun: none of them may begin any more. The statement waits for claims
+// that hold a row, and claims that wait for a row find another version of it: so each item is
+// either withdrawn here or leased for kBegun to see.
+constexpr const char* kWithdraw =
+    "UPDATE work_item SET state = 'cancelled' WHERE campaign_id = $1 AND state = 'ready'";
 constexpr const char* kBegun =
     "SELECT number FROM work_item WHERE campaign_id = $1 AND kind = 'evaluation'"
     " AND state = 'leased' ORDER BY number";
+constexpr const char* kNoteStop = "UPDATE campaign SET stop_sequence = $2 WHERE id = $1";
 constexpr const char* kDelete = "DELETE FROM campaign WHERE id = $1";
 constexpr const char* kReadEvents =
     "SELECT sequence, (extract(epoch FROM created_at) * 1000000)::bigint, type, variant, message,"
@@ -160,6 +166,7 @@ StoredEvent event_of(pqxx::work& transaction, CampaignId campaign, UserAction ac
     return make_input(search::ResumeRequested{}, "the user asked to go on");
   }
   search::StopRequested stop;
+  transaction.exec(kWithdraw, pqxx::params{campaign.value});
   for (const auto& row : transaction.exec(kBegun, pqxx::params{campaign.value})) {
     stop.begun.push_back({row[0].as<std::int64_t>()});
   }
@@ -180,7 +187,9 @@ Result<std::int64_t> request_action(pqxx::work& transaction, const std::string& 
     if (action == UserAction::stop) return 0;
     return fail(Errc::conflict, "the campaign has ended: name=" + name + " state=" + word(state));
   }
-  return append_event(transaction, id, event_of(transaction, id, action));
+  const auto sequence = append_event(transaction, id, event_of(transaction, id, action));
+  if (action == UserAction::stop) transaction.exec(kNoteStop, pqxx::params{id.value, sequence});
+  return sequence;
 }
 
 }  // namespace

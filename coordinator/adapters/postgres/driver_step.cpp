@@ -28,13 +28,14 @@ constexpr const char* kInsertVariant =
 constexpr const char* kSettleVariant =
     "UPDATE variant SET state = $3, outcome = $4, metrics = $5::jsonb, score = $6,"
     " settled_at = now() WHERE campaign_id = $1 AND number = $2";
-constexpr const char* kCancelAttempts =
-    "UPDATE attempt a SET ended_at = now(), outcome = 'cancelled' FROM work_item w"
-    " WHERE w.campaign_id = $1 AND w.kind = $2 AND w.number = ANY($3::bigint[])"
-    " AND w.state = 'leased' AND a.item_id = w.id AND a.epoch = w.epoch";
 constexpr const char* kCancelItems =
     "UPDATE work_item SET state = 'cancelled' WHERE campaign_id = $1 AND kind = $2"
     " AND number = ANY($3::bigint[]) AND state IN ('ready', 'leased')";
+// After the items: only then no agent can claim one of them and leave an attempt that nobody ends.
+constexpr const char* kCancelAttempts =
+    "UPDATE attempt a SET ended_at = now(), outcome = 'cancelled' FROM work_item w"
+    " WHERE w.campaign_id = $1 AND w.kind = $2 AND w.number = ANY($3::bigint[])"
+    " AND w.state = 'cancelled' AND a.item_id = w.id AND a.epoch = w.epoch AND a.ended_at IS NULL";
 constexpr const char* kOpenItems =
     "SELECT kind, number FROM work_item WHERE campaign_id = $1 AND state IN ('ready', 'leased')";
 constexpr const char* kStoreStep =
@@ -209,10 +210,10 @@ class Step {
   /// Withdraws items whether or not an agent works on them; that agent learns it at its next call.
   void cancel(WorkKind kind, const std::string& numbers) {
     const pqxx::params parameters{campaign_.value, word(kind), numbers};
+    transaction_.exec(kCancelItems, parameters);
     const auto ended = transaction_.exec(kCancelAttempts, parameters).affected_rows();
     state_.cancelled.insert(state_.cancelled.end(), static_cast<std::size_t>(ended),
                             EndedAttempt{kind, "cancelled"});
-    transaction_.exec(kCancelItems, parameters);
   }
 
   /// An ended campaign has no open work, whatever the search forgot.

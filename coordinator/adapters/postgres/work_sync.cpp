@@ -32,7 +32,8 @@ constexpr const char* kNow = "SELECT (extract(epoch FROM now()) * 1000000)::bigi
 constexpr const char* kCountReady =
     "SELECT kind, count(*) FROM (SELECT w.kind FROM work_item w"
     " JOIN campaign c ON c.id = w.campaign_id WHERE w.state = 'ready' AND w.not_before <= now()"
-    " AND c.state IN ('running', 'draining', 'finalizing') LIMIT 1000) ready GROUP BY kind";
+    " AND c.state IN ('running', 'draining', 'finalizing')"
+    " AND c.stop_sequence <= c.applied_sequence LIMIT 1000) ready GROUP BY kind";
 constexpr const char* kForgetAgents =
     "DELETE FROM agent WHERE last_sync_at < now() - interval '7 days'";
 
