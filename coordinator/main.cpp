@@ -19,6 +19,7 @@
 #include "coordinator/adapters/grpc/server.hpp"
 #include "coordinator/adapters/metrics/observer.hpp"
 #include "coordinator/adapters/postgres/campaign_store.hpp"
+#include "coordinator/adapters/postgres/cleanup_store.hpp"
 #include "coordinator/adapters/postgres/content_store.hpp"
 #include "coordinator/adapters/postgres/driver_store.hpp"
 #include "coordinator/adapters/postgres/migrate.hpp"
@@ -81,12 +82,13 @@ class Program {
         tasks_(database_),
         agents_(database_),
         shortage_store_(database_),
+        cleanup_(database_),
         observer_(registry_, CAMBRIAN_VERSION),
         shortages_(shortage_store_, hub_, config_.times.lease),
         agent_desk_(work_, hub_, observer_, config_.times, config_.sync_interval),
         campaign_desk_(campaigns_, hub_, shortages_),
         drivers_(drivers_store_, hub_, observer_, make_instance_name()),
-        housekeeping_({work_, campaigns_, agents_}, hub_, observer_, config_.times,
+        housekeeping_({work_, campaigns_, agents_, cleanup_}, hub_, observer_, config_.times,
                       [this](bool is_up) { on_health(is_up); }) {}
 
   Status run() {
@@ -109,7 +111,8 @@ class Program {
       if (!error) begin_shutdown();
     });
     for (auto&& loop : {&Program::run_acquisition, &Program::run_renewal, &Program::run_poll,
-                        &Program::run_sweep, &Program::run_overview, &Program::run_shortages}) {
+                        &Program::run_sweep, &Program::run_overview, &Program::run_shortages,
+                        &Program::run_cleanup}) {
       spawn((this->*loop)());
     }
     CAMBRIAN_TRY_STATUS(write_address_file(
@@ -137,6 +140,7 @@ class Program {
   awaitable<void> run_sweep() { return housekeeping_.run_sweep(); }
   awaitable<void> run_overview() { return housekeeping_.run_overview(); }
   awaitable<void> run_shortages() { return shortages_.run(); }
+  awaitable<void> run_cleanup() { return housekeeping_.run_cleanup(); }
 
   void spawn(awaitable<void> loop) {
     ++loops_;
@@ -191,6 +195,7 @@ class Program {
   postgres::PostgresTaskStore tasks_;
   postgres::PostgresAgentStore agents_;
   postgres::PostgresShortageStore shortage_store_;
+  postgres::PostgresCleanupStore cleanup_;
   MetricsObserver observer_;
   Hub hub_;
   ShortageWatch shortages_;

@@ -50,20 +50,28 @@ awaitable<Result<CampaignRecord>> CampaignDesk::act(std::string name, UserAction
   co_return record;
 }
 
-awaitable<Result<EventBatch>> CampaignDesk::next_events(std::string name, std::int64_t after,
-                                                        milliseconds wait_max) {
-  CAMBRIAN_CO_TRY(const auto record, co_await store_.get(name));
-  const auto topic = Topic::campaign(record.id);
-  const auto seen = hub_.version(topic);
-  EventBatch batch;
-  CAMBRIAN_CO_TRY(batch.events, co_await store_.read_events(record.id, after, kEventsAtOnce));
-  if (batch.events.empty() && has_ended(record.state) && record.last_sequence <= after) {
-    batch.is_over = true;
+awaitable<Result<EventBatch>> CampaignDesk::read_events(EventCursor cursor) {
+  CAMBRIAN_CO_TRY(auto page, co_await store_.read_events(cursor.name, cursor.after, kEventsAtOnce));
+  if (cursor.campaign && *cursor.campaign != page.campaign) {
+    co_return fail(Errc::not_found, "the campaign was deleted: name=" + cursor.name);
   }
+  const bool is_over = page.events.empty() && page.has_ended && page.last_sequence <= cursor.after;
+  co_return EventBatch{page.campaign, std::move(page.events), is_over};
+}
+
+awaitable<Result<EventBatch>> CampaignDesk::next_events(EventCursor cursor, milliseconds wait_max) {
+  if (!cursor.campaign) {
+    CAMBRIAN_CO_TRY(auto batch, co_await read_events(cursor));
+    if (!batch.events.empty() || batch.is_over) co_return batch;
+    cursor.campaign = batch.campaign;
+  }
+  // The version before the look: an event between the look and the wait ends the wait at once.
+  const auto topic = Topic::campaign(*cursor.campaign);
+  const auto seen = hub_.version(topic);
+  CAMBRIAN_CO_TRY(auto batch, co_await read_events(cursor));
   if (!batch.events.empty() || batch.is_over) co_return batch;
   co_await hub_.wait(topic, seen, wait_max);
-  CAMBRIAN_CO_TRY(batch.events, co_await store_.read_events(record.id, after, kEventsAtOnce));
-  co_return batch;
+  co_return co_await read_events(cursor);
 }
 
 }  // namespace cambrian::coordinator

@@ -16,14 +16,15 @@ class CampaignDesk final : public CampaignApi {
                                            std::string request_id) override;
   awaitable<Result<CampaignRecord>> act(std::string name, UserAction action,
                                         std::string request_id) override;
-  awaitable<Result<EventBatch>> next_events(std::string name, std::int64_t after,
-                                            milliseconds wait_max) override;
+  awaitable<Result<EventBatch>> next_events(EventCursor cursor, milliseconds wait_max) override;
   std::string waiting_of(CampaignId campaign) const override {
     return shortages_.reason_of(campaign);
   }
   bool is_serving() const override { return !hub_.is_closed(); }
 
  private:
+  awaitable<Result<EventBatch>> read_events(EventCursor cursor);
+
   CampaignStore& store_;
   Hub& hub_;
   const ShortageWatch& shortages_;

@@ -17,6 +17,11 @@ constexpr milliseconds kOutageMin{5'000};
 /// About once an hour.
 constexpr int kOverviewsPerClean = 720;
 constexpr int kSweptAtOnce = 200;
+constexpr milliseconds kCleanupInterval{1'000};
+/// Between two batches of rows: whoever waits for the database gets it.
+constexpr milliseconds kCleanupPause{10};
+/// A batch takes some ten milliseconds.
+constexpr int kPurgedAtOnce = 1'000;
 constexpr int kObservedCampaigns = 50;
 /// At least so many sleepers are woken for each hint: some cannot do the work at hand.
 constexpr std::size_t kWokenMin = 16;
@@ -106,11 +111,21 @@ awaitable<void> Housekeeping::run_overview() {
   for (int look = 0; !hub_.is_closed(); ++look) {
     const auto status = co_await observe_once();
     if (look % kOverviewsPerClean == 0) {
-      const auto forgotten = co_await stores_.work.forget_agents();
+      const auto forgotten = co_await stores_.cleanup.forget_agents();
       if (!forgotten) log::debug("agents_not_forgotten", {{"reason", forgotten.error().message}});
     }
     if (!status) log::debug("overview_failed", {{"reason", status.error().message}});
     co_await hub_.wait(timer, hub_.version(timer), kOverviewInterval);
+  }
+}
+
+awaitable<void> Housekeeping::run_cleanup() {
+  const auto timer = timer_topic(3);
+  while (!hub_.is_closed()) {
+    const auto purged = co_await stores_.cleanup.purge(kPurgedAtOnce);
+    if (!purged) log::debug("purge_failed", {{"reason", purged.error().message}});
+    const bool has_more = purged && *purged;
+    co_await hub_.wait(timer, hub_.version(timer), has_more ? kCleanupPause : kCleanupInterval);
   }
 }
 

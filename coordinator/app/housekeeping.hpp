@@ -7,6 +7,7 @@
 #include "coordinator/app/hub.hpp"
 #include "coordinator/ports/agent_store.hpp"
 #include "coordinator/ports/campaign_store.hpp"
+#include "coordinator/ports/cleanup_store.hpp"
 #include "coordinator/ports/observer.hpp"
 #include "coordinator/ports/work_store.hpp"
 
@@ -20,6 +21,7 @@ class Housekeeping {
     WorkStore& work;
     CampaignStore& campaigns;
     AgentStore& agents;
+    CleanupStore& cleanup;
   };
   /// `on_health` hears whether the database serves, at every look.
   Housekeeping(Stores stores, Hub& hub, Observer& observer, LeaseTimes times,
@@ -34,6 +36,7 @@ class Housekeeping {
   awaitable<void> run_poll();
   awaitable<void> run_sweep();
   awaitable<void> run_overview();
+  awaitable<void> run_cleanup();
 
  private:
   awaitable<Status> poll_once();

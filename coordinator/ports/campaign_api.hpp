@@ -4,8 +4,16 @@
 
 namespace cambrian::coordinator {
 
+/// Where a watcher of a campaign is.
+struct EventCursor {
+  std::string name;
+  std::int64_t after = 0;                ///< The last event that it has seen.
+  std::optional<CampaignId> campaign{};  ///< From the batch before: saves a look.
+};
+
 /// Some events of a campaign.
 struct EventBatch {
+  CampaignId campaign;
   std::vector<EventRecord> events;
   bool is_over = false;  ///< The campaign has ended and there is nothing behind these.
 };
@@ -24,9 +32,9 @@ class CampaignApi {
   virtual awaitable<Result<CampaignRecord>> act(std::string name, UserAction action,
                                                 std::string request_id) = 0;
 
-  /// Events behind `after`; waits up to `wait_max` when there are none.
-  virtual awaitable<Result<EventBatch>> next_events(std::string name, std::int64_t after,
-                                                    milliseconds wait_max) = 0;
+  /// Events behind the cursor; waits up to `wait_max` when there are none. Errors: `not_found`,
+  /// also when the name is another campaign's by now.
+  virtual awaitable<Result<EventBatch>> next_events(EventCursor cursor, milliseconds wait_max) = 0;
 
   /// Why the campaign waits for agents that are not there; empty while it does not.
   virtual std::string waiting_of(CampaignId campaign) const = 0;

@@ -7,6 +7,14 @@ namespace cambrian::coordinator {
 
 enum class UserAction { pause, resume, stop };
 
+/// Some events of a campaign and how it stands.
+struct EventPage {
+  CampaignId campaign;
+  bool has_ended = false;
+  std::int64_t last_sequence = 0;
+  std::vector<EventRecord> events;
+};
+
 /// Campaigns for their users. Any executor; never blocks the caller. Every method may fail with
 /// `unavailable`, `exhausted` or `deadline_exceeded`, as WorkStore's.
 class CampaignStore {
@@ -30,13 +38,13 @@ class CampaignStore {
   virtual awaitable<Result<std::int64_t>> request(std::string name, UserAction action,
                                                   std::string request_id) = 0;
 
+  /// The campaign is gone for its users and its name is free; CleanupStore takes its rows away.
   /// Errors: `not_found`; `conflict` while it has not ended.
   virtual awaitable<Status> remove(std::string name) = 0;
 
-  /// Events behind `after`, at most `count`, in order.
-  virtual awaitable<Result<std::vector<EventRecord>>> read_events(CampaignId campaign,
-                                                                  std::int64_t after,
-                                                                  int count) = 0;
+  /// Events behind `after`, at most `count`, in order. Errors: `not_found`.
+  virtual awaitable<Result<EventPage>> read_events(std::string name, std::int64_t after,
+                                                   int count) = 0;
 
   /// The last sequence of every campaign that has not ended, or ended within the last minute.
   virtual awaitable<Result<std::map<CampaignId, std::int64_t>>> last_sequences() = 0;

@@ -82,9 +82,6 @@ class WorkStore {
   virtual awaitable<Result<SweepState>> sweep(int count, Instant until) = 0;
 
   virtual awaitable<Result<ReadyCounts>> count_ready() = 0;
-
-  /// Forgets agents that were silent for a week.
-  virtual awaitable<Status> forget_agents() = 0;
 };
 
 }  // namespace cambrian::coordinator

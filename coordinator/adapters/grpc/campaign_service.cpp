@@ -155,16 +155,16 @@ grpc::ServerWriteReactor<user::v1::WatchEventsResponse>* CampaignService::WatchE
 awaitable<grpc::Status> CampaignService::watch(user::v1::WatchEventsRequest request,
                                                EventStream* stream) {
   const auto wait = request.is_history_only() ? milliseconds(0) : kWatchWait;
-  const auto name = clean_text(request.campaign(), kNameMax);
-  std::int64_t after = request.after();
+  EventCursor cursor{.name = clean_text(request.campaign(), kNameMax), .after = request.after()};
   while (ports_.api.is_serving() && !stream->is_cancelled()) {
-    const auto batch = co_await ports_.api.next_events(name, after, wait);
+    const auto batch = co_await ports_.api.next_events(cursor, wait);
     if (!batch) co_return status_of(batch.error());
+    cursor.campaign = batch->campaign;
     for (const auto& event : batch->events) {
       user::v1::WatchEventsResponse response;
       to_proto(event, response.mutable_event());
       if (!co_await stream->write(std::move(response))) co_return grpc::Status::CANCELLED;
-      after = event.sequence;
+      cursor.after = event.sequence;
     }
     if (batch->is_over || (request.is_history_only() && batch->events.empty())) {
       co_return grpc::Status::OK;

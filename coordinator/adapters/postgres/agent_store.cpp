@@ -29,7 +29,7 @@ constexpr const char* kUsage =
     " FROM model_call m WHERE $1 = 0 OR m.campaign_id = $1"
     " GROUP BY m.model, m.endpoint ORDER BY m.model, m.endpoint LIMIT 1000";
 constexpr const char* kOverview =
-    "SELECT 'campaign', state, count(*) FROM campaign GROUP BY state"
+    "SELECT 'campaign', state, count(*) FROM campaign WHERE NOT is_deleting GROUP BY state"
     " UNION ALL SELECT 'item', kind || '/' || state, count(*) FROM work_item"
     "  WHERE state IN ('ready', 'leased') GROUP BY kind, state"
     " UNION ALL SELECT 'agent', kind || '/' || CASE"

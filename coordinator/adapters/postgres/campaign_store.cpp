@@ -23,8 +23,8 @@ namespace {
 
 constexpr const char* kGet = CAMPAIGN_COLUMNS "WHERE c.name = $1";
 constexpr const char* kGetByRequest = CAMPAIGN_COLUMNS "WHERE c.request_id = $1";
-constexpr const char* kList =
-    CAMPAIGN_COLUMNS "WHERE $1 = 0 OR c.id < $1 ORDER BY c.id DESC LIMIT $2";
+constexpr const char* kList = CAMPAIGN_COLUMNS
+    "WHERE NOT c.is_deleting AND ($1 = 0 OR c.id < $1) ORDER BY c.id DESC LIMIT $2";
 #undef CAMPAIGN_COLUMNS
 
 constexpr const char* kInsert =
@@ -50,7 +50,12 @@ constexpr const char* kBegun =
     "SELECT number FROM work_item WHERE campaign_id = $1 AND kind = 'evaluation'"
     " AND state = 'leased' ORDER BY number";
 constexpr const char* kNoteStop = "UPDATE campaign SET stop_sequence = $2 WHERE id = $1";
-constexpr const char* kDelete = "DELETE FROM campaign WHERE id = $1";
+// The request that made it may make it again.
+constexpr const char* kMarkDeleting =
+    "UPDATE campaign SET is_deleting = true, name = 'deleting:' || id, request_id = NULL"
+    " WHERE id = $1";
+constexpr const char* kFindForEvents =
+    "SELECT id, state, last_sequence FROM campaign WHERE name = $1";
 constexpr const char* kReadEvents =
     "SELECT sequence, (extract(epoch FROM created_at) * 1000000)::bigint, type, variant, message,"
     " payload FROM event WHERE campaign_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3";
@@ -244,29 +249,34 @@ awaitable<Status> PostgresCampaignStore::remove(std::string name) {
       return fail(Errc::conflict, "the campaign has not ended, stop it first: name=" + name +
                                       " state=" + word(state));
     }
-    transaction.exec(kDelete, pqxx::params{rows[0][0].as<std::int64_t>()});
+    transaction.exec(kMarkDeleting, pqxx::params{rows[0][0].as<std::int64_t>()});
     return {};
   };
   co_return co_await database_.run(Lane::user, "campaign_remove", std::move(body));
 }
 
-awaitable<Result<std::vector<EventRecord>>> PostgresCampaignStore::read_events(CampaignId campaign,
-                                                                               std::int64_t after,
-                                                                               int count) {
-  auto body = [=](pqxx::work& transaction) -> Result<std::vector<EventRecord>> {
-    std::vector<EventRecord> events;
+awaitable<Result<EventPage>> PostgresCampaignStore::read_events(std::string name,
+                                                                std::int64_t after, int count) {
+  auto body = [=](pqxx::work& transaction) -> Result<EventPage> {
+    const auto found = transaction.exec(kFindForEvents, pqxx::params{name});
+    if (found.empty()) return fail(no_campaign(name));
+    EventPage page{.campaign = CampaignId{found[0][0].as<std::int64_t>()},
+                   .has_ended = has_ended(known_word<CampaignState>(found[0][1].view())),
+                   .last_sequence = found[0][2].as<std::int64_t>(),
+                   .events = {}};
+    if (page.last_sequence <= after) return page;
     for (const auto& row :
-         transaction.exec(kReadEvents, pqxx::params{campaign.value, after, count})) {
-      events.push_back({.sequence = row[0].as<std::int64_t>(),
-                        .time = instant_of(row[1]),
-                        .type = row[2].as<std::string>(),
-                        .variant = optional_of<std::int64_t>(row[3]),
-                        .message = row[4].as<std::string>(),
-                        .json = row[5].as<std::string>()});
+         transaction.exec(kReadEvents, pqxx::params{page.campaign.value, after, count})) {
+      page.events.push_back({.sequence = row[0].as<std::int64_t>(),
+                             .time = instant_of(row[1]),
+                             .type = row[2].as<std::string>(),
+                             .variant = optional_of<std::int64_t>(row[3]),
+                             .message = row[4].as<std::string>(),
+                             .json = row[5].as<std::string>()});
     }
-    return events;
+    return page;
   };
-  co_return co_await database_.run(Lane::user, "events_read", body);
+  co_return co_await database_.run(Lane::user, "events_read", std::move(body));
 }
 
 awaitable<Result<std::map<CampaignId, std::int64_t>>> PostgresCampaignStore::last_sequences() {

@@ -96,7 +96,7 @@ awaitable<Status> PostgresBlobStore::put(std::string sha256, std::string content
     put_blob(transaction, sha256, content);
     return {};
   };
-  co_return co_await database_.run(Lane::user, "blob_put", std::move(body));
+  co_return co_await database_.run(Lane::blob, "blob_put", std::move(body));
 }
 
 awaitable<Result<std::string>> PostgresBlobStore::get(std::string sha256) {
@@ -105,7 +105,7 @@ awaitable<Result<std::string>> PostgresBlobStore::get(std::string sha256) {
     if (rows.empty()) return fail(Errc::not_found, "no such content: sha256=" + sha256);
     return unpack(rows[0][0], rows[0][1], sha256);
   };
-  co_return co_await database_.run(Lane::user, "blob_get", std::move(body));
+  co_return co_await database_.run(Lane::blob, "blob_get", std::move(body));
 }
 
 awaitable<Result<TaskRecord>> PostgresTaskStore::add(std::string digest, std::string name,

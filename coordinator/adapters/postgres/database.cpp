@@ -19,12 +19,13 @@ struct LaneLimits {
 };
 
 // Agents wait for the first two, and give up a call after 15 s; a driver's step may write hundreds
-// of rows; lists may be long.
+// of rows; lists may be long, and so may contents.
 constexpr std::array<LaneLimits, kLanes> kLimits = {{
     {"agent", 8'000, 5'000, std::chrono::milliseconds(10'000)},
     {"claim", 5'000, 2'000, std::chrono::milliseconds(10'000)},
     {"driver", 20'000, 10'000, std::chrono::milliseconds(25'000)},
     {"user", 15'000, 5'000, std::chrono::milliseconds(20'000)},
+    {"blob", 15'000, 5'000, std::chrono::milliseconds(20'000)},
 }};
 
 const LaneLimits& limits_of(Lane lane) { return kLimits[static_cast<std::size_t>(lane)]; }
@@ -71,10 +72,11 @@ Database::Database(DatabaseOptions options, metrics::Registry& registry)
                                  "slow")),
       in_doubt_(registry.counter("cambrian_coordinator_database_in_doubt_total",
                                  "Commits whose answer was lost")) {
-  const int share = std::max(1, options_.connections / kLanes);
-  for (std::size_t i = 0; i < kLanes; ++i) {
-    lanes_[i] =
-        std::make_unique<LaneState>(kLimits[i].name, static_cast<std::size_t>(share), kPendingMax);
+  for (int i = 0; i < kLanes; ++i) {
+    const int share = options_.connections / kLanes + (i < options_.connections % kLanes ? 1 : 0);
+    const auto place = static_cast<std::size_t>(i);
+    lanes_[place] = std::make_unique<LaneState>(
+        kLimits[place].name, static_cast<std::size_t>(std::max(1, share)), kPendingMax);
   }
 }
 

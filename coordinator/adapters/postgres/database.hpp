@@ -17,9 +17,10 @@
 namespace cambrian::coordinator::postgres {
 
 /// Kinds of work with connections and threads of their own, so that none starves another:
-/// heartbeats and results go on while claims or long lists wait.
-enum class Lane { agent, claim, driver, user };
-inline constexpr int kLanes = 4;
+/// heartbeats and results go on while claims or long lists wait, users are answered while contents
+/// of many megabytes are moved.
+enum class Lane { agent, claim, driver, user, blob };
+inline constexpr int kLanes = 5;
 
 /// What to do when the answer to COMMIT was lost.
 enum class InDoubt {
@@ -29,7 +30,7 @@ enum class InDoubt {
 
 struct DatabaseOptions {
   std::string connection;  ///< As libpq takes it: key=value pairs or a URI.
-  int connections = 8;     ///< At least one for each lane.
+  int connections = 10;    ///< At least one for each lane; the first lanes get what is left over.
 };
 
 /// Connections to PostgreSQL and the one place where its failures become ours. A lost connection

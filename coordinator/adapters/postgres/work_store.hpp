@@ -15,7 +15,6 @@ class PostgresWorkStore final : public WorkStore {
   awaitable<Result<FinishState>> finish(WorkReport report) override;
   awaitable<Result<SweepState>> sweep(int count, Instant until) override;
   awaitable<Result<ReadyCounts>> count_ready() override;
-  awaitable<Status> forget_agents() override;
 
  private:
   Database& database_;

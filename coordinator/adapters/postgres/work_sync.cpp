@@ -34,8 +34,6 @@ constexpr const char* kCountReady =
     " JOIN campaign c ON c.id = w.campaign_id WHERE w.state = 'ready' AND w.not_before <= now()"
     " AND c.state IN ('running', 'draining', 'finalizing')"
     " AND c.stop_sequence <= c.applied_sequence LIMIT 1000) ready GROUP BY kind";
-constexpr const char* kForgetAgents =
-    "DELETE FROM agent WHERE last_sync_at < now() - interval '7 days'";
 
 std::string item_array(const std::vector<Lease>& leases) {
   std::vector<std::int64_t> ids;
@@ -177,14 +175,6 @@ awaitable<Result<ReadyCounts>> PostgresWorkStore::count_ready() {
     return counts;
   };
   co_return co_await database_.run(Lane::claim, "count_ready", body);
-}
-
-awaitable<Status> PostgresWorkStore::forget_agents() {
-  auto body = [](pqxx::work& transaction) -> Status {
-    transaction.exec(kForgetAgents);
-    return {};
-  };
-  co_return co_await database_.run(Lane::driver, "forget_agents", body);
 }
 
 }  // namespace cambrian::coordinator::postgres

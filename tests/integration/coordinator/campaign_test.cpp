@@ -206,7 +206,9 @@ TEST_CASE("coordinator: only an ended campaign can be deleted", "[integration][c
   CHECK(user.remove("going").error_code() == grpc::StatusCode::NOT_FOUND);
   for (const char* table : {"event", "variant", "evaluation", "proposal", "work_item", "attempt"}) {
     INFO(table);
-    CHECK(query_number(service.database, std::string("SELECT count(*) FROM ") + table) == 0);
+    CHECK(eventually([&] {
+      return query_number(service.database, std::string("SELECT count(*) FROM ") + table) == 0;
+    }));
   }
   // A report that comes now finds nothing.
   CHECK(is_lease_lost(service.worker.finish(seed.lease(), success(1))));

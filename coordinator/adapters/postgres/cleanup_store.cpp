@@ -1,0 +1,54 @@
+#include "coordinator/adapters/postgres/cleanup_store.hpp"
+
+namespace cambrian::coordinator::postgres {
+namespace {
+
+// The lock keeps a second coordinator from the same rows: it takes another campaign.
+constexpr const char* kFindDeleting =
+    "SELECT id FROM campaign WHERE is_deleting ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED";
+// What refers to others first, so that no deletion drags many rows of another table along: the
+// attempts of an item are few. By ctid, as an array: no statement walks a table.
+constexpr std::array kPurges = {
+    "DELETE FROM work_item WHERE ctid = ANY(ARRAY("
+    "SELECT ctid FROM work_item WHERE campaign_id = $1 LIMIT $2))",
+    "DELETE FROM evaluation WHERE ctid = ANY(ARRAY("
+    "SELECT ctid FROM evaluation WHERE campaign_id = $1 LIMIT $2))",
+    "DELETE FROM variant WHERE ctid = ANY(ARRAY("
+    "SELECT ctid FROM variant WHERE campaign_id = $1 LIMIT $2))",
+    "DELETE FROM proposal WHERE ctid = ANY(ARRAY("
+    "SELECT ctid FROM proposal WHERE campaign_id = $1 LIMIT $2))",
+    "DELETE FROM model_call WHERE ctid = ANY(ARRAY("
+    "SELECT ctid FROM model_call WHERE campaign_id = $1 LIMIT $2))",
+    "DELETE FROM event WHERE ctid = ANY(ARRAY("
+    "SELECT ctid FROM event WHERE campaign_id = $1 LIMIT $2))",
+    "DELETE FROM campaign_request WHERE ctid = ANY(ARRAY("
+    "SELECT ctid FROM campaign_request WHERE campaign_id = $1 LIMIT $2))"};
+constexpr const char* kDelete = "DELETE FROM campaign WHERE id = $1";
+constexpr const char* kForgetAgents =
+    "DELETE FROM agent WHERE last_sync_at < now() - interval '7 days'";
+
+}  // namespace
+
+awaitable<Result<bool>> PostgresCleanupStore::purge(int count) {
+  auto body = [count](pqxx::work& transaction) -> Result<bool> {
+    const auto found = transaction.exec(kFindDeleting);
+    if (found.empty()) return false;
+    const auto campaign = found[0][0].as<std::int64_t>();
+    for (const auto* sql : kPurges) {
+      if (transaction.exec(sql, pqxx::params{campaign, count}).affected_rows() > 0) return true;
+    }
+    transaction.exec(kDelete, pqxx::params{campaign});
+    return true;
+  };
+  co_return co_await database_.run(Lane::user, "campaign_purge", body);
+}
+
+awaitable<Status> PostgresCleanupStore::forget_agents() {
+  auto body = [](pqxx::work& transaction) -> Status {
+    transaction.exec(kForgetAgents);
+    return {};
+  };
+  co_return co_await database_.run(Lane::driver, "forget_agents", body);
+}
+
+}  // namespace cambrian::coordinator::postgres

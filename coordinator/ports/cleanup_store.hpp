@@ -1,0 +1,22 @@
+#pragma once
+
+#include "coordinator/ports/work_store.hpp"
+
+namespace cambrian::coordinator {
+
+/// Takes away what nobody needs any more, a little at a time. Any executor; never blocks the
+/// caller; any number of coordinators at once. Every method may fail with `unavailable`,
+/// `exhausted` or `deadline_exceeded`.
+class CleanupStore {
+ public:
+  virtual ~CleanupStore() = default;
+
+  /// Deletes some rows of a campaign that its user deleted, at most `count` of one kind and what
+  /// hangs on them; in the end the campaign itself. False: nothing is left to delete.
+  virtual awaitable<Result<bool>> purge(int count) = 0;
+
+  /// Forgets agents that were silent for a week.
+  virtual awaitable<Status> forget_agents() = 0;
+};
+
+}  // namespace cambrian::coordinator
