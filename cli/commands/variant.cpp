@@ -185,20 +185,24 @@ int run_lineage(Session& session, const VariantOptions& options) {
   user::v1::GetLineageRequest request;
   request.set_campaign(options.campaign);
   request.set_number(*number);
-  const auto response = session.call(&VariantService::Stub::GetLineage, request);
-  if (!response) return session.fail(response.error());
+  user::v1::GetLineageResponse lineage;
+  do {
+    const auto page = session.call(&VariantService::Stub::GetLineage, request);
+    if (!page) return session.fail(page.error());
+    lineage.mutable_variants()->MergeFrom(page->variants());
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
   if (!session.is_for_people() && session.format() != Format::name) {
-    session.print_document(*response);
+    session.print_document(lineage);
     return to_int(ExitCode::ok);
   }
   if (session.format() == Format::name) {
-    for (const Variant& one : response->variants()) {
+    for (const Variant& one : lineage.variants()) {
       session.print(std::to_string(one.number()) + "\n");
     }
     return to_int(ExitCode::ok);
   }
-  session.print(
-      variant_table({response->variants().begin(), response->variants().end()}, "", session));
+  session.print(variant_table({lineage.variants().begin(), lineage.variants().end()}, "", session));
   return to_int(ExitCode::ok);
 }
 

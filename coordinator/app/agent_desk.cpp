@@ -11,8 +11,12 @@ namespace {
 
 /// Longest wait for work, whatever the agent asked for.
 constexpr milliseconds kWaitMax{30'000};
-/// Proposals carry programs' diagnostics: more of them would not fit into a message.
+/// Proposals carry programs' diagnostics: few of them fill a message.
 constexpr int kProposalsMax = 16;
+/// What the assignments of one answer may take: a message holds 4 MiB.
+constexpr std::size_t kAnswerBytesMax = 3 * 1024 * 1024;
+/// More than the tags, lengths and numbers around the texts of one entry.
+constexpr std::size_t kEntryBytes = 32;
 /// Campaigns whose turns are remembered.
 constexpr std::size_t kServedMax = 256;
 /// An agent without work that did not wait calls again after this.
@@ -27,6 +31,49 @@ std::string outcome_of(const WorkReport& report) {
     return word(evaluation->outcome);
   }
   return word(std::get<ProposalResult>(report.result).outcome);
+}
+
+std::size_t bytes_of(const std::vector<SourceFile>& files) {
+  std::size_t bytes = 0;
+  for (const auto& file : files) bytes += file.path.size() + file.sha256.size() + kEntryBytes;
+  return bytes;
+}
+
+std::size_t bytes_of(const std::map<std::string, double>& numbers) {
+  std::size_t bytes = 0;
+  for (const auto& [name, value] : numbers) bytes += name.size() + kEntryBytes;
+  return bytes;
+}
+
+/// At least what the assignment takes in a message.
+std::size_t bytes_of(const Assignment& assignment) {
+  if (const auto* work = std::get_if<EvaluationWork>(&assignment.work)) {
+    return 8 * kEntryBytes + bytes_of(work->files) + bytes_of(work->parameters);
+  }
+  const auto& work = std::get<ProposalWork>(assignment.work);
+  auto bytes = 16 * kEntryBytes + work.model.size() + work.instructions.size();
+  for (const auto* contexts : {&work.parents, &work.inspirations, &work.failures}) {
+    for (const auto& one : *contexts) {
+      bytes += 2 * kEntryBytes + bytes_of(one.files) + bytes_of(one.metrics);
+      bytes += one.diagnostics.size();
+    }
+  }
+  return bytes;
+}
+
+/// Takes away what does not fit into one answer and returns its leases. The first always stays: the
+/// limits of one item keep it below the limit.
+std::vector<Lease> take_excess(std::vector<Assignment>& assignments) {
+  std::size_t bytes = 0;
+  std::size_t kept = 0;
+  for (; kept < assignments.size(); ++kept) {
+    bytes += bytes_of(assignments[kept]);
+    if (kept > 0 && bytes > kAnswerBytesMax) break;
+  }
+  std::vector<Lease> leases;
+  for (std::size_t i = kept; i < assignments.size(); ++i) leases.push_back(assignments[i].lease);
+  assignments.resize(kept);
+  return leases;
 }
 
 }  // namespace
@@ -64,6 +111,15 @@ awaitable<Result<std::vector<Assignment>>> AgentDesk::find_work(AgentReport repo
     const auto seen = hub_.version(topic);
     CAMBRIAN_CO_TRY(auto assignments,
                     co_await store_.claim({report.agent, report.wanted, served_}, times_));
+    if (auto excess = take_excess(assignments); !excess.empty()) {
+      log::info("assignments_given_back", {{"reason", "the answer is full"},
+                                           {"kept", assignments.size()},
+                                           {"count", excess.size()}});
+      // Should this fail, they come back as dropped leases do.
+      const auto status = co_await store_.give_back(std::move(excess));
+      if (!status) log::warn("assignments_not_given_back", {{"reason", status.error().message}});
+      hub_.notify(topic);
+    }
     note_served(assignments);
     if (!assignments.empty() && is_gone()) {
       std::vector<Lease> leases;

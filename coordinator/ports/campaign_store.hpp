@@ -67,9 +67,9 @@ class VariantStore {
                                                              VariantPage page) = 0;
   /// With its evaluations.
   virtual awaitable<Result<VariantRecord>> get(std::string campaign, std::int64_t number) = 0;
-  /// The variant and its first parents up to the seed, youngest first.
+  /// The variant and its first parents towards the seed, youngest first, at most `count`.
   virtual awaitable<Result<std::vector<VariantRecord>>> lineage(std::string campaign,
-                                                                std::int64_t number) = 0;
+                                                                std::int64_t number, int count) = 0;
 };
 
 }  // namespace cambrian::coordinator

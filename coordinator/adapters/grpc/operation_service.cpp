@@ -73,6 +73,18 @@ grpc::Status missing_blobs(std::vector<std::string> missing) {
   return rpc::to_status({Errc::conflict, message}, details);
 }
 
+/// Takes texts and metrics away from the latest evaluations until the variant fits into a message.
+void shrink_to_message(user::v1::Variant* variant) {
+  for (int i = variant->evaluations_size() - 1; i >= 0; --i) {
+    if (variant->ByteSizeLong() <= kPageBytesMax) return;
+    if (!variant->evaluations(i).has_result()) continue;
+    auto* result = variant->mutable_evaluations(i)->mutable_result();
+    result->clear_log();
+    result->clear_diagnostics();
+    result->clear_metrics();
+  }
+}
+
 }  // namespace
 
 awaitable<grpc::Status> VariantService::list(const user::v1::ListVariantsRequest* request,
@@ -85,13 +97,11 @@ awaitable<grpc::Status> VariantService::list(const user::v1::ListVariantsRequest
   const auto records =
       co_await store_.list(campaign, {.order = order, .offset = page->token, .count = page->size});
   if (!records) co_return status_of(records.error());
-  for (const auto& record : *records) {
-    if (response->ByteSizeLong() > kPageBytesMax) break;
+  const auto count = fill_page(*records, response, [&](const VariantRecord& record) {
     to_proto(record, campaign, response->add_variants());
-  }
-  const auto count = response->variants_size();
-  if (count > 0 && (count < static_cast<int>(records->size()) || count == page->size)) {
-    response->set_next_page_token(std::to_string(page->token + count));
+  });
+  if (has_next_page(count, records->size(), *page)) {
+    response->set_next_page_token(std::to_string(page->token + static_cast<std::int64_t>(count)));
   }
   co_return grpc::Status::OK;
 }
@@ -102,15 +112,27 @@ awaitable<grpc::Status> VariantService::get(const user::v1::GetVariantRequest* r
   const auto record = co_await store_.get(campaign, request->number());
   if (!record) co_return status_of(record.error());
   to_proto(*record, campaign, response->mutable_variant());
+  shrink_to_message(response->mutable_variant());
   co_return grpc::Status::OK;
 }
 
 awaitable<grpc::Status> VariantService::lineage(const user::v1::GetLineageRequest* request,
                                                 user::v1::GetLineageResponse* response) {
+  auto page = page_of(*request);
+  if (!page) co_return status_of(page.error());
+  if (request->page_size() == 0) page->size = kPageSizeMax;
   const auto campaign = clean_text(request->campaign(), kNameMax);
-  const auto records = co_await store_.lineage(campaign, request->number());
+  // The token is the number of the next ancestor: a line goes on from any of its variants.
+  const auto first = request->page_token().empty() ? request->number() : page->token;
+  const auto records = co_await store_.lineage(campaign, first, page->size);
   if (!records) co_return status_of(records.error());
-  for (const auto& record : *records) to_proto(record, campaign, response->add_variants());
+  const auto count = fill_page(*records, response, [&](const VariantRecord& record) {
+    to_proto(record, campaign, response->add_variants());
+  });
+  const auto& oldest = (*records)[count - 1];
+  if (!oldest.parents.empty()) {
+    response->set_next_page_token(std::to_string(oldest.parents.front()));
+  }
   co_return grpc::Status::OK;
 }
 
@@ -145,18 +167,15 @@ awaitable<grpc::Status> TaskService::list(const user::v1::ListTasksRequest* requ
   if (!page) co_return status_of(page.error());
   const auto records = co_await tasks_.list(page->token, page->size);
   if (!records) co_return status_of(records.error());
-  std::int64_t last = 0;
-  for (const auto& record : *records) {
-    if (response->ByteSizeLong() > kPageBytesMax) break;
+  Status status;
+  const auto count = fill_page(*records, response, [&](const TaskRecord& record) {
     auto* added = response->add_tasks();
-    const auto status = task_to_proto(record, added);
-    if (!status) co_return status_of(status.error());
+    if (status) status = task_to_proto(record, added);
     added->mutable_bundle()->clear_files();
-    last = record.id;
-  }
-  const auto count = response->tasks_size();
-  if (count > 0 && (count < static_cast<int>(records->size()) || count == page->size)) {
-    response->set_next_page_token(std::to_string(last));
+  });
+  if (!status) co_return status_of(status.error());
+  if (has_next_page(count, records->size(), *page)) {
+    response->set_next_page_token(std::to_string((*records)[count - 1].id));
   }
   co_return grpc::Status::OK;
 }
@@ -165,7 +184,9 @@ awaitable<grpc::Status> WorkerService::list(const user::v1::ListWorkersRequest* 
                                             user::v1::ListWorkersResponse* response) {
   const auto records = co_await store_.list(request->with_lost(), lease_);
   if (!records) co_return status_of(records.error());
-  for (const auto& record : *records) to_proto(record, response->add_workers());
+  // Agents that run a thousand items each: the list is cut before it outgrows a message.
+  fill_page(*records, response,
+            [&](const AgentRecord& record) { to_proto(record, response->add_workers()); });
   co_return grpc::Status::OK;
 }
 

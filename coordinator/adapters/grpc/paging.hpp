@@ -37,4 +37,22 @@ Result<Page> page_of(const Request& request) {
   return page;
 }
 
+/// Adds records to a response until it is full. `add` converts one record. Returns how many went
+/// in: at least one of those there are, so that pages come to an end.
+template <class Records, class Response, class Add>
+std::size_t fill_page(const Records& records, Response* response, Add add) {
+  std::size_t count = 0;
+  for (const auto& record : records) {
+    if (count > 0 && response->ByteSizeLong() > kPageBytesMax) break;
+    add(record);
+    ++count;
+  }
+  return count;
+}
+
+/// True when there may be more behind the records that went into a page.
+inline bool has_next_page(std::size_t count, std::size_t found, const Page& page) {
+  return count > 0 && (count < found || count == static_cast<std::size_t>(page.size));
+}
+
 }  // namespace cambrian::coordinator::wire

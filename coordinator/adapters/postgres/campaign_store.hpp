@@ -31,8 +31,8 @@ class PostgresVariantStore final : public VariantStore {
   awaitable<Result<std::vector<VariantRecord>>> list(std::string campaign,
                                                      VariantPage page) override;
   awaitable<Result<VariantRecord>> get(std::string campaign, std::int64_t number) override;
-  awaitable<Result<std::vector<VariantRecord>>> lineage(std::string campaign,
-                                                        std::int64_t number) override;
+  awaitable<Result<std::vector<VariantRecord>>> lineage(std::string campaign, std::int64_t number,
+                                                        int count) override;
 
  private:
   Database& database_;

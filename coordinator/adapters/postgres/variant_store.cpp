@@ -9,8 +9,10 @@ namespace {
   " v.island, v.files, v.rationale, (extract(epoch FROM v.created_at) * 1000000)::bigint," \
   " v.duplicate_of, v.model, v.generation FROM variant v "
 
+// Numbers have no gaps: the offset is the first number of the page.
 constexpr const char* kByNumber =
-    "SELECT" VARIANT_COLUMNS "WHERE v.campaign_id = $1 ORDER BY v.number OFFSET $2 LIMIT $3";
+    "SELECT" VARIANT_COLUMNS
+    "WHERE v.campaign_id = $1 AND v.number >= $2 ORDER BY v.number LIMIT $3";
 constexpr const char* kByScoreDescending =
     "SELECT" VARIANT_COLUMNS
     "WHERE v.campaign_id = $1 ORDER BY v.score DESC NULLS LAST, v.number OFFSET $2 LIMIT $3";
@@ -24,7 +26,7 @@ constexpr const char* kLineage =
     "  WHERE campaign_id = $1 AND number = $2"
     " UNION ALL SELECT p.number, p.parents, line.depth + 1 FROM line"
     "  JOIN variant p ON p.campaign_id = $1 AND p.number = line.parents[1]"
-    "  WHERE p.number < line.number)"
+    "  WHERE p.number < line.number AND line.depth + 1 < $3)"
     " SELECT" VARIANT_COLUMNS
     "JOIN line ON line.number = v.number WHERE v.campaign_id = $1 ORDER BY line.depth";
 #undef VARIANT_COLUMNS
@@ -143,11 +145,12 @@ awaitable<Result<VariantRecord>> PostgresVariantStore::get(std::string campaign,
 }
 
 awaitable<Result<std::vector<VariantRecord>>> PostgresVariantStore::lineage(std::string campaign,
-                                                                            std::int64_t number) {
+                                                                            std::int64_t number,
+                                                                            int count) {
   auto body = [=](pqxx::work& transaction) -> Result<std::vector<VariantRecord>> {
     CAMBRIAN_TRY(const auto found, find_campaign(transaction, campaign));
     std::vector<VariantRecord> records;
-    for (const auto& row : transaction.exec(kLineage, pqxx::params{found.id, number})) {
+    for (const auto& row : transaction.exec(kLineage, pqxx::params{found.id, number, count})) {
       records.push_back(variant_of(row));
     }
     if (records.empty()) return fail(no_variant(campaign, number));
