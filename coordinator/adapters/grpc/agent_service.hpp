@@ -9,21 +9,9 @@ class AgentService final : public agent::v1::AgentService::CallbackService {
  public:
   AgentService(Calls& calls, AgentApi& api) : calls_(calls), api_(api) {}
 
-  grpc::ServerUnaryReactor* Sync(grpc::CallbackServerContext* context,
-                                 const agent::v1::SyncRequest* request,
-                                 agent::v1::SyncResponse* response) override {
-    return calls_.answer(context, "Sync", sync(context, request, response));
-  }
-  grpc::ServerUnaryReactor* FinishEvaluation(
-      grpc::CallbackServerContext* context, const agent::v1::FinishEvaluationRequest* request,
-      agent::v1::FinishEvaluationResponse* /*response*/) override {
-    return calls_.answer(context, "FinishEvaluation", finish(request));
-  }
-  grpc::ServerUnaryReactor* FinishProposal(
-      grpc::CallbackServerContext* context, const agent::v1::FinishProposalRequest* request,
-      agent::v1::FinishProposalResponse* /*response*/) override {
-    return calls_.answer(context, "FinishProposal", finish(request));
-  }
+  CAMBRIAN_UNARY(agent::v1, Sync, sync(context, request, response))
+  CAMBRIAN_UNARY(agent::v1, FinishEvaluation, finish(request))
+  CAMBRIAN_UNARY(agent::v1, FinishProposal, finish(request))
 
  private:
   // Pointers are gRPC's and live until Finish, which comes after the coroutine.

@@ -67,13 +67,7 @@ class BlobService::Upload final : public grpc::ServerReadReactor<agent::v1::Uplo
     if (sha256_hex(content_) != sha256_) {
       return Finish(invalid("the content does not fit its digest: sha256=" + sha256_));
     }
-    boost::asio::co_spawn(
-        service_.calls_.executor(),
-        service_.calls_.counted("UploadBlob", service_.store(sha256_, std::move(content_))),
-        [this](const std::exception_ptr& failure, grpc::Status status) {
-          if (failure) status = {grpc::StatusCode::INTERNAL, "internal error"};
-          Finish(std::move(status));
-        });
+    service_.calls_.serve(this, "UploadBlob", service_.store(sha256_, std::move(content_)));
   }
 
   BlobService& service_;
@@ -118,12 +112,7 @@ awaitable<grpc::Status> BlobService::store(std::string sha256, std::string conte
 grpc::ServerWriteReactor<agent::v1::DownloadBlobResponse>* BlobService::DownloadBlob(
     grpc::CallbackServerContext* /*context*/, const agent::v1::DownloadBlobRequest* request) {
   auto* stream = std::make_unique<DownloadStream>(calls_.executor()).release();
-  boost::asio::co_spawn(calls_.executor(),
-                        calls_.counted("DownloadBlob", download(*request, stream)),
-                        [stream](const std::exception_ptr& failure, grpc::Status status) {
-                          if (failure) status = {grpc::StatusCode::INTERNAL, "internal error"};
-                          stream->Finish(std::move(status));
-                        });
+  calls_.serve(stream, "DownloadBlob", download(*request, stream));
   return stream;
 }
 

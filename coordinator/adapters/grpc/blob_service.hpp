@@ -51,11 +51,7 @@ class BlobService final : public agent::v1::BlobService::CallbackService {
  public:
   BlobService(Calls& calls, BlobStore& store);
 
-  grpc::ServerUnaryReactor* FindMissingBlobs(
-      grpc::CallbackServerContext* context, const agent::v1::FindMissingBlobsRequest* request,
-      agent::v1::FindMissingBlobsResponse* response) override {
-    return calls_.answer(context, "FindMissingBlobs", find_missing(request, response));
-  }
+  CAMBRIAN_UNARY(agent::v1, FindMissingBlobs, find_missing(request, response))
   grpc::ServerReadReactor<agent::v1::UploadBlobRequest>* UploadBlob(
       grpc::CallbackServerContext* context, agent::v1::UploadBlobResponse* response) override;
   grpc::ServerWriteReactor<agent::v1::DownloadBlobResponse>* DownloadBlob(

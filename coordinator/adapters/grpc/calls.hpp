@@ -25,6 +25,17 @@ class Calls {
     return rpc::answer(context, executor_, counted(method, std::move(handler)));
   }
 
+  /// Runs the handler of a stream on the app's thread; its status finishes the stream, whatever it
+  /// throws. `Stream` is a reactor that lives until then.
+  template <class Stream>
+  void serve(Stream* stream, const char* method, awaitable<grpc::Status> handler) {
+    boost::asio::co_spawn(executor_, counted(method, std::move(handler)),
+                          [stream](const std::exception_ptr& failure, grpc::Status status) {
+                            if (failure) status = {grpc::StatusCode::INTERNAL, "internal error"};
+                            stream->Finish(std::move(status));
+                          });
+  }
+
   /// The handler, observed.
   awaitable<grpc::Status> counted(const char* method, awaitable<grpc::Status> handler);
 
@@ -32,6 +43,15 @@ class Calls {
   boost::asio::any_io_executor executor_;
   metrics::Registry& registry_;
 };
+
+/// Overrides a unary method of a service by a coroutine: `handler` is a call of it with `request`
+/// and `response`, which are gRPC's and live until Finish. The service has `Calls& calls_`.
+#define CAMBRIAN_UNARY(package, Method, handler)                                     \
+  grpc::ServerUnaryReactor* Method(                                                  \
+      grpc::CallbackServerContext* context, const package::Method##Request* request, \
+      [[maybe_unused]] package::Method##Response* response) override {               \
+    return calls_.answer(context, #Method, handler);                                 \
+  }
 
 /// The status of an error of ours; with a delay after which to try again where that helps.
 grpc::Status status_of(const Error& error);

@@ -107,17 +107,13 @@ awaitable<grpc::Status> CampaignService::list(const user::v1::ListCampaignsReque
   if (!page) co_return status_of(page.error());
   const auto records = co_await ports_.campaigns.list(page->token, page->size);
   if (!records) co_return status_of(records.error());
-  std::int64_t last = 0;
-  for (const auto& record : *records) {
-    if (response->ByteSizeLong() > kPageBytesMax) break;
+  const auto count = fill_page(*records, response, [&](const CampaignRecord& record) {
     auto* added = response->add_campaigns();
     to_proto(record, added);
     added->set_waiting(waiting_of(record));
-    last = record.id.value;
-  }
-  const auto count = static_cast<std::size_t>(response->campaigns_size());
-  if (count < records->size() || count == static_cast<std::size_t>(page->size)) {
-    response->set_next_page_token(std::to_string(last));
+  });
+  if (has_next_page(count, records->size(), *page)) {
+    response->set_next_page_token(std::to_string((*records)[count - 1].id.value));
   }
   co_return grpc::Status::OK;
 }
@@ -142,13 +138,9 @@ awaitable<grpc::Status> CampaignService::remove(const user::v1::DeleteCampaignRe
 
 grpc::ServerWriteReactor<user::v1::WatchEventsResponse>* CampaignService::WatchEvents(
     grpc::CallbackServerContext* /*context*/, const user::v1::WatchEventsRequest* request) {
-  auto owned = std::make_unique<EventStream>(calls_.executor());
-  auto* stream = owned.release();  // It deletes itself in OnDone.
-  boost::asio::co_spawn(calls_.executor(), calls_.counted("WatchEvents", watch(*request, stream)),
-                        [stream](const std::exception_ptr& failure, grpc::Status status) {
-                          if (failure) status = {grpc::StatusCode::INTERNAL, "internal error"};
-                          stream->Finish(std::move(status));
-                        });
+  // It deletes itself in OnDone.
+  auto* stream = std::make_unique<EventStream>(calls_.executor()).release();
+  calls_.serve(stream, "WatchEvents", watch(*request, stream));
   return stream;
 }
 

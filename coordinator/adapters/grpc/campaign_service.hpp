@@ -21,46 +21,14 @@ class CampaignService final : public user::v1::CampaignService::CallbackService 
  public:
   CampaignService(Calls& calls, CampaignPorts ports) : calls_(calls), ports_(ports) {}
 
-  grpc::ServerUnaryReactor* ValidateCampaign(
-      grpc::CallbackServerContext* context, const user::v1::ValidateCampaignRequest* request,
-      user::v1::ValidateCampaignResponse* response) override {
-    return calls_.answer(context, "ValidateCampaign", validate(request, response));
-  }
-  grpc::ServerUnaryReactor* CreateCampaign(grpc::CallbackServerContext* context,
-                                           const user::v1::CreateCampaignRequest* request,
-                                           user::v1::CreateCampaignResponse* response) override {
-    return calls_.answer(context, "CreateCampaign", create(request, response));
-  }
-  grpc::ServerUnaryReactor* GetCampaign(grpc::CallbackServerContext* context,
-                                        const user::v1::GetCampaignRequest* request,
-                                        user::v1::GetCampaignResponse* response) override {
-    return calls_.answer(context, "GetCampaign", get(request, response));
-  }
-  grpc::ServerUnaryReactor* ListCampaigns(grpc::CallbackServerContext* context,
-                                          const user::v1::ListCampaignsRequest* request,
-                                          user::v1::ListCampaignsResponse* response) override {
-    return calls_.answer(context, "ListCampaigns", list(request, response));
-  }
-  grpc::ServerUnaryReactor* PauseCampaign(grpc::CallbackServerContext* context,
-                                          const user::v1::PauseCampaignRequest* request,
-                                          user::v1::PauseCampaignResponse* response) override {
-    return calls_.answer(context, "PauseCampaign", act(UserAction::pause, request, response));
-  }
-  grpc::ServerUnaryReactor* ResumeCampaign(grpc::CallbackServerContext* context,
-                                           const user::v1::ResumeCampaignRequest* request,
-                                           user::v1::ResumeCampaignResponse* response) override {
-    return calls_.answer(context, "ResumeCampaign", act(UserAction::resume, request, response));
-  }
-  grpc::ServerUnaryReactor* StopCampaign(grpc::CallbackServerContext* context,
-                                         const user::v1::StopCampaignRequest* request,
-                                         user::v1::StopCampaignResponse* response) override {
-    return calls_.answer(context, "StopCampaign", act(UserAction::stop, request, response));
-  }
-  grpc::ServerUnaryReactor* DeleteCampaign(grpc::CallbackServerContext* context,
-                                           const user::v1::DeleteCampaignRequest* request,
-                                           user::v1::DeleteCampaignResponse* response) override {
-    return calls_.answer(context, "DeleteCampaign", remove(request, response));
-  }
+  CAMBRIAN_UNARY(user::v1, ValidateCampaign, validate(request, response))
+  CAMBRIAN_UNARY(user::v1, CreateCampaign, create(request, response))
+  CAMBRIAN_UNARY(user::v1, GetCampaign, get(request, response))
+  CAMBRIAN_UNARY(user::v1, ListCampaigns, list(request, response))
+  CAMBRIAN_UNARY(user::v1, PauseCampaign, act(UserAction::pause, request, response))
+  CAMBRIAN_UNARY(user::v1, ResumeCampaign, act(UserAction::resume, request, response))
+  CAMBRIAN_UNARY(user::v1, StopCampaign, act(UserAction::stop, request, response))
+  CAMBRIAN_UNARY(user::v1, DeleteCampaign, remove(request, response))
   grpc::ServerWriteReactor<user::v1::WatchEventsResponse>* WatchEvents(
       grpc::CallbackServerContext* context, const user::v1::WatchEventsRequest* request) override;
 

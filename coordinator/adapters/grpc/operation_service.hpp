@@ -14,21 +14,9 @@ class VariantService final : public user::v1::VariantService::CallbackService {
  public:
   VariantService(Calls& calls, VariantStore& store) : calls_(calls), store_(store) {}
 
-  grpc::ServerUnaryReactor* ListVariants(grpc::CallbackServerContext* context,
-                                         const user::v1::ListVariantsRequest* request,
-                                         user::v1::ListVariantsResponse* response) override {
-    return calls_.answer(context, "ListVariants", list(request, response));
-  }
-  grpc::ServerUnaryReactor* GetVariant(grpc::CallbackServerContext* context,
-                                       const user::v1::GetVariantRequest* request,
-                                       user::v1::GetVariantResponse* response) override {
-    return calls_.answer(context, "GetVariant", get(request, response));
-  }
-  grpc::ServerUnaryReactor* GetLineage(grpc::CallbackServerContext* context,
-                                       const user::v1::GetLineageRequest* request,
-                                       user::v1::GetLineageResponse* response) override {
-    return calls_.answer(context, "GetLineage", lineage(request, response));
-  }
+  CAMBRIAN_UNARY(user::v1, ListVariants, list(request, response))
+  CAMBRIAN_UNARY(user::v1, GetVariant, get(request, response))
+  CAMBRIAN_UNARY(user::v1, GetLineage, lineage(request, response))
 
  private:
   awaitable<grpc::Status> list(const user::v1::ListVariantsRequest* request,
@@ -47,21 +35,9 @@ class TaskService final : public user::v1::TaskService::CallbackService {
   TaskService(Calls& calls, TaskStore& tasks, BlobStore& blobs)
       : calls_(calls), tasks_(tasks), blobs_(blobs) {}
 
-  grpc::ServerUnaryReactor* RegisterTask(grpc::CallbackServerContext* context,
-                                         const user::v1::RegisterTaskRequest* request,
-                                         user::v1::RegisterTaskResponse* response) override {
-    return calls_.answer(context, "RegisterTask", add(request, response));
-  }
-  grpc::ServerUnaryReactor* GetTask(grpc::CallbackServerContext* context,
-                                    const user::v1::GetTaskRequest* request,
-                                    user::v1::GetTaskResponse* response) override {
-    return calls_.answer(context, "GetTask", get(request, response));
-  }
-  grpc::ServerUnaryReactor* ListTasks(grpc::CallbackServerContext* context,
-                                      const user::v1::ListTasksRequest* request,
-                                      user::v1::ListTasksResponse* response) override {
-    return calls_.answer(context, "ListTasks", list(request, response));
-  }
+  CAMBRIAN_UNARY(user::v1, RegisterTask, add(request, response))
+  CAMBRIAN_UNARY(user::v1, GetTask, get(request, response))
+  CAMBRIAN_UNARY(user::v1, ListTasks, list(request, response))
 
  private:
   awaitable<grpc::Status> add(const user::v1::RegisterTaskRequest* request,
@@ -81,16 +57,8 @@ class WorkerService final : public user::v1::WorkerService::CallbackService {
   WorkerService(Calls& calls, AgentStore& store, milliseconds lease)
       : calls_(calls), store_(store), lease_(lease) {}
 
-  grpc::ServerUnaryReactor* ListWorkers(grpc::CallbackServerContext* context,
-                                        const user::v1::ListWorkersRequest* request,
-                                        user::v1::ListWorkersResponse* response) override {
-    return calls_.answer(context, "ListWorkers", list(request, response));
-  }
-  grpc::ServerUnaryReactor* DrainWorker(grpc::CallbackServerContext* context,
-                                        const user::v1::DrainWorkerRequest* request,
-                                        user::v1::DrainWorkerResponse* response) override {
-    return calls_.answer(context, "DrainWorker", drain(request, response));
-  }
+  CAMBRIAN_UNARY(user::v1, ListWorkers, list(request, response))
+  CAMBRIAN_UNARY(user::v1, DrainWorker, drain(request, response))
 
  private:
   awaitable<grpc::Status> list(const user::v1::ListWorkersRequest* request,
@@ -107,11 +75,7 @@ class CodegenService final : public user::v1::CodegenService::CallbackService {
  public:
   CodegenService(Calls& calls, AgentStore& store) : calls_(calls), store_(store) {}
 
-  grpc::ServerUnaryReactor* GetUsage(grpc::CallbackServerContext* context,
-                                     const user::v1::GetUsageRequest* request,
-                                     user::v1::GetUsageResponse* response) override {
-    return calls_.answer(context, "GetUsage", usage(request, response));
-  }
+  CAMBRIAN_UNARY(user::v1, GetUsage, usage(request, response))
 
  private:
   awaitable<grpc::Status> usage(const user::v1::GetUsageRequest* request,
