@@ -110,9 +110,9 @@ class Program {
     signals.async_wait([this](const boost::system::error_code& error, int) {
       if (!error) begin_shutdown();
     });
-    for (auto&& loop : {&Program::run_acquisition, &Program::run_renewal, &Program::run_poll,
-                        &Program::run_sweep, &Program::run_overview, &Program::run_shortages,
-                        &Program::run_cleanup}) {
+    for (auto&& loop :
+         {&Program::run_acquisition, &Program::run_renewal, &Program::run_poll, &Program::run_sweep,
+          &Program::run_overview, &Program::run_shortages, &Program::run_cleanup}) {
       spawn((this->*loop)());
     }
     CAMBRIAN_TRY_STATUS(write_address_file(
