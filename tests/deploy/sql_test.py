@@ -47,8 +47,10 @@ class Sql(unittest.TestCase):
         cls.server = Server()
         cls.addClassCleanup(cls.server.close)
         # In the order of a new installation: the role first, then the coordinator's start.
-        cls.server.run("bash", DEPLOY / "postgres/10-roles.sh", POSTGRES_USER="cambrian",
-                       POSTGRES_DB="cambrian", CAMBRIAN_GRAFANA_DATABASE_PASSWORD="it's")
+        # As text: the server's user may not be allowed to look into this folder.
+        roles = (DEPLOY / "postgres/10-roles.sh").read_text(encoding="utf-8")
+        cls.server.run("bash", "-c", roles, POSTGRES_USER="cambrian", POSTGRES_DB="cambrian",
+                       CAMBRIAN_GRAFANA_DATABASE_PASSWORD="it's")
         migrations = sorted(MIGRATIONS.glob("*.sql"))
         assert len(migrations) >= 2
         for path in migrations:

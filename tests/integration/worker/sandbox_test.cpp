@@ -108,6 +108,15 @@ TEST_CASE("sandbox: no descriptor of the worker leaks", "[integration]") {
   CHECK(log == "0\n1\n2\n");
 }
 
+TEST_CASE("sandbox: there is a boot id, and it is not the host's", "[integration]") {
+  std::string host;
+  std::ifstream("/proc/sys/kernel/random/boot_id") >> host;
+  const auto [exit, log] = run(shell("cat /proc/sys/kernel/random/boot_id"));
+  INFO(log);
+  CHECK(log.size() == host.size() + 1);
+  CHECK(log.find(host) == std::string::npos);
+}
+
 TEST_CASE("sandbox: /proc names neither mounts nor processes", "[integration]") {
   if (landlock_version() == 0) SKIP("this kernel has no Landlock");
   const auto [exit, log] =

@@ -41,7 +41,8 @@ constexpr const char* kMachineFiles[] = {"/proc/cpuinfo",
                                          "/proc/sys/vm/overcommit_memory",
                                          "/proc/sys/vm/max_map_count",
                                          "/proc/sys/kernel/threads-max",
-                                         "/proc/sys/kernel/pid_max"};
+                                         "/proc/sys/kernel/pid_max",
+                                         "/proc/sys/kernel/random/boot_id"};
 
 std::uint64_t handled_files(int version) {
   // All from EXECUTE, the first one, to MAKE_SYM.
