@@ -72,7 +72,7 @@ class SharedTensor:
     """An array in a sealed memory file: travels without being copied. Only judges may send it."""
 
     def __init__(self, values):
-        values = np.ascontiguousarray(values)
+        values = np.asarray(values, order="C")
         self.shape, self.dtype = values.shape, values.dtype
         self.file = os.memfd_create("cambrian-tensor", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         content = memoryview(values).cast("B") if values.size else b""
@@ -192,7 +192,7 @@ class Channel:
         entries, pieces, descriptors, end = [], [], [], 0
         for name, values in message.tensors.items():
             shared = isinstance(values, SharedTensor)
-            values = values if shared else np.ascontiguousarray(values)
+            values = values if shared else np.asarray(values, order="C")
             if np.dtype(values.dtype) not in _NAMES:
                 raise ValueError(f"frames do not know the type of {name}: {values.dtype}")
             entry = {"name": name, "dtype": _NAMES[np.dtype(values.dtype)],
