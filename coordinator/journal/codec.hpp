@@ -15,6 +15,18 @@ namespace cambrian::coordinator::journal {
 
 using Json = nlohmann::json;
 
+/// Null stands for none.
+template <class T>
+Json optional_json(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+template <class T>
+std::optional<T> optional_from(const Json& json) {
+  if (json.is_null()) return std::nullopt;
+  return json.get<T>();
+}
+
 /// The settings of a campaign, and back. A field that older versions did not write takes its
 /// default.
 Json to_json(const search::Settings& settings);

@@ -4,17 +4,6 @@
 namespace cambrian::coordinator::journal {
 namespace {
 
-template <class T>
-Json optional_json(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
-template <class T>
-std::optional<T> optional_from(const Json& json) {
-  if (json.is_null()) return std::nullopt;
-  return json.get<T>();
-}
-
 Json to_json(const search::Budget& budget) {
   return {{"evaluations", budget.evaluations},
           {"tokens", budget.tokens},

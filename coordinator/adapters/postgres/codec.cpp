@@ -7,17 +7,6 @@ namespace {
 
 using Metrics = std::map<std::string, double>;
 
-template <class T>
-Json optional_json(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
-template <class T>
-std::optional<T> optional_from(const Json& json) {
-  if (json.is_null()) return std::nullopt;
-  return json.get<T>();
-}
-
 }  // namespace
 
 Json to_json(const CampaignDefinition& definition) {
@@ -104,7 +93,7 @@ Json to_json(const std::vector<Progress>& running) {
     json.push_back({{"item", progress.lease.item.value},
                     {"epoch", progress.lease.epoch},
                     {"phase", progress.phase},
-                    {"fraction", optional_json(progress.fraction)}});
+                    {"fraction", journal::optional_json(progress.fraction)}});
   }
   return json;
 }
@@ -114,7 +103,7 @@ std::vector<Progress> progress_from_json(const Json& json) {
   for (const auto& progress : json) {
     running.push_back({.lease = {ItemId{progress.at("item")}, progress.at("epoch")},
                        .phase = progress.at("phase"),
-                       .fraction = optional_from<double>(progress.at("fraction"))});
+                       .fraction = journal::optional_from<double>(progress.at("fraction"))});
   }
   return running;
 }
