@@ -17,6 +17,7 @@ TORCH_INCLUDE = ["-isystem", "/usr/include/torch/csrc/api/include"]
 COMPILE = ["clang++-19", "-std=c++20", "-w", "-ferror-limit=0"]
 COMPILE_SECONDS_MAX = 900
 EVALUATION_SECONDS_MAX = 600
+ERROR_CHARACTERS_MAX = 200
 SHARE_MIN = 0.7
 # Enough to train some steps, search some packings and serve all instances.
 SHORT = {"train_seconds": 0.5, "solve_seconds": 0.5, "steps": 20, "items": 2000}
@@ -88,8 +89,11 @@ def make_variants(program, task, count, seed, folder, judge=None, generations=3)
 
 
 def first_error(text):
-    lines = [line for line in text.splitlines() if "error:" in line]
-    return lines[0][-200:] if lines else text.strip()[-200:]
+    """What went wrong, on one line: the compiler's first error without the place, else the head of
+    the text, where the cause stands."""
+    errors = re.search(r"error: *(.*)", text)
+    line = " ".join((errors.group(1) if errors else text).split())
+    return line if len(line) <= ERROR_CHARACTERS_MAX else line[:ERROR_CHARACTERS_MAX - 1] + "…"
 
 
 def compile_alone(task, variants):
@@ -116,7 +120,7 @@ def unity_source(variants):
 
 def mark_compile_errors(variants, text):
     for match in re.finditer(r"^variant_(\d+):\d+:\d+: (?:fatal )?error: (.*)$", text, re.M):
-        variants[int(match.group(1))].error = match.group(2)[:200]
+        variants[int(match.group(1))].error = first_error(match.group(2))
 
 
 def compile_together(task, variants, folder):

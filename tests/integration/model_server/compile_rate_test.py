@@ -16,6 +16,18 @@ import measure  # noqa: E402
 COUNT = 12
 
 
+class FirstError(unittest.TestCase):
+    def test_begins_with_the_cause(self):
+        end = "candidate ended: waiting_for=trained\nlast output:\n" + "x" * 500
+        self.assertTrue(measure.first_error(end).startswith("candidate ended: waiting_for=trained"))
+        self.assertEqual(len(measure.first_error(end)), measure.ERROR_CHARACTERS_MAX)
+
+    def test_of_a_compiler_is_its_first_one(self):
+        text = "/a/path/model.cpp:3:4: error: no type named 'Net'\n  3 | Net\nb:1: error: two\n"
+        self.assertEqual(measure.first_error(text), "no type named 'Net'")
+        self.assertEqual(measure.first_error(""), "")
+
+
 class CompileRate(unittest.TestCase):
     def measure(self, name):
         task = measure.Task(name)
