@@ -36,6 +36,11 @@ std::int64_t milliseconds(const google::protobuf::Duration& duration) {
   return duration.seconds() * 1000 + (duration.nanos() + 999'999) / 1'000'000;
 }
 
+/// Set, and to an enumerator of this version: a message may carry any number.
+bool is_known(int enumerator, bool (*is_valid)(int)) {
+  return enumerator != 0 && is_valid(enumerator);
+}
+
 class Checker {
  public:
   explicit Checker(const TaskManifest& manifest) : manifest_(manifest) {}
@@ -73,6 +78,8 @@ class Checker {
             "description is longer than 16 KiB");
     require(manifest_.language() == "cpp" || manifest_.language() == "python", "language",
             "language is missing or not known", "write cpp or python");
+    require(spec::v1::SandboxLevel_IsValid(manifest_.sandbox()), "sandbox", "sandbox is not known",
+            "write limits, standard or strict");
   }
 
   void check_paths(const google::protobuf::RepeatedPtrField<std::string>& paths,
@@ -90,8 +97,8 @@ class Checker {
   void check_candidate() {
     const auto& candidate = manifest_.candidate();
     const bool is_process = candidate.runtime() == spec::v1::RUNTIME_PROCESS;
-    require(candidate.runtime() != spec::v1::RUNTIME_UNSPECIFIED, "candidate.runtime",
-            "candidate.runtime is missing", "write libtorch, cpp or process");
+    require(is_known(candidate.runtime(), spec::v1::Runtime_IsValid), "candidate.runtime",
+            "candidate.runtime is missing or not known", "write libtorch, cpp or process");
     require(candidate.evolve_size() > 0, "candidate.evolve", "candidate.evolve names no file",
             "name the files below seed/ that a variant may change");
     check_paths(candidate.evolve(), "candidate.evolve", kEvolveMax);
@@ -145,8 +152,8 @@ class Checker {
       const auto& objective = manifest_.objectives(i);
       const std::string field = at("objectives", i);
       check_metric(objective.metric(), field, seen);
-      require(objective.goal() != spec::v1::GOAL_UNSPECIFIED, field + ".goal",
-              "the objective has no goal", "write goal: maximize or goal: minimize");
+      require(is_known(objective.goal(), spec::v1::Goal_IsValid), field + ".goal",
+              "the objective has no goal that is known", "write goal: maximize or goal: minimize");
       require(!objective.has_minimum() || !objective.has_maximum() ||
                   objective.minimum() < objective.maximum(),
               field + ".maximum", "maximum is not larger than minimum");

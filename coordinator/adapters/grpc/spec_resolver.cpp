@@ -152,10 +152,19 @@ void check_codegen(const CampaignSpec& spec, Check& check) {
                   "codegen.models[" + std::to_string(i) + "].model",
                   "must be at most 256 bytes, without control characters");
   }
+}
+
+/// A newer client may know enumerators that we do not.
+void check_enumerators(const CampaignSpec& spec, Check& check) {
+  check.require(spec::v1::Policy_IsValid(spec.search().policy()), "search.policy",
+                "this coordinator does not know it: " + std::to_string(spec.search().policy()));
   const auto& operators = spec.search().operators();
   for (int i = 0; i < operators.size(); ++i) {
-    check.require(operators[i].kind() != spec::v1::OPERATOR_UNSPECIFIED,
-                  "search.operators[" + std::to_string(i) + "].kind", "must be set");
+    const auto kind = operators[i].kind();
+    const auto field = "search.operators[" + std::to_string(i) + "].kind";
+    check.require(kind != spec::v1::OPERATOR_UNSPECIFIED, field, "must be set");
+    check.require(spec::v1::Operator_IsValid(kind), field,
+                  "this coordinator does not know it: " + std::to_string(kind));
   }
 }
 
@@ -301,6 +310,7 @@ Problems check_spec(const TaskManifest& task, const SeedFacts& seed, const Campa
   check_names(spec, check);
   check_parameters(task, spec, check);
   check_codegen(spec, check);
+  check_enumerators(spec, check);
   check_budget(spec, check);
   std::set<std::string> fields;
   for (const auto& problem : check.problems()) fields.insert(problem.field);

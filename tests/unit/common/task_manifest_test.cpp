@@ -56,6 +56,14 @@ TEST_CASE("check_manifest: an empty manifest lacks everything required, all at o
 TEST_CASE("check_manifest: names the field that breaks a rule", "[unit][task]") {
   CHECK(refused([](auto& m) { m.set_name("Bin_Packing"); }) == Fields{"name"});
   CHECK(refused([](auto& m) { m.set_language("perl"); }) == Fields{"language"});
+  CHECK(refused([](auto& m) {
+          m.mutable_candidate()->set_runtime(static_cast<spec::v1::Runtime>(99));
+        }) == Fields{"candidate.runtime"});
+  CHECK(refused([](auto& m) {
+          m.mutable_objectives(0)->set_goal(static_cast<spec::v1::Goal>(99));
+        }) == Fields{"objectives[0].goal"});
+  CHECK(refused([](auto& m) { m.set_sandbox(static_cast<spec::v1::SandboxLevel>(-1)); }) ==
+        Fields{"sandbox"});
   CHECK(refused([](auto& m) { m.set_language("python"); }) == Fields{"language"});
   CHECK(refused([](auto& m) { m.mutable_candidate()->add_evolve("../x.cpp"); }) ==
         Fields{"candidate.evolve[1]"});

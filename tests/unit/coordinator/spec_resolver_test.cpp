@@ -111,6 +111,21 @@ TEST_CASE("spec_resolver: every policy of the wire is the search's of the same w
   }
 }
 
+TEST_CASE("spec_resolver: enumerators that this version does not know are refused",
+          "[unit][coordinator]") {
+  const auto task = make_task();
+  auto spec = make_spec();
+  spec.mutable_search()->set_policy(static_cast<spec::v1::Policy>(spec::v1::Policy_MAX + 1));
+  auto* share = spec.mutable_search()->add_operators();
+  share->set_kind(static_cast<spec::v1::Operator>(99));
+  share->set_weight(1);
+  wire::fill_defaults(task, make_seed(), spec);
+  CHECK(fields(wire::check_spec(task, make_seed(), spec)) ==
+        std::set<std::string>{"spec.search.policy", "spec.search.operators[0].kind"});
+  spec.mutable_search()->set_policy(static_cast<spec::v1::Policy>(-1));
+  CHECK(fields(wire::check_spec(task, make_seed(), spec)).contains("spec.search.policy"));
+}
+
 TEST_CASE("spec_resolver: constraints keep which bounds are set", "[unit][coordinator]") {
   const auto task = make_task();
   auto spec = make_spec();
