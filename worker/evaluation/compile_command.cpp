@@ -48,14 +48,26 @@ Arguments torch_libraries(const CompileOptions& options) {
   return flags;
 }
 
+Arguments candidate_flags(const CompileOptions& options) {
+  Arguments flags = common_flags(candidate_optimisation(options));
+  if (options.libtorch) append(flags, torch_flags(options));
+  if (options.use_pch) append(flags, {"-include-pch", in(kPchFolder, kPchName)});
+  append(flags, options.extra);
+  return flags;
+}
+
 }  // namespace
 
+Arguments candidate_object_command(const std::string& source, const std::string& object,
+                                   const CompileOptions& options) {
+  Arguments command = candidate_flags(options);
+  append(command, {"-c", "-o", in(kOutputFolder, object), source});
+  return command;
+}
+
 Arguments candidate_compile_command(const Arguments& sources, const CompileOptions& options) {
-  Arguments command = common_flags(candidate_optimisation(options));
+  Arguments command = candidate_flags(options);
   append(command, {"-fuse-ld=mold"});
-  if (options.libtorch) append(command, torch_flags(options));
-  if (options.use_pch) append(command, {"-include-pch", in(kPchFolder, kPchName)});
-  append(command, options.extra);
   append(command, {"-o", in(kOutputFolder, kProgramName)});
   append(command, sources);
   append(command, {in(kSdkFolder, options.libtorch ? "lib/libcambrian_torch_candidate.a"

@@ -19,6 +19,7 @@ inline constexpr std::string_view kSdkFolder = "/sdk";
 inline constexpr std::string_view kPchFolder = "/pch";
 inline constexpr std::string_view kTorchFolder = "/torch";
 inline constexpr std::string_view kTaskFolder = "/task";
+inline constexpr std::string_view kFixedFolder = "/fixed";  ///< Read-only, objects made before.
 inline constexpr std::string_view kDataFolder = "/data";
 
 /// Name of the compiled program in its output folder.
@@ -38,9 +39,14 @@ struct CompileOptions {
   std::vector<std::string> extra;
 };
 
-/// Compiles and links `sources` (relative to /src) to /out/program in one go.
+/// Compiles and links `sources` (relative to /src, or objects) to /out/program in one go.
 std::vector<std::string> candidate_compile_command(const std::vector<std::string>& sources,
                                                    const CompileOptions& options);
+
+/// Compiles one of them to /out/`object`, as the command above does on its way.
+std::vector<std::string> candidate_object_command(const std::string& source,
+                                                  const std::string& object,
+                                                  const CompileOptions& options);
 
 /// The same for a judge, whose sources lie in /task. `ready` names a source of the SDK instead.
 std::vector<std::string> judge_compile_command(const JudgeSpec& judge,

@@ -128,6 +128,31 @@ TEST_CASE("evaluate: an honest candidate gets its metrics, timings and usage", "
   }
 }
 
+TEST_CASE("evaluate: what evolves is seen by the sources that do not", "[integration]") {
+  // The fixed source cannot be compiled without the header, and must not be without this one.
+  TaskManifest manifest = doubling_task()->manifest;
+  manifest.candidate.evolve = {"act.hpp"};
+  EvaluationRequest wanted = request("");
+  wanted.task = make_task(manifest, {{"judge/judge.cpp", kJudge},
+                                     {"seed/main.cpp", kProgram},
+                                     {"seed/act.hpp", kHeader},
+                                     {"seed/other/main.cpp", "int unused() { return 0; }\n"}});
+  const auto with_factor = [&](const std::string& factor) {
+    wanted.sources = {{"act.hpp",
+                       "#include <vector>\n"
+                       "inline std::vector<double> act(std::vector<double> x) {\n"
+                       "  for (double& value : x) value *= " +
+                           factor + ";\n  return x;\n}\n"}};
+    const EvaluationResult result = evaluate(wanted);
+    INFO(result.diagnostics);
+    REQUIRE(result.outcome == Outcome::success);
+    return result.metrics.at("error");
+  };
+  CHECK(with_factor("2") == 0);
+  CHECK(with_factor("3") == 4);
+  CHECK(with_factor("2.0") == 0);
+}
+
 TEST_CASE("evaluate: a compile error names line and message without folders", "[integration]") {
   const EvaluationResult result = run("  return y;");
   CHECK(result.outcome == Outcome::compile_error);

@@ -33,6 +33,17 @@ TEST_CASE("candidate_compile_command: LibTorch comes with header, library and rp
         std::find(command.begin(), command.end(), "-O1"));
 }
 
+TEST_CASE("candidate_object_command: has the options of the whole compile", "[unit][worker]") {
+  const CompileOptions options{.libtorch = true, .use_pch = true, .extra = {"-O3"}};
+  const auto whole = candidate_compile_command({"model.cpp"}, options);
+  const auto part = candidate_object_command("model.cpp", "0.o", options);
+  CHECK(has(part, "-c"));
+  CHECK(has(part, "/out/0.o"));
+  for (const std::string& flag : part) {
+    if (flag != "-c" && flag != "/out/0.o") CHECK(has(whole, flag));
+  }
+}
+
 TEST_CASE("pch_command: is made with the options of the compile that uses it", "[unit][worker]") {
   const CompileOptions options{.libtorch = true, .extra = {"-ffast-math"}};
   const auto header = pch_command(options);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/digest/sha256.hpp"
+#include "worker/adapters/toolchain/fixed_objects.hpp"
 
 namespace cambrian::worker {
 namespace {
@@ -36,14 +37,6 @@ std::optional<std::string> too_large(const EvaluationRequest& request) {
     }
   }
   return std::nullopt;
-}
-
-std::vector<std::string> compiled_sources(const std::vector<FileToWrite>& files) {
-  std::vector<std::string> sources;
-  for (const FileToWrite& file : files) {
-    if (file.path.ends_with(".cpp")) sources.push_back(file.path);
-  }
-  return sources;
 }
 
 }  // namespace
@@ -110,11 +103,16 @@ Result<BuildRun> CompiledCandidates::compile(const EvaluationRequest& request,
   CAMBRIAN_TRY(const CachedFolder header, toolchain_.precompiled_header(options, stop));
   job.mounts.push_back({header.path(), std::string(kPchFolder), false});
   options.use_pch = true;
-  job.mounts.push_back({sources, std::string(kSourceFolder), false});
-  job.mounts.push_back({output, std::string(kOutputFolder), true});
   CAMBRIAN_TRY(job.hidden, data_.hidden(manifest.data));
   CAMBRIAN_TRY(const auto files, candidate_files(request));
-  job.command = candidate_compile_command(compiled_sources(files), options);
+  CAMBRIAN_TRY(const CompileInputs fixed,
+               compile_fixed(toolchain_, request, files, options, job, stop));
+  if (fixed.objects) {
+    job.mounts.push_back({fixed.objects->path(), std::string(kFixedFolder), false});
+  }
+  job.mounts.push_back({sources, std::string(kSourceFolder), false});
+  job.mounts.push_back({output, std::string(kOutputFolder), true});
+  job.command = candidate_compile_command(fixed.inputs, options);
   CAMBRIAN_TRY(BuildRun run, toolchain_.run(job, stop));
   if (!run.is_ok) return run;
   if (const auto size = built_file_size(output, std::string(kProgramName)); !size) {
