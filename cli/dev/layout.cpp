@@ -1,5 +1,6 @@
 #include "cli/dev/layout.hpp"
 
+#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,7 +17,7 @@ constexpr std::uintmax_t kFreeBytesMin = 200'000'000;
 
 Status create_folder(const fs::path& path, mode_t mode) {
   std::error_code error;
-  fs::create_directories(path, error);
+  const bool is_new = fs::create_directories(path, error);
   if (error) {
     return fail(Errc::unavailable,
                 "cannot create the folder " + path.string() + ": " + error.message());
@@ -24,7 +25,8 @@ Status create_folder(const fs::path& path, mode_t mode) {
   if (access(path.c_str(), W_OK | X_OK) != 0) {
     return fail(Errc::unavailable, "cannot write to the folder " + path.string());
   }
-  fs::permissions(path, static_cast<fs::perms>(mode), error);
+  // A folder that was there keeps its rights: somebody may have named /tmp.
+  if (is_new) fs::permissions(path, static_cast<fs::perms>(mode), error);
   return {};
 }
 
@@ -32,8 +34,13 @@ Status create_folder(const fs::path& path, mode_t mode) {
 Status check_owner(const fs::path& path) {
   struct stat info{};
   const bool is_folder = lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+  const auto is_of = [&info](const char* name) {
+    const passwd* user = getpwnam(name);
+    return user != nullptr && info.st_uid == user->pw_uid;
+  };
   // Root may have given it to the user who runs PostgreSQL.
-  if (!is_folder || (info.st_uid != geteuid() && geteuid() != 0)) {
+  const bool is_given = geteuid() == 0 && (is_of("postgres") || is_of("nobody"));
+  if (!is_folder || (info.st_uid != geteuid() && !is_given)) {
     return fail(Errc::conflict,
                 "the folder for sockets belongs to somebody else: " + path.string());
   }

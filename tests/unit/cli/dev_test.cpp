@@ -56,6 +56,16 @@ TEST_CASE("create_folders: names the folder that cannot be made", "[unit][cli]")
   CHECK(create_folders(make_layout(folder.path() / "dev")));
 }
 
+TEST_CASE("create_folders: leaves the rights of a folder that was there", "[unit][cli]") {
+  const TemporaryFolder folder;
+  const fs::perms open = fs::perms::all;
+  fs::permissions(folder.path(), open);
+  REQUIRE(create_folders(make_layout(folder.path())));
+  // Somebody may have named /tmp.
+  CHECK(fs::status(folder.path()).permissions() == open);
+  CHECK(fs::status(folder.path() / "run").permissions() == fs::perms::owner_all);
+}
+
 TEST_CASE("state: comes back as it was written", "[unit][cli]") {
   const TemporaryFolder folder;
   const Layout layout = make_layout(folder.path());
