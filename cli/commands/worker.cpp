@@ -3,6 +3,7 @@
 
 #include "cambrian/user/v1/operation_service.grpc.pb.h"
 #include "cli/cli.hpp"
+#include "cli/dev/state.hpp"
 #include "cli/output/table.hpp"
 #include "cli/output/text.hpp"
 #include "cli/paths.hpp"
@@ -74,6 +75,12 @@ int run_list(Session& session, bool with_lost) {
   return to_int(ExitCode::ok);
 }
 
+/// The server is that of the local environment, which starts its workers itself.
+bool is_local(Session& session) {
+  const auto endpoint = session.endpoint();
+  return endpoint && endpoint->address == dev::running_endpoint(dev_directory());
+}
+
 int run_drain(Session& session, const std::string& name) {
   user::v1::DrainWorkerRequest request;
   request.set_worker(name);
@@ -87,6 +94,9 @@ int run_drain(Session& session, const std::string& name) {
     session.print_document(response->worker());
   } else {
     session.print("worker " + name + " finishes what it does and exits\n");
+    if (is_local(session)) {
+      session.note("it stays down until: " + program_call() + " dev up");
+    }
   }
   return to_int(ExitCode::ok);
 }

@@ -20,6 +20,8 @@ constexpr std::chrono::seconds kUpTimeout{120};
 /// The sum of all stop timeouts, and a little more.
 constexpr std::chrono::seconds kDownTimeout{75};
 constexpr std::chrono::seconds kOrphanTimeout{10};
+/// A supervisor that has the lock looks for PostgreSQL before it writes its first state.
+constexpr std::chrono::seconds kLockToStateTimeout{10};
 constexpr milliseconds kPollInterval{50};
 constexpr std::size_t kErrorBytesMax = 2000;
 
@@ -48,7 +50,8 @@ std::vector<std::string> supervisor_command(const EnvironmentOptions& options) {
 /// when there were none.
 bool end_orphans(const Layout& layout, const Report& report) {
   const auto state = read_state(layout);
-  if (!state || !*state) return false;
+  // Whose supervisor lives is no orphan: another `dev up` may have started it this moment.
+  if (!state || !*state || is_alive((*state)->supervisor)) return false;
   bool was_running = false;
   auto services = (*state)->services;
   std::ranges::stable_partition(services, [](const auto& one) { return one.name != "postgres"; });
@@ -102,11 +105,11 @@ Result<State> wait_until_ready(const Layout& layout, const ProcessId& supervisor
   const auto deadline = Clock::now() + kUpTimeout;
   while (Clock::now() < deadline) {
     const bool was_alive = is_alive(supervisor);
-    const auto state = read_state(layout);
+    auto state = read_state(layout);
     const bool is_ours = state && *state && (*state)->supervisor == supervisor;
     if (is_ours) {
       progress.show(**state);
-      if ((*state)->is_ready) return **state;
+      if ((*state)->is_ready) return std::move(**state);
       if (!(*state)->error.empty()) return fail(Errc::unavailable, (*state)->error);
     }
     if (!was_alive) {
@@ -120,16 +123,54 @@ Result<State> wait_until_ready(const Layout& layout, const ProcessId& supervisor
               "not ready after two minutes; the logs are in " + layout.logs().string());
 }
 
+/// The state that a supervisor has written; nothing when it ends before, or writes none.
+std::optional<State> state_of(const Layout& layout, const ProcessId& supervisor) {
+  const auto deadline = Clock::now() + kLockToStateTimeout;
+  while (is_alive(supervisor) && Clock::now() < deadline) {
+    auto state = read_state(layout);
+    if (state && *state && (*state)->supervisor == supervisor) return std::move(*state);
+    rpc::wait_unless_stopped({}, kPollInterval);
+  }
+  return std::nullopt;
+}
+
+/// Has the supervisor start again what was drained, and waits for it.
+Result<State> start_drained(const Layout& layout, State state, const Report& report) {
+  const auto is_down = [](const ServiceState& one) { return one.phase == "drained"; };
+  if (std::ranges::none_of(state.services, is_down)) return state;
+  for (const ServiceState& one : state.services) {
+    if (is_down(one)) report(one.name + " was drained: starting it again");
+  }
+  send_signal(state.supervisor, SIGHUP);
+  const auto is_ready = [](const ServiceState& one) { return one.phase == "ready"; };
+  const auto deadline = Clock::now() + kUpTimeout;
+  while (!std::ranges::all_of(state.services, is_ready)) {
+    if (!is_alive(state.supervisor) || Clock::now() >= deadline) {
+      return fail(Errc::deadline_exceeded,
+                  "what was drained does not come back; the logs are in " + layout.logs().string());
+    }
+    rpc::wait_unless_stopped({}, kPollInterval);
+    if (auto now = read_state(layout); now && *now) state = std::move(**now);
+  }
+  return state;
+}
+
+/// Uses the environment of a supervisor that runs already, or is just starting.
+Result<UpResult> join(const Layout& layout, const ProcessId& supervisor, const Report& report) {
+  CAMBRIAN_TRY(State state, wait_until_ready(layout, supervisor, report));
+  CAMBRIAN_TRY(state, start_drained(layout, std::move(state), report));
+  return UpResult{std::move(state), true, {}};
+}
+
 }  // namespace
 
 Result<UpResult> up(const EnvironmentOptions& options, const Report& report) {
   const auto begin = Clock::now();
   const Layout layout = make_layout(options.directory);
-  if (lock_holder(layout) != 0) {
-    const auto state = read_state(layout);
-    const bool is_same =
-        state && *state && (*state)->is_ready && (*state)->fingerprint == fingerprint(options);
-    if (is_same) return UpResult{**state, true, {}};
+  if (const auto holder = find_process(lock_holder(layout))) {
+    const auto state = state_of(layout, *holder);
+    const bool is_same = state && state->fingerprint == fingerprint(options);
+    if (is_same) return join(layout, *holder, report);
     report("programs or options have changed: starting anew");
     CAMBRIAN_TRY_STATUS(down(options.directory, report));
   }
@@ -141,6 +182,9 @@ Result<UpResult> up(const EnvironmentOptions& options, const Report& report) {
                                                   .folder = "/"}));
   Result<State> state = wait_until_ready(layout, supervisor, report);
   if (!state) {
+    const auto holder = find_process(lock_holder(layout));
+    // Another `dev up` was quicker.
+    if (holder && *holder != supervisor) return join(layout, *holder, report);
     (void)down(options.directory, report);
     return fail(state.error());
   }

@@ -20,8 +20,9 @@ struct UpResult {
   std::chrono::milliseconds took{0};
 };
 
-/// Starts the environment and waits until everything is ready. Nothing happens when it runs with
-/// the same programs and options; with others it is started anew. Errors: not_found for missing
+/// Starts the environment and waits until everything is ready. When it runs with the same programs
+/// and options, only what was drained is started again; with others all is started anew. Of several
+/// calls at once, all end in one environment. Errors: not_found for missing
 /// programs or PostgreSQL, conflict for a taken port, exhausted for a full disk, unavailable with
 /// the end of a log for a service that does not come up; everything is ended again then.
 Result<UpResult> up(const EnvironmentOptions& options, const Report& report);

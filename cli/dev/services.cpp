@@ -48,7 +48,8 @@ std::vector<Service> make_services(const EnvironmentOptions& options, const Layo
   Service codegen{
       .name = "codegen",
       .arguments = {program("cambrian-codegen"), "--coordinator", addresses.coordinator},
-      .needs = {"coordinator"}};
+      .needs = {"coordinator"},
+      .is_agent = true};
   if (uses_embedded_model(options)) {
     services.push_back(
         {.name = "codemodel",
@@ -75,7 +76,8 @@ std::vector<Service> make_services(const EnvironmentOptions& options, const Layo
     Service worker{.name = name,
                    .arguments = {program("cambrian-worker"), "--coordinator", addresses.coordinator,
                                  "--slots", std::to_string(slots_of(options)), "--name", name},
-                   .needs = {"coordinator"}};
+                   .needs = {"coordinator"},
+                   .is_agent = true};
     if (!options.worker_config.empty()) {
       worker.arguments.insert(worker.arguments.end(), {"--config", options.worker_config});
     }

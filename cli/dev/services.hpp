@@ -48,6 +48,9 @@ struct Service {
   int stop_signal = SIGTERM;
   std::chrono::seconds stop_timeout{10};
   std::vector<std::string> needs;  ///< Services that must be ready before.
+  /// Exit code 0 says that it was told to end: drained, or idle for as long as its configuration
+  /// allows. It stays down then.
+  bool is_agent = false;
 };
 
 /// The coordinator, the code model, the codegen client and the workers, in the order of their

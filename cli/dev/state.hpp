@@ -14,7 +14,9 @@ namespace cambrian::cli::dev {
 /// One process that the supervisor looks after.
 struct ServiceState {
   std::string name;
-  std::string phase;  ///< starting, ready, waiting (for its restart) or stopped.
+  /// starting, ready, waiting (for its restart), drained (told to end; SIGHUP to the supervisor
+  /// starts it again) or stopped.
+  std::string phase;
   ProcessId process;
   int restarts = 0;
   std::string last_exit;  ///< How it ended the last time: `exit code 1`, `signal 9`.

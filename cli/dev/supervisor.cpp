@@ -106,6 +106,7 @@ class Supervisor {
       if (has_changed_) publish();
       const int signal = wait_for_signal(is_settled() ? kIdleInterval : kBusyInterval);
       is_stopping_ = signal == SIGTERM || signal == SIGINT || (until_ && !is_alive(*until_));
+      if (signal == SIGHUP) restart_drained();
     }
     return {};
   }
@@ -183,12 +184,14 @@ class Supervisor {
     one.failures = now - one.started > kHealthyAfter ? 1 : one.failures + 1;
     const milliseconds delay =
         std::min(kRestartDelayMin * (1 << std::min(one.failures - 1, 10)), kRestartDelayMax);
+    const bool is_drained = one.service.is_agent && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     one.process = {};
-    one.phase = is_stopping_ ? "stopped" : "waiting";
+    one.phase = is_stopping_ ? "stopped" : is_drained ? "drained" : "waiting";
     one.last_exit = exit_text(status);
     one.next_start = now + delay;
     has_changed_ = true;
     if (is_stopping_) return;
+    if (is_drained) return log::info("service_drained", {{"service", one.service.name}});
     if (!one.was_ready) renew_addresses(one.service.name);
     ++one.restarts;
     log::warn(
@@ -201,6 +204,15 @@ class Supervisor {
     }
   }
 
+  void restart_drained() {
+    for (Supervised& one : services_) {
+      if (one.phase != "drained") continue;
+      one.phase = "waiting";
+      one.failures = 0;
+      has_changed_ = true;
+    }
+  }
+
   bool is_service_ready(const std::string& name) const {
     return std::ranges::any_of(services_, [&](const Supervised& one) {
       return one.service.name == name && one.phase == "ready";
@@ -209,7 +221,7 @@ class Supervisor {
 
   void start_what_is_due() {
     for (Supervised& one : services_) {
-      if (one.is_running() || Clock::now() < one.next_start) continue;
+      if (one.is_running() || one.phase == "drained" || Clock::now() < one.next_start) continue;
       const bool can_start = std::ranges::all_of(
           one.service.needs, [&](const std::string& need) { return is_service_ready(need); });
       if (can_start) start(one);
@@ -269,8 +281,9 @@ class Supervisor {
   }
 
   bool is_settled() const {
-    return std::ranges::all_of(services_,
-                               [](const Supervised& one) { return one.phase == "ready"; });
+    return std::ranges::all_of(services_, [](const Supervised& one) {
+      return one.phase == "ready" || one.phase == "drained";
+    });
   }
 
   static int stage_of(const Supervised& one) {

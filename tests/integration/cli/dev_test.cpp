@@ -1,7 +1,9 @@
 #include <signal.h>
 
 #include <catch2/catch_test_macros.hpp>
+#include <chrono>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "tests/integration/cli/command_line.hpp"
 
@@ -48,6 +50,48 @@ TEST_CASE("dev: up is idempotent, and takes over from a killed supervisor", "[in
   CHECK(up.code == 0);
   CHECK(up.err.find("lost its supervisor") != std::string::npos);
   CHECK(cambrian.run({"campaign", "list"}).code == 0);
+}
+
+TEST_CASE("dev: a drained worker stays down until the next up", "[integration][cli]") {
+  const Environment cambrian;
+  const auto phase_of = [&](const std::string& service) {
+    const auto status = json::parse(cambrian.run({"dev", "status", "--json"}).out);
+    for (const auto& one : status["services"]) {
+      if (one["name"] == service) return one["phase"].get<std::string>();
+    }
+    return std::string();
+  };
+  const Run drain = cambrian.run({"worker", "drain", "worker-1"});
+  CHECK(drain.code == 0);
+  CHECK(drain.err.find("stays down until: cambrian dev up") != std::string::npos);
+  for (int i = 0; i < 200 && phase_of("worker-1") != "drained"; ++i) {
+  }
+  // Longer than the pause before a restart.
+  std::this_thread::sleep_for(std::chrono::milliseconds(700));
+  CHECK(phase_of("worker-1") == "drained");
+  CHECK(cambrian.pid_of("worker-1") == 0);
+
+  const Run up = cambrian.run({"dev", "up", "--workers", "1", "--slots", "2"});
+  INFO(up.err);
+  CHECK(up.code == 0);
+  CHECK(up.out.starts_with("already running\n"));
+  CHECK(up.err.find("worker-1 was drained: starting it again") != std::string::npos);
+  CHECK(phase_of("worker-1") == "ready");
+}
+
+TEST_CASE("dev: two ups at once end in one environment", "[integration][cli]") {
+  const Environment cambrian;
+  REQUIRE(cambrian.run({"dev", "down"}).code == 0);
+  const Folder output;
+  std::vector<pid_t> ups;
+  for (const char* name : {"first", "second"}) {
+    ups.push_back(
+        cambrian.start({"dev", "up", "--workers", "1", "--slots", "2"}, output.path() / name));
+  }
+  for (const pid_t up : ups) CHECK(wait_for_exit(up, 100) == 0);
+  INFO(read_file(output.path() / "first.err") << read_file(output.path() / "second.err"));
+  CHECK(cambrian.wait_until_ready());
+  CHECK(cambrian.run({"worker", "list"}).code == 0);
 }
 
 TEST_CASE("dev: down ends everything and keeps the data", "[integration][cli]") {
