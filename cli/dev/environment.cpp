@@ -68,6 +68,19 @@ bool end_orphans(const Layout& layout, const Report& report) {
   return was_running;
 }
 
+/// Sockets and address files, and the folder when it held nothing else. The folder may have been
+/// named by mistake: whatever else is there is not ours.
+void remove_run_files(const Layout& layout) {
+  std::error_code ignored;
+  std::vector<std::filesystem::path> ours;
+  for (const auto& entry : std::filesystem::directory_iterator(layout.run, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.ends_with(".address") || name.starts_with(".s.PGSQL.")) ours.push_back(entry.path());
+  }
+  for (const auto& path : ours) std::filesystem::remove(path, ignored);
+  std::filesystem::remove(layout.run, ignored);
+}
+
 Status check_prerequisites(const EnvironmentOptions& options, const Layout& layout) {
   const auto missing = missing_programs(options);
   if (!missing.empty()) {
@@ -207,7 +220,6 @@ Result<bool> down(const std::filesystem::path& directory, const Report& report) 
     }
   }
   was_running = end_orphans(layout, report) || was_running;
-  std::error_code ignored;
   const auto state = read_state(layout);
   if (state && *state) {
     for (const ServiceState& one : (*state)->services) {
@@ -216,9 +228,8 @@ Result<bool> down(const std::filesystem::path& directory, const Report& report) 
                     one.name + " does not end: pid=" + std::to_string(one.process.pid));
       }
     }
+    remove_run_files(layout);
   }
-  // Only its own files: the folder holds sockets and address files, nothing else.
-  std::filesystem::remove_all(layout.run, ignored);
   return was_running;
 }
 

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cli/dev/environment.hpp"
 #include "cli/dev/layout.hpp"
 #include "cli/dev/network.hpp"
 #include "cli/dev/process.hpp"
@@ -64,6 +65,22 @@ TEST_CASE("create_folders: leaves the rights of a folder that was there", "[unit
   // Somebody may have named /tmp.
   CHECK(fs::status(folder.path()).permissions() == open);
   CHECK(fs::status(folder.path() / "run").permissions() == fs::perms::owner_all);
+}
+
+TEST_CASE("down: removes nothing that is not its own", "[unit][cli]") {
+  const TemporaryFolder folder;
+  fs::create_directories(folder.path() / "run");
+  std::ofstream(folder.path() / "run" / "precious") << "x";
+  std::ofstream(folder.path() / "run" / "coordinator.address") << "x";
+  // Such as --directory / by mistake: /run is not ours.
+  REQUIRE(down(folder.path(), [](const std::string&) {}));
+  CHECK(fs::exists(folder.path() / "run" / "precious"));
+  CHECK(fs::exists(folder.path() / "run" / "coordinator.address"));
+
+  REQUIRE(write_state(make_layout(folder.path()), State{}));
+  REQUIRE(down(folder.path(), [](const std::string&) {}));
+  CHECK(fs::exists(folder.path() / "run" / "precious"));
+  CHECK_FALSE(fs::exists(folder.path() / "run" / "coordinator.address"));
 }
 
 TEST_CASE("state: comes back as it was written", "[unit][cli]") {
