@@ -111,8 +111,8 @@ awaitable<void> Housekeeping::run_overview() {
   for (int look = 0; !hub_.is_closed(); ++look) {
     const auto status = co_await observe_once();
     if (look % kOverviewsPerClean == 0) {
-      const auto forgotten = co_await stores_.cleanup.forget_agents();
-      if (!forgotten) log::debug("agents_not_forgotten", {{"reason", forgotten.error().message}});
+      const auto forgotten = co_await stores_.cleanup.forget();
+      if (!forgotten) log::debug("forget_failed", {{"reason", forgotten.error().message}});
     }
     if (!status) log::debug("overview_failed", {{"reason", status.error().message}});
     co_await hub_.wait(timer, hub_.version(timer), kOverviewInterval);

@@ -38,9 +38,10 @@ class CampaignStore {
   virtual awaitable<Result<std::int64_t>> request(std::string name, UserAction action,
                                                   std::string request_id) = 0;
 
-  /// The campaign is gone for its users and its name is free; CleanupStore takes its rows away.
-  /// Errors: `not_found`; `conflict` while it has not ended.
-  virtual awaitable<Status> remove(std::string name) = 0;
+  /// The campaign is gone for its users and its name is free; CleanupStore takes its rows away. A
+  /// request id that has removed a campaign of this name changes nothing any more. Errors:
+  /// `not_found`; `conflict` while it has not ended; `outcome_unknown` without a request id.
+  virtual awaitable<Status> remove(std::string name, std::string request_id) = 0;
 
   /// Events behind `after`, at most `count`, in order. Errors: `not_found`.
   virtual awaitable<Result<EventPage>> read_events(std::string name, std::int64_t after,

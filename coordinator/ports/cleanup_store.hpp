@@ -15,8 +15,8 @@ class CleanupStore {
   /// hangs on them; in the end the campaign itself. False: nothing is left to delete.
   virtual awaitable<Result<bool>> purge(int count) = 0;
 
-  /// Forgets agents that were silent for a week.
-  virtual awaitable<Status> forget_agents() = 0;
+  /// Forgets agents that were silent for a week, and requests of deletions after a day.
+  virtual awaitable<Status> forget() = 0;
 };
 
 }  // namespace cambrian::coordinator

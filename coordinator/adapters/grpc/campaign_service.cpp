@@ -132,7 +132,10 @@ awaitable<grpc::Status> CampaignService::act(UserAction action, const Request* r
 
 awaitable<grpc::Status> CampaignService::remove(const user::v1::DeleteCampaignRequest* request,
                                                 user::v1::DeleteCampaignResponse* /*response*/) {
-  const auto status = co_await ports_.campaigns.remove(clean_text(request->name(), kNameMax));
+  const auto problems = check_request_id(request->request_id());
+  if (!problems.empty()) co_return status_of(problems);
+  const auto status = co_await ports_.campaigns.remove(clean_text(request->name(), kNameMax),
+                                                       request->request_id());
   co_return status ? grpc::Status::OK : status_of(status.error());
 }
 

@@ -18,7 +18,7 @@ constexpr const char* kResolve =
     " OR (name = $1 AND last_sync_at >= now() - $2 * interval '1 millisecond')"
     " ORDER BY agent_id = $1 DESC LIMIT 2";
 constexpr const char* kDrain = "UPDATE agent SET should_drain = true WHERE agent_id = $1";
-constexpr const char* kCampaign = "SELECT id FROM campaign WHERE name = $1";
+constexpr const char* kCampaign = "SELECT id FROM campaign WHERE name = $1 AND NOT is_deleting";
 constexpr const char* kUsage =
     "SELECT m.model, m.endpoint, count(*),"
     " count(*) FILTER (WHERE m.finish_reason = 'error' OR m.is_outcome_unknown),"

@@ -21,7 +21,7 @@ namespace {
   " c.definition -> 'settings' -> 'budget'"                                                     \
   " FROM campaign c "
 
-constexpr const char* kGet = CAMPAIGN_COLUMNS "WHERE c.name = $1";
+constexpr const char* kGet = CAMPAIGN_COLUMNS "WHERE c.name = $1 AND NOT c.is_deleting";
 constexpr const char* kGetByRequest = CAMPAIGN_COLUMNS "WHERE c.request_id = $1";
 constexpr const char* kList = CAMPAIGN_COLUMNS
     "WHERE NOT c.is_deleting AND ($1 = 0 OR c.id < $1) ORDER BY c.id DESC LIMIT $2";
@@ -37,7 +37,7 @@ constexpr const char* kFinals =
     "SELECT variant, split, metrics FROM evaluation WHERE campaign_id = $1 AND is_final"
     " AND outcome = 'success' ORDER BY number";
 constexpr const char* kLockByName =
-    "SELECT id, state FROM campaign WHERE name = $1 FOR NO KEY UPDATE";
+    "SELECT id, state FROM campaign WHERE name = $1 AND NOT is_deleting FOR NO KEY UPDATE";
 constexpr const char* kNoteRequest =
     "INSERT INTO campaign_request (campaign_id, request_id) VALUES ($1, $2)"
     " ON CONFLICT DO NOTHING RETURNING 1";
@@ -50,12 +50,15 @@ constexpr const char* kBegun =
     "SELECT number FROM work_item WHERE campaign_id = $1 AND kind = 'evaluation'"
     " AND state = 'leased' ORDER BY number";
 constexpr const char* kNoteStop = "UPDATE campaign SET stop_sequence = $2 WHERE id = $1";
+constexpr const char* kNoteDeletion =
+    "INSERT INTO campaign_deletion (name, request_id) VALUES ($1, $2)"
+    " ON CONFLICT DO NOTHING RETURNING 1";
 // The request that made it may make it again.
 constexpr const char* kMarkDeleting =
     "UPDATE campaign SET is_deleting = true, name = 'deleting:' || id, request_id = NULL"
     " WHERE id = $1";
 constexpr const char* kFindForEvents =
-    "SELECT id, state, last_sequence FROM campaign WHERE name = $1";
+    "SELECT id, state, last_sequence FROM campaign WHERE name = $1 AND NOT is_deleting";
 constexpr const char* kReadEvents =
     "SELECT sequence, (extract(epoch FROM created_at) * 1000000)::bigint, type, variant, message,"
     " payload FROM event WHERE campaign_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3";
@@ -197,6 +200,24 @@ Result<std::int64_t> request_action(pqxx::work& transaction, const std::string& 
   return sequence;
 }
 
+Status remove_campaign(pqxx::work& transaction, const std::string& name,
+                       const std::string& request_id) {
+  // First: what was done is known by the request alone, for the campaign is gone.
+  if (!request_id.empty() &&
+      transaction.exec(kNoteDeletion, pqxx::params{name, request_id}).empty()) {
+    return {};
+  }
+  const auto rows = transaction.exec(kLockByName, pqxx::params{name});
+  if (rows.empty()) return fail(no_campaign(name));
+  const auto state = known_word<CampaignState>(rows[0][1].view());
+  if (!has_ended(state)) {
+    return fail(Errc::conflict, "the campaign has not ended, stop it first: name=" + name +
+                                    " state=" + word(state));
+  }
+  transaction.exec(kMarkDeleting, pqxx::params{rows[0][0].as<std::int64_t>()});
+  return {};
+}
+
 }  // namespace
 
 awaitable<Result<CampaignRecord>> PostgresCampaignStore::create(CampaignDefinition definition,
@@ -240,19 +261,14 @@ awaitable<Result<std::int64_t>> PostgresCampaignStore::request(std::string name,
   co_return co_await database_.run(Lane::user, "campaign_request", std::move(body));
 }
 
-awaitable<Status> PostgresCampaignStore::remove(std::string name) {
-  auto body = [name = std::move(name)](pqxx::work& transaction) -> Status {
-    const auto rows = transaction.exec(kLockByName, pqxx::params{name});
-    if (rows.empty()) return fail(no_campaign(name));
-    const auto state = known_word<CampaignState>(rows[0][1].view());
-    if (!has_ended(state)) {
-      return fail(Errc::conflict, "the campaign has not ended, stop it first: name=" + name +
-                                      " state=" + word(state));
-    }
-    transaction.exec(kMarkDeleting, pqxx::params{rows[0][0].as<std::int64_t>()});
-    return {};
+awaitable<Status> PostgresCampaignStore::remove(std::string name, std::string request_id) {
+  // Without a request id a second run would find no campaign and deny what the first one did.
+  const auto in_doubt = request_id.empty() ? InDoubt::report : InDoubt::repeat;
+  auto body = [name = std::move(name),
+               request_id = std::move(request_id)](pqxx::work& transaction) {
+    return remove_campaign(transaction, name, request_id);
   };
-  co_return co_await database_.run(Lane::user, "campaign_remove", std::move(body));
+  co_return co_await database_.run(Lane::user, "campaign_remove", std::move(body), in_doubt);
 }
 
 awaitable<Result<EventPage>> PostgresCampaignStore::read_events(std::string name,

@@ -15,7 +15,7 @@ class PostgresCampaignStore final : public CampaignStore {
   awaitable<Result<std::vector<CampaignRecord>>> list(std::int64_t before, int count) override;
   awaitable<Result<std::int64_t>> request(std::string name, UserAction action,
                                           std::string request_id) override;
-  awaitable<Status> remove(std::string name) override;
+  awaitable<Status> remove(std::string name, std::string request_id) override;
   awaitable<Result<EventPage>> read_events(std::string name, std::int64_t after,
                                            int count) override;
   awaitable<Result<std::map<CampaignId, std::int64_t>>> last_sequences() override;

@@ -26,6 +26,8 @@ constexpr std::array kPurges = {
 constexpr const char* kDelete = "DELETE FROM campaign WHERE id = $1";
 constexpr const char* kForgetAgents =
     "DELETE FROM agent WHERE last_sync_at < now() - interval '7 days'";
+constexpr const char* kForgetDeletions =
+    "DELETE FROM campaign_deletion WHERE created_at < now() - interval '1 day'";
 
 }  // namespace
 
@@ -43,12 +45,13 @@ awaitable<Result<bool>> PostgresCleanupStore::purge(int count) {
   co_return co_await database_.run(Lane::user, "campaign_purge", body);
 }
 
-awaitable<Status> PostgresCleanupStore::forget_agents() {
+awaitable<Status> PostgresCleanupStore::forget() {
   auto body = [](pqxx::work& transaction) -> Status {
     transaction.exec(kForgetAgents);
+    transaction.exec(kForgetDeletions);
     return {};
   };
-  co_return co_await database_.run(Lane::driver, "forget_agents", body);
+  co_return co_await database_.run(Lane::driver, "forget", body);
 }
 
 }  // namespace cambrian::coordinator::postgres

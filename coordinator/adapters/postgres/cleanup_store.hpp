@@ -10,7 +10,7 @@ class PostgresCleanupStore final : public CleanupStore {
   explicit PostgresCleanupStore(Database& database) : database_(database) {}
 
   awaitable<Result<bool>> purge(int count) override;
-  awaitable<Status> forget_agents() override;
+  awaitable<Status> forget() override;
 
  private:
   Database& database_;

@@ -31,7 +31,8 @@ constexpr const char* kLineage =
     "JOIN line ON line.number = v.number WHERE v.campaign_id = $1 ORDER BY line.depth";
 #undef VARIANT_COLUMNS
 
-constexpr const char* kCampaign = "SELECT id, is_maximized FROM campaign WHERE name = $1";
+constexpr const char* kCampaign =
+    "SELECT id, is_maximized FROM campaign WHERE name = $1 AND NOT is_deleting";
 constexpr const char* kEvaluations =
     "SELECT number, split, seed, is_final, outcome, metrics, diagnostics, log, timings_ms,"
     " cpu_time_ms, gpu_time_ms, memory_peak_bytes, result_key, behaviour_digest, is_cached,"

@@ -203,6 +203,16 @@ TEST_CASE("bounds: a large campaign is gone at once, and its rows go batch by ba
   }
 
   REQUIRE(service.user.remove("large").ok());
+  for (const std::string view :
+       {"campaign WHERE name", "leaderboard WHERE campaign", "lineage WHERE campaign",
+        "usage WHERE campaign", "progress WHERE campaign"}) {
+    INFO(view);
+    CHECK(query_number(service.database, "SELECT count(*) FROM grafana." + view +
+                                             " IN ('large', 'deleting:1')") == 0);
+  }
+  CHECK_THROWS(service.user.get("deleting:1"));
+  CHECK_THROWS(service.user.variants("deleting:1"));
+  CHECK_THROWS(service.user.events("deleting:1"));
   CHECK(service.user.remove("large").error_code() == grpc::StatusCode::NOT_FOUND);
   user::v1::ListCampaignsResponse list;
   grpc::ClientContext context;

@@ -214,6 +214,30 @@ TEST_CASE("coordinator: only an ended campaign can be deleted", "[integration][c
   CHECK(is_lease_lost(service.worker.finish(seed.lease(), success(1))));
 }
 
+TEST_CASE("coordinator: a deletion with the same request id happens once",
+          "[integration][coordinator]") {
+  Service service;
+  auto& user = service.user;
+  const auto create_ended = [&] {
+    user.create(user.make_spec("again", 5));
+    user.stop("again");
+    REQUIRE(eventually([&] { return has_ended(user.get("again").state()); }));
+  };
+  create_ended();
+  CHECK(user.remove("again", std::string(65, 'x')).error_code() ==
+        grpc::StatusCode::INVALID_ARGUMENT);
+  CHECK(user.remove("again", "first").ok());
+  CHECK(user.remove("again", "first").ok());
+  CHECK(user.remove("again", "second").error_code() == grpc::StatusCode::NOT_FOUND);
+  // The name is another campaign's by now: the old request does not touch it.
+  create_ended();
+  CHECK(user.remove("again", "first").ok());
+  CHECK(has_ended(user.get("again").state()));
+  // One that was refused, as the campaign ran or did not exist, is not noted.
+  CHECK(user.remove("again", "second").ok());
+  CHECK(user.remove("again", "second").ok());
+}
+
 TEST_CASE("coordinator: budgets of tokens and of wall time end a campaign",
           "[integration][coordinator]") {
   Service service;

@@ -278,9 +278,10 @@ user::v1::Campaign User::stop(const std::string& name) {
   return response.campaign();
 }
 
-grpc::Status User::remove(const std::string& name) {
+grpc::Status User::remove(const std::string& name, const std::string& request_id) {
   user::v1::DeleteCampaignRequest request;
   request.set_name(name);
+  request.set_request_id(request_id);
   user::v1::DeleteCampaignResponse response;
   grpc::ClientContext context;
   rpc::set_deadline(context, kCallTimeout);

@@ -216,6 +216,36 @@ TEST_CASE("recovery: commits whose answers are lost are read back, not repeated"
   check_exact(service, "doubtful", 16);
 }
 
+TEST_CASE("recovery: a deletion whose answer is lost is not denied", "[integration][coordinator]") {
+  const auto database = PrivatePostgres::shared().make_database();
+  CommitProxy proxy(database, 2);
+  Service service({.database = proxy.connection()});
+  auto& user = service.user;
+  std::string digest;
+  CHECK(eventually([&] {
+    try {
+      digest = user.register_task();
+    } catch (const std::runtime_error&) {
+    }
+    return !digest.empty();
+  }));
+  for (int i = 0; i < 6; ++i) {
+    const auto name = "gone-" + std::to_string(i);
+    user::v1::Campaign campaign;
+    REQUIRE(eventually([&] { return user.try_create(user.make_spec(name, 5), &campaign).ok(); }));
+    query_number(database,
+                 "UPDATE campaign SET state = 'stopped' WHERE name = '" + name + "' RETURNING id");
+    grpc::Status status;
+    REQUIRE(eventually([&] {
+      status = user.remove(name, "request");
+      return !rpc::is_retryable(status.error_code());
+    }));
+    INFO(status.error_message());
+    CHECK(status.ok());
+  }
+  CHECK(proxy.answers_lost() > 0);
+}
+
 TEST_CASE("recovery: SIGTERM ends a coordinator with a hundred open calls",
           "[integration][coordinator]") {
   Service service;
