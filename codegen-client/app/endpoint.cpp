@@ -44,6 +44,15 @@ bool is_fault_of_endpoint(FailureKind kind) {
          kind == FailureKind::no_quota;
 }
 
+/// What the answer took; estimated where the server does not count.
+TokenUsage used_by(const ChatReply& reply, std::int64_t prompt_estimate) {
+  const TokenUsage estimate{.prompt_tokens = prompt_estimate,
+                            .completion_tokens = estimate_tokens(reply.content)};
+  TokenUsage usage = reply.usage.value_or(estimate);
+  if (usage.prompt_tokens == 0) usage.prompt_tokens = prompt_estimate;
+  return usage;
+}
+
 /// A server that drops a part of the prompt answers another question than was asked.
 void check_prompt(Sending& sending, std::int64_t estimate) {
   const auto* reply = std::get_if<ChatReply>(&sending.outcome);
@@ -78,7 +87,8 @@ bool Endpoint::offers(std::string_view model) const {
 
 bool Endpoint::is_available() {
   const std::lock_guard lock(mutex_);
-  return !breaker_.is_open(clock_.now());
+  const SteadyTime now = clock_.now();
+  return !breaker_.is_open(now) && limiter_.pause_left(now) <= kRetryAfterMax;
 }
 
 std::int64_t Endpoint::cost_max(std::int64_t prompt_tokens, std::int64_t output_tokens) const {
@@ -139,19 +149,25 @@ std::optional<CallFailure> Endpoint::enter(std::int64_t tokens, std::stop_token 
 Sending Endpoint::send_once(const ChatRequest& request, std::int64_t prompt_estimate,
                             std::stop_token stop) {
   const std::int64_t reserved = prompt_estimate + request.output_tokens;
-  if (auto failure = enter(reserved, stop)) return {.outcome = std::move(*failure)};
+  if (auto failure = enter(reserved, stop)) {
+    return {.outcome = std::move(*failure), .was_sent = false};
+  }
   const SteadyTime sent = clock_.now();
   Sending sending = model_.send(request, stop);
-  settle(sending, reserved, sent);
+  settle(sending, prompt_estimate, reserved, sent);
   return sending;
 }
 
-void Endpoint::settle(const Sending& sending, std::int64_t reserved, SteadyTime sent) {
+void Endpoint::settle(const Sending& sending, std::int64_t prompt_estimate, std::int64_t reserved,
+                      SteadyTime sent) {
   const auto* reply = std::get_if<ChatReply>(&sending.outcome);
   const CallFailure* failure = failure_of(sending);
   const std::lock_guard lock(mutex_);
-  if (reply != nullptr && reply->usage) {
-    limiter_.settle(reserved, reply->usage->prompt_tokens + reply->usage->completion_tokens);
+  if (reply != nullptr) {
+    const TokenUsage usage = used_by(*reply, prompt_estimate);
+    limiter_.settle(reserved, usage.prompt_tokens + usage.completion_tokens);
+  } else if (failure->kind == FailureKind::connect) {
+    limiter_.settle(reserved, 0);  // Other failures count at providers as what was asked for.
   }
   if (reply != nullptr) concurrency_.report_success();
   if (failure != nullptr && failure->kind == FailureKind::rate_limited) {
@@ -174,22 +190,38 @@ void Endpoint::account(const Sending& sending, std::int64_t prompt_estimate,
                        CallRecord& record) const {
   record.latency = sending.latency;
   record.time_to_first_token = sending.time_to_first_token;
+  if (!sending.request_id.empty()) record.request_id = sending.request_id;
   TokenUsage usage;
   if (const auto* reply = std::get_if<ChatReply>(&sending.outcome)) {
     if (!reply->model.empty()) record.model = reply->model;
     record.finish_reason = to_string(reply->finish_reason);
-    usage = reply->usage.value_or(TokenUsage{.prompt_tokens = prompt_estimate,
-                                             .completion_tokens = estimate_tokens(reply->content)});
+    usage = used_by(*reply, prompt_estimate);
   } else {
     record.finish_reason = "error";
-    if (failure_of(sending)->is_outcome_unknown()) {
+    const CallFailure& failure = *failure_of(sending);
+    if (sending.was_sent && failure.is_outcome_unknown()) {
       record.is_outcome_unknown = true;
       usage.prompt_tokens = prompt_estimate;  // Charged, as far as we know.
+      usage.completion_tokens = failure.completion_tokens;
     }
   }
   record.usage.prompt_tokens += usage.prompt_tokens;
   record.usage.completion_tokens += usage.completion_tokens;
+  record.usage.cached_prompt_tokens += usage.cached_prompt_tokens;
+  record.usage.reasoning_tokens += usage.reasoning_tokens;
   record.cost_micro_usd = cost_micro_usd(record.usage, settings_.prices);
+}
+
+std::optional<std::chrono::milliseconds> Endpoint::plan_retry(const CallFailure& failure,
+                                                              int retries_done) {
+  const std::lock_guard lock(mutex_);
+  const auto delay = retry_delay(failure, retries_done, settings_.retries, rng_);
+  if (failure.kind != FailureKind::rate_limited) return delay;
+  // Even when this request is given up: the others meet the same limit.
+  const Milliseconds pause =
+      std::max(delay.value_or(Milliseconds(0)), failure.retry_after.value_or(Milliseconds(0)));
+  limiter_.pause_until(clock_.now() + std::min<Milliseconds>(pause, kPauseMax));
+  return delay;
 }
 
 Call Endpoint::call(const ChatRequest& request, std::stop_token stop) {
@@ -209,11 +241,7 @@ Call Endpoint::call(const ChatRequest& request, std::stop_token stop) {
     check_prompt(sending, estimate);
     std::optional<Milliseconds> delay;
     if (const CallFailure* failure = failure_of(sending)) {
-      const std::lock_guard lock(mutex_);
-      delay = retry_delay(*failure, call.record.retries, settings_.retries, rng_);
-      if (delay && failure->kind == FailureKind::rate_limited) {
-        limiter_.pause_until(clock_.now() + *delay);
-      }
+      delay = plan_retry(*failure, call.record.retries);
     }
     call.outcome = std::move(sending.outcome);
     if (!delay || !clock_.wait(*delay, stop)) break;

@@ -49,6 +49,8 @@ class Endpoint {
   static constexpr std::chrono::seconds kCircuitWaitMax{30};
   /// Longest wait for the rate limit.
   static constexpr std::chrono::minutes kLimitWaitMax{5};
+  /// Longest time that a server may keep all of us away by its Retry-After.
+  static constexpr std::chrono::minutes kPauseMax{15};
 
   /// The references must outlive it. `seed` is for the jitter of retries.
   Endpoint(EndpointSettings settings, ChatModel& model, Clock& clock, Observer& observer,
@@ -56,7 +58,7 @@ class Endpoint {
 
   const EndpointSettings& settings() const { return settings_; }
   bool offers(std::string_view model) const;
-  /// False while the circuit is open.
+  /// False while the circuit is open, or the server asked for a wait that is not worth it.
   bool is_available();
 
   /// Largest cost of a call with these tokens, in millionths of a US dollar.
@@ -71,7 +73,10 @@ class Endpoint {
   void leave_slot();
   std::optional<CallFailure> enter(std::int64_t tokens, std::stop_token stop);
   Sending send_once(const ChatRequest& request, std::int64_t prompt_estimate, std::stop_token stop);
-  void settle(const Sending& sending, std::int64_t reserved, SteadyTime sent);
+  void settle(const Sending& sending, std::int64_t prompt_estimate, std::int64_t reserved,
+              SteadyTime sent);
+  /// The wait before the failed request is sent again, or nothing when it must not be.
+  std::optional<std::chrono::milliseconds> plan_retry(const CallFailure& failure, int retries_done);
   void account(const Sending& sending, std::int64_t prompt_estimate, CallRecord& record) const;
 
   const EndpointSettings settings_;

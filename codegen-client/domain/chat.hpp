@@ -39,7 +39,9 @@ struct ChatRequest {
 
 struct TokenUsage {
   std::int64_t prompt_tokens = 0;
-  std::int64_t completion_tokens = 0;  ///< Thoughts included.
+  std::int64_t completion_tokens = 0;     ///< Thoughts included.
+  std::int64_t cached_prompt_tokens = 0;  ///< Of the prompt's; the server had them in a cache.
+  std::int64_t reasoning_tokens = 0;      ///< Of the answer's: thoughts.
   friend bool operator==(const TokenUsage&, const TokenUsage&) = default;
 };
 
@@ -65,6 +67,7 @@ struct ChatReply {
   FinishReason finish_reason = FinishReason::other;
   std::optional<TokenUsage> usage{};
   std::size_t thought_bytes = 0;  ///< Thoughts that came in fields of their own.
+  std::string id{};               ///< The server's name for the reply; may be empty.
 };
 
 enum class FailureKind {
@@ -110,10 +113,12 @@ struct CallFailure {
   std::string parameter{};  ///< Field of the request that the server names. May be empty.
   std::optional<bool> should_retry{};  ///< The server's own wish.
   std::optional<std::chrono::milliseconds> retry_after{};
+  bool has_begun = false;  ///< The error came inside a 200: the model may have worked before it.
+  std::int64_t completion_tokens = 0;  ///< Of what had come of the answer. Estimate.
 
   /// The request was sent and may have been worked on, and charged.
   bool is_outcome_unknown() const {
-    return kind == FailureKind::timed_out || kind == FailureKind::cut ||
+    return has_begun || kind == FailureKind::timed_out || kind == FailureKind::cut ||
            kind == FailureKind::malformed || kind == FailureKind::too_large ||
            kind == FailureKind::cancelled;
   }
@@ -127,6 +132,8 @@ struct Sending {
   std::variant<ChatReply, CallFailure> outcome{};
   std::chrono::milliseconds latency{0};
   std::optional<std::chrono::milliseconds> time_to_first_token{};  ///< Only when streamed.
+  std::string request_id{};  ///< The server's name for the request; may be empty.
+  bool was_sent = true;      ///< False: it ended before anything left this process.
 };
 
 }  // namespace cambrian::codegen

@@ -72,6 +72,7 @@ struct CallRecord {
   std::string finish_reason{};  ///< "error" when the call failed.
   std::string prompt_digest{};
   std::string answer_digest{};  ///< Empty when there was none.
+  std::string request_id{};     ///< The server's name for the last sending; may be empty.
   bool is_outcome_unknown = false;
 };
 

@@ -46,6 +46,8 @@ class RateLimiter {
   void settle(std::int64_t reserved, std::int64_t used);
   /// Nobody gets anything before this time: the server said so to one of us.
   void pause_until(SteadyTime time);
+  /// How long nobody gets anything yet; not positive when there is no pause.
+  std::chrono::nanoseconds pause_left(SteadyTime now) const { return paused_until_ - now; }
 
  private:
   TokenBucket requests_;

@@ -101,9 +101,8 @@ std::optional<Milliseconds> retry_delay(const CallFailure& failure, int retries_
   }
   Milliseconds wait = kBackoffFirst;
   for (int i = 0; i < retries_done && wait < kBackoffMax; ++i) wait *= 2;
-  const double factor = 0.75 + 0.25 * rng.uniform();
-  return Milliseconds(
-      static_cast<std::int64_t>(static_cast<double>(std::min(wait, kBackoffMax).count()) * factor));
+  return Milliseconds(static_cast<std::int64_t>(
+      static_cast<double>(std::min(wait, kBackoffMax).count()) * rng.uniform()));
 }
 
 }  // namespace cambrian::codegen

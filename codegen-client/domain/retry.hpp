@@ -38,9 +38,11 @@ std::optional<UtcTime> parse_http_date(std::string_view text);
 
 /// How long to wait before the request is sent again, or nothing when it must not be.
 /// `retries_done` sendings came after the first one. The server's wish wins; then 408, 409, 429,
-/// 5xx, and failures of the connection are retried. Waits double from 0.5 s to 8 s, times 0.75 to
-/// 1 at random. Source: the official client, openai-python `_base_client.py`, except that a wait
-/// may be up to 120 s and that an empty account is never asked again.
+/// 5xx, and failures of the connection are retried. A wait that the server names is kept to. Else
+/// waits are anything from nothing up to a bound that doubles from 0.5 s to 8 s: full jitter, since
+/// many clients meet one limit at once and must not come back at once. Source: the official client,
+/// openai-python `_base_client.py`, except for the jitter (there 0.75 to 1), and that an empty
+/// account is never asked again.
 std::optional<Milliseconds> retry_delay(const CallFailure& failure, int retries_done,
                                         int retries_max, Rng& rng);
 

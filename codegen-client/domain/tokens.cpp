@@ -1,5 +1,6 @@
 #include "codegen-client/domain/tokens.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace cambrian::codegen {
@@ -25,7 +26,8 @@ constexpr std::size_t kBlanksPerToken = 16;
 constexpr double kTokensPerPunctuation = 0.55;
 // Role and separators of a message in the usual chat templates.
 constexpr std::int64_t kTokensPerMessage = 4;
-constexpr std::int64_t kPromptTokensChecked = 1024;
+// By which an estimate may miss even where a share says nothing: templates, roles, a rare word.
+constexpr std::int64_t kCountedTokensSlack = 32;
 constexpr double kCountedShareMin = 0.7;
 
 }  // namespace
@@ -64,13 +66,18 @@ std::int64_t estimate_tokens(const std::vector<Message>& messages) {
 }
 
 bool is_prompt_complete(std::int64_t estimate, std::int64_t counted) {
-  if (estimate < kPromptTokensChecked) return true;
-  return static_cast<double>(counted) >= kCountedShareMin * static_cast<double>(estimate);
+  if (counted <= 0) return true;
+  return static_cast<double>(counted + kCountedTokensSlack) >=
+         kCountedShareMin * static_cast<double>(estimate);
 }
 
 std::int64_t cost_micro_usd(const TokenUsage& usage, const Prices& prices) {
+  const double cached_price =
+      prices.cached_prompt_usd_per_million.value_or(prices.prompt_usd_per_million);
+  const std::int64_t cached = std::min(usage.cached_prompt_tokens, usage.prompt_tokens);
   const double cost =
-      static_cast<double>(usage.prompt_tokens) * prices.prompt_usd_per_million +
+      static_cast<double>(usage.prompt_tokens - cached) * prices.prompt_usd_per_million +
+      static_cast<double>(cached) * cached_price +
       static_cast<double>(usage.completion_tokens) * prices.completion_usd_per_million;
   return static_cast<std::int64_t>(std::ceil(cost - 1e-9));
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -16,14 +17,15 @@ std::int64_t estimate_tokens(std::string_view text);
 std::int64_t estimate_tokens(const std::vector<Message>& messages);
 
 /// False when the server counted so few prompt tokens that it must have cut the prompt: some do so
-/// silently (Ollama, with its default context). Short prompts are never suspect: estimates are
-/// rough there.
+/// silently (Ollama, with its default context). A few tokens of difference are no sign: estimates
+/// of short prompts are rough. A count of nothing says that the server does not count.
 bool is_prompt_complete(std::int64_t estimate, std::int64_t counted);
 
 /// In US dollars for a million tokens.
 struct Prices {
   double prompt_usd_per_million = 0;
   double completion_usd_per_million = 0;
+  std::optional<double> cached_prompt_usd_per_million{};  ///< Absent: as other prompt tokens.
 };
 
 /// In millionths of a US dollar, rounded up: dollars per million tokens are micro-dollars per

@@ -57,11 +57,13 @@ class Receiver {
       return parse_reply(body_);
     }
     if (!is_finished_) take_events(parser_.finish());
+    const std::int64_t received = stream_.received_tokens();
     auto outcome = std::move(stream_).finish();
+    auto* failure = std::get_if<CallFailure>(&outcome);
+    if (failure == nullptr) return outcome;
     // An error that the stream named says more than that it broke off.
-    const auto* failure = std::get_if<CallFailure>(&outcome);
-    const bool is_cut = failure != nullptr && failure->kind == FailureKind::cut;
-    if (is_cut && reply.failure) return *reply.failure;
+    if (failure->kind == FailureKind::cut && reply.failure) *failure = *reply.failure;
+    failure->completion_tokens = received;
     return outcome;
   }
 
@@ -122,14 +124,30 @@ void read_properties(const nlohmann::json& reply, Probe& probe) {
   lower_context(reply[pointer].get<std::int64_t>(), probe);
 }
 
-/// What a provider's support asks for first.
-void add_request_id(const Headers& headers, CallFailure& failure) {
+/// The server's name for a request: what a provider's support asks for first.
+std::string find_request_id(const Headers& headers, const Sending& sending) {
+  constexpr std::size_t kIdBytes = 128;
+  for (const char* name : {"x-request-id", "request-id"}) {
+    const auto id = headers.find(name);
+    if (id != headers.end() && !id->second.empty()) return to_one_line(id->second, kIdBytes);
+  }
+  const auto* reply = std::get_if<ChatReply>(&sending.outcome);
+  return reply == nullptr ? std::string() : to_one_line(reply->id, kIdBytes);
+}
+
+/// What nobody waits for here must be said: it may be an hour.
+std::string with_wait(std::string message, std::optional<Milliseconds> wait) {
+  constexpr std::size_t kMessageBytes = 380;
+  if (!wait || *wait <= kRetryAfterMax) return message;
+  return to_one_line(message, kMessageBytes) + "; the server asks to wait for " +
+         std::to_string(wait->count() / 1000) + " s";
+}
+
+std::string with_request_id(std::string message, const std::string& id) {
   constexpr std::size_t kMessageBytes = 420;
   constexpr std::size_t kIdBytes = 64;
-  const auto id = headers.find("x-request-id");
-  if (id == headers.end() || id->second.empty()) return;
-  failure.message = to_one_line(failure.message, kMessageBytes) +
-                    " request_id=" + to_one_line(id->second, kIdBytes);
+  if (id.empty()) return message;
+  return to_one_line(message, kMessageBytes) + " request_id=" + to_one_line(id, kIdBytes);
 }
 
 }  // namespace
@@ -171,16 +189,27 @@ Sending OpenAiModel::send_body(const std::string& body, std::stop_token stop) {
       std::move(stop));
   Sending sending{.outcome = receiver.finish(reply), .latency = since(start)};
   sending.time_to_first_token = receiver.time_to_first_token();
+  sending.request_id = find_request_id(reply.headers, sending);
   if (auto* failure = std::get_if<CallFailure>(&sending.outcome)) {
     const auto now = std::chrono::time_point_cast<Milliseconds>(std::chrono::system_clock::now());
     failure->retry_after = parse_retry_after(reply.headers, now);
     failure->should_retry = parse_should_retry(reply.headers);
-    add_request_id(reply.headers, *failure);
-    // Servers quote what they were sent.
-    failure->message = http_.key().redact(std::move(failure->message));
-    failure->parameter = http_.key().redact(std::move(failure->parameter));
+    failure->message = with_wait(std::move(failure->message), failure->retry_after);
+    failure->message = with_request_id(std::move(failure->message), sending.request_id);
   }
+  redact(sending);
   return sending;
+}
+
+void OpenAiModel::redact(Sending& sending) const {
+  std::vector<std::string*> texts = {&sending.request_id};
+  if (auto* failure = std::get_if<CallFailure>(&sending.outcome)) {
+    texts.insert(texts.end(), {&failure->message, &failure->parameter});
+  } else {
+    auto& reply = std::get<ChatReply>(sending.outcome);
+    texts.insert(texts.end(), {&reply.content, &reply.refusal, &reply.model, &reply.id});
+  }
+  for (std::string* text : texts) *text = http_.key().redact(std::move(*text));
 }
 
 bool OpenAiModel::try_adapt(const Capabilities& used, const Sending& sending) {

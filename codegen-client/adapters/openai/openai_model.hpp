@@ -54,6 +54,8 @@ class OpenAiModel : public ChatModel {
 
  private:
   Sending send_body(const std::string& body, std::stop_token stop);
+  /// Takes the key out of all texts: servers quote what they were sent.
+  void redact(Sending& sending) const;
   HttpReply get(const std::string& url, std::string& body, std::stop_token stop);
   void probe_context(std::stop_token stop, Probe& probe);
   bool try_adapt(const Capabilities& used, const Sending& sending);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "codegen-client/domain/text.hpp"
+#include "codegen-client/domain/tokens.hpp"
 
 namespace cambrian::codegen::openai {
 namespace {
@@ -13,6 +14,8 @@ using nlohmann::json;
 constexpr std::size_t kMessageBytesMax = 512;
 // Deeper replies are an attack on the parser's stack, not an answer.
 constexpr int kDepthMax = 64;
+// Thoughts are counted only, not kept.
+constexpr std::size_t kThoughtBytesPerToken = 4;
 
 /// Discarded when it is not JSON, or too deep.
 json parse_json(std::string_view text) {
@@ -59,8 +62,28 @@ FinishReason reason_of(const json* value) {
 void read_usage(const json& reply, ChatReply& out) {
   const json* usage = find(reply, "usage");
   if (usage == nullptr || !usage->is_object()) return;
-  out.usage = TokenUsage{.prompt_tokens = number_of(find(*usage, "prompt_tokens")),
-                         .completion_tokens = number_of(find(*usage, "completion_tokens"))};
+  const json* prompt_details = find(*usage, "prompt_tokens_details");
+  const json* answer_details = find(*usage, "completion_tokens_details");
+  TokenUsage tokens{.prompt_tokens = number_of(find(*usage, "prompt_tokens")),
+                    .completion_tokens = number_of(find(*usage, "completion_tokens"))};
+  if (prompt_details != nullptr) {
+    tokens.cached_prompt_tokens = number_of(find(*prompt_details, "cached_tokens"));
+  } else {
+    tokens.cached_prompt_tokens = number_of(find(*usage, "prompt_cache_hit_tokens"));  // DeepSeek.
+  }
+  if (answer_details != nullptr) {
+    tokens.reasoning_tokens = number_of(find(*answer_details, "reasoning_tokens"));
+  }
+  // Servers that do not count them among the others; they are charged all the same.
+  if (tokens.cached_prompt_tokens > tokens.prompt_tokens) {
+    tokens.prompt_tokens += tokens.cached_prompt_tokens;
+  }
+  const std::int64_t apart =
+      tokens.prompt_tokens + tokens.completion_tokens + tokens.reasoning_tokens;
+  if (tokens.reasoning_tokens > 0 && number_of(find(*usage, "total_tokens")) == apart) {
+    tokens.completion_tokens += tokens.reasoning_tokens;
+  }
+  out.usage = tokens;
 }
 
 /// A message or a delta: the text, and thoughts under either of their two names.
@@ -104,6 +127,7 @@ CallFailure read_error(const json& error, int status) {
   const json* code = find(error, "code");
   const bool is_inside_success = status >= 200 && status < 300;
   if (is_inside_success) {
+    failure.has_begun = true;
     const std::int64_t own = number_of(code);
     failure.status = own >= 400 && own < 600 ? static_cast<int>(own) : 500;
   }
@@ -146,6 +170,7 @@ std::variant<ChatReply, CallFailure> parse_reply(std::string_view body) {
   read_message(*message, out);
   out.content = strip_thoughts(out.content);
   out.model = to_one_line(text_of(find(reply, "model")), kMessageBytesMax);
+  out.id = to_one_line(text_of(find(reply, "id")), kMessageBytesMax);
   out.finish_reason = reason_of(find(*choice, "finish_reason"));
   read_usage(reply, out);
   return out;
@@ -180,6 +205,7 @@ bool StreamedReply::add(std::string_view data) {
   read_usage(chunk, reply_);
   if (reply_.model.empty())
     reply_.model = to_one_line(text_of(find(chunk, "model")), kMessageBytesMax);
+  if (reply_.id.empty()) reply_.id = to_one_line(text_of(find(chunk, "id")), kMessageBytesMax);
   if (choice == nullptr) return true;  // The last chunk has usage and no choices.
   if (const json* delta = find(*choice, "delta")) read_message(*delta, reply_);
   has_begun_ = has_begun_ || !reply_.content.empty() || reply_.thought_bytes > 0;
@@ -189,6 +215,11 @@ bool StreamedReply::add(std::string_view data) {
     is_finished_ = true;
   }
   return true;
+}
+
+std::int64_t StreamedReply::received_tokens() const {
+  return estimate_tokens(reply_.content) +
+         static_cast<std::int64_t>(reply_.thought_bytes / kThoughtBytesPerToken);
 }
 
 std::variant<ChatReply, CallFailure> StreamedReply::finish() && {

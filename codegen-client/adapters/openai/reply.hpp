@@ -27,6 +27,8 @@ class StreamedReply {
   bool add(std::string_view data);
   /// True once a part of the answer or of the thoughts has arrived.
   bool has_begun() const { return has_begun_; }
+  /// Tokens of the answer and the thoughts that have arrived, about.
+  std::int64_t received_tokens() const;
   /// The answer once the stream has ended. One that ends with neither a finish reason nor `[DONE]`
   /// was cut.
   std::variant<ChatReply, CallFailure> finish() &&;

@@ -12,7 +12,9 @@ namespace {
 using nlohmann::json;
 
 constexpr std::array<const char*, 3> kOptionalFields = {"stream_options", "seed", "temperature"};
-constexpr std::array<const char*, 4> kOwnFields = {"messages", "model", "stream", "n"};
+// The token limits too: budgets are reserved by the campaign's.
+constexpr std::array<const char*, 6> kOwnFields = {
+    "messages", "model", "stream", "n", "max_tokens", "max_completion_tokens"};
 
 /// True when a server says that it does not know or take a field: not, for example, that a value
 /// is too large.

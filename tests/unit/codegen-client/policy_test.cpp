@@ -67,14 +67,21 @@ TEST_CASE("retry: a wait of more than two minutes is not waited for", "[unit][re
   CHECK_FALSE(delay({.kind = FailureKind::rate_limited, .retry_after = 120001ms}));
 }
 
-TEST_CASE("retry: waits double up to eight seconds, with jitter", "[unit][retry]") {
+TEST_CASE("retry: waits double up to eight seconds, with full jitter", "[unit][retry]") {
   cambrian::Rng rng(7);
   for (int done = 0; done < kRetriesMax; ++done) {
-    const auto wait = retry_delay(failure_of(FailureKind::server), done, kRetriesMax, rng);
-    REQUIRE(wait);
     const auto full = std::min<Milliseconds>(500ms * (1 << std::min(done, 5)), 8000ms);
-    CHECK(*wait >= full * 3 / 4 - 1ms);
-    CHECK(*wait <= full);
+    Milliseconds shortest = full;
+    Milliseconds longest{0};
+    for (int i = 0; i < 200; ++i) {
+      const auto wait = retry_delay(failure_of(FailureKind::server), done, kRetriesMax, rng);
+      REQUIRE(wait);
+      shortest = std::min(shortest, *wait);
+      longest = std::max(longest, *wait);
+    }
+    CHECK(shortest < full / 10);
+    CHECK(longest > full * 9 / 10);
+    CHECK(longest <= full);
   }
   CHECK_FALSE(delay(failure_of(FailureKind::server), 2, 2));
   CHECK_FALSE(delay(failure_of(FailureKind::server), 0, 0));
@@ -193,9 +200,13 @@ TEST_CASE("tokens: estimates are near known counts", "[unit][tokens]") {
 
 TEST_CASE("tokens: a prompt that was cut is noticed", "[unit][tokens]") {
   CHECK(is_prompt_complete(10'000, 7'000));
-  CHECK_FALSE(is_prompt_complete(10'000, 6'999));
+  CHECK_FALSE(is_prompt_complete(10'000, 6'900));
   CHECK_FALSE(is_prompt_complete(6'000, 2'050));
-  CHECK(is_prompt_complete(1'000, 10));  // Too short to tell.
+  CHECK_FALSE(is_prompt_complete(900, 512));
+  CHECK_FALSE(is_prompt_complete(400, 128));
+  CHECK(is_prompt_complete(400, 360));
+  CHECK(is_prompt_complete(20, 1));      // Too short to tell.
+  CHECK(is_prompt_complete(10'000, 0));  // The server does not count.
 }
 
 TEST_CASE("tokens: prices add up in millionths of a dollar", "[unit][tokens]") {
@@ -203,4 +214,12 @@ TEST_CASE("tokens: prices add up in millionths of a dollar", "[unit][tokens]") {
   CHECK(cost_micro_usd({.prompt_tokens = 1000, .completion_tokens = 100}, prices) == 3500);
   CHECK(cost_micro_usd({.prompt_tokens = 1, .completion_tokens = 0}, prices) == 3);
   CHECK(cost_micro_usd({.prompt_tokens = 1000, .completion_tokens = 100}, {}) == 0);
+  const TokenUsage cached{
+      .prompt_tokens = 1000, .completion_tokens = 100, .cached_prompt_tokens = 800};
+  CHECK(cost_micro_usd(cached, prices) == 3500);
+  Prices cheaper = prices;
+  cheaper.cached_prompt_usd_per_million = 0.25;
+  CHECK(cost_micro_usd(cached, cheaper) == 1700);
+  cheaper.cached_prompt_usd_per_million = 0;
+  CHECK(cost_micro_usd(cached, cheaper) == 1500);
 }

@@ -81,6 +81,9 @@ TEST_CASE("extra_body: must be an object and leave our fields alone", "[unit][re
   CHECK_FALSE(check_extra_body("[1]"));
   CHECK_FALSE(check_extra_body("{"));
   CHECK_FALSE(check_extra_body(R"({"messages": []})"));
+  // Budgets are reserved by the campaign's limit.
+  CHECK_FALSE(check_extra_body(R"({"max_tokens": 100000})"));
+  CHECK_FALSE(check_extra_body(R"({"max_completion_tokens": 100000})"));
 }
 
 TEST_CASE("secret: cannot be printed or copied, and leaves nothing behind", "[unit][secret]") {

@@ -168,6 +168,31 @@ TEST_CASE("reply: garbage is malformed, never a crash", "[unit][reply]") {
   }
 }
 
+TEST_CASE("reply: cached tokens and thoughts are told apart", "[unit][reply]") {
+  const auto usage_of = [](const std::string& usage) {
+    return reply_in(parse_reply(R"({"id":"chatcmpl-7","choices":[{"message":{"content":"x"}}],)"
+                                R"("usage":)" +
+                                usage + "}"))
+        .usage.value();
+  };
+  const TokenUsage split{.prompt_tokens = 100,
+                         .completion_tokens = 50,
+                         .cached_prompt_tokens = 64,
+                         .reasoning_tokens = 30};
+  CHECK(usage_of(R"({"prompt_tokens":100,"completion_tokens":50,"total_tokens":150,)"
+                 R"("prompt_tokens_details":{"cached_tokens":64},)"
+                 R"("completion_tokens_details":{"reasoning_tokens":30}})") == split);
+  // Servers that count them beside the others.
+  CHECK(usage_of(R"({"prompt_tokens":36,"completion_tokens":20,"total_tokens":150,)"
+                 R"("prompt_tokens_details":{"cached_tokens":64},)"
+                 R"("completion_tokens_details":{"reasoning_tokens":30}})") == split);
+  CHECK(usage_of(R"({"prompt_tokens":9,"completion_tokens":1,"prompt_cache_hit_tokens":8})")
+            .cached_prompt_tokens == 8);
+  CHECK(usage_of(R"({"prompt_tokens":9,"prompt_tokens_details":null,)"
+                 R"("completion_tokens_details":"none"})")
+            .reasoning_tokens == 0);
+}
+
 TEST_CASE("reply: absurd numbers of tokens count as none", "[unit][reply]") {
   const auto outcome = parse_reply(R"({"choices":[{"message":{"content":"x"}}],)"
                                    R"("usage":{"prompt_tokens":-5,"completion_tokens":1e300}})");
@@ -229,6 +254,7 @@ TEST_CASE("stream: an error in the middle is a failure", "[unit][reply]") {
       {delta(R"({"content":"a"})"), R"({"error":{"message":"boom","code":500}})", "[DONE]"});
   CHECK(failure_in(outcome).kind == FailureKind::server);
   CHECK(failure_in(outcome).message == "boom");
+  CHECK(failure_in(outcome).is_outcome_unknown());  // The model had worked for it.
   const auto bare = stream_of(
       {delta(R"({"content":"a"})"), R"({"object":"error","message":"bang","code":400})", "[DONE]"});
   CHECK(failure_in(bare).kind == FailureKind::refused_request);
