@@ -63,16 +63,20 @@ Status add_settings(const EvaluateOptions& options, EvaluationRequest& request) 
 }
 
 // Those that were named, or the first ones of this machine that the task asks for.
-Result<std::vector<std::string>> choose_gpus(int wanted, std::vector<std::string> named) {
-  if (!named.empty() || wanted == 0) return named;
-  CAMBRIAN_TRY(const std::vector<GpuDevice> found, find_gpus("all"));
+Result<std::vector<std::string>> choose_gpus(int wanted, const std::vector<std::string>& named) {
+  std::string selection;
+  for (const std::string& id : named) selection += (selection.empty() ? "" : ",") + id;
+  if (selection.empty() && wanted == 0) return std::vector<std::string>();
+  CAMBRIAN_TRY(std::vector<GpuDevice> found, find_gpus(selection));
   if (found.size() < static_cast<std::size_t>(wanted)) {
     return fail(Errc::unavailable,
                 "the task needs more GPUs than this machine has: wanted=" + std::to_string(wanted) +
                     " found=" + std::to_string(found.size()));
   }
-  for (int i = 0; i < wanted; ++i) named.push_back(found[static_cast<std::size_t>(i)].id);
-  return named;
+  if (selection.empty()) found.resize(static_cast<std::size_t>(wanted));
+  std::vector<std::string> ids;
+  for (const GpuDevice& gpu : found) ids.push_back(gpu.id);
+  return ids;
 }
 
 Result<EvaluationRequest> make_request(const EvaluateOptions& options) {

@@ -23,7 +23,7 @@ void add_agent_flags(CLI::App& app, Flags& flags, Places& places) {
   app.add_option("--name", agent.name, "name for people; default: host and process");
   app.add_option("--slots", agent.slots, "evaluations at once; default: GPUs, else cores")
       ->check(CLI::Range(1, kSlotsMax));
-  app.add_option("--gpus", agent.gpus, "all, none, or ids separated by commas");
+  app.add_option("--gpus", agent.gpus, "all, none, or indices and UUIDs separated by commas");
   app.add_option("--metrics-listen", agent.metrics_listen, "serve /metrics here: host:port");
   app.add_option("--idle-exit", agent.idle_exit_seconds, "exit after so many seconds without work");
   app.add_option("--data", agent.data, "NAME=FOLDER: value of ${NAME} in data paths of tasks");
@@ -41,7 +41,7 @@ CLI::App* add_evaluate(CLI::App& app, EvaluateOptions& evaluate) {
   command->add_option("--split", evaluate.split, "data to score on")
       ->check(CLI::IsMember({"validation", "sealed"}));
   command->add_option("--set", evaluate.settings, "NAME=NUMBER: a parameter of the task");
-  command->add_option("--gpu", evaluate.gpus, "ids of GPUs to use");
+  command->add_option("--gpu", evaluate.gpus, "index or UUID of a GPU to use");
   command->add_flag("--json", "print JSON, which is the only format");
   return command;
 }

@@ -13,6 +13,7 @@ SandboxHost host() {
   host.supervisor = "/opt/cambrian-sandbox-init";
   host.usr_merged = {"/bin", "/lib"};
   host.gpu_devices = {"/dev/nvidiactl"};
+  host.gpu_files = {{"GPU-a", "/dev/nvidia0"}, {"GPU-b", "/dev/nvidia2"}};
   return host;
 }
 
@@ -70,7 +71,7 @@ TEST_CASE("bubblewrap_arguments: Landlock is asked for where the kernel has it",
   newer.landlock_version = 7;
   CHECK(has_sequence(bubblewrap_arguments(newer, command, -1), {"landlock=1"}));
   // A GPU's driver reads about itself and its process in /proc.
-  command.gpus = {"0"};
+  command.gpus = {"GPU-a"};
   CHECK(has_sequence(bubblewrap_arguments(newer, command, -1), {"landlock=2"}));
 }
 
@@ -78,11 +79,12 @@ TEST_CASE("bubblewrap_arguments: only a command with GPUs sees GPUs", "[unit][wo
   SandboxCommand command;
   CHECK_FALSE(has_sequence(bubblewrap_arguments(host(), command, -1), {"/dev/nvidiactl"}));
   CHECK(has_sequence(bubblewrap_arguments(host(), command, -1), {"CUDA_VISIBLE_DEVICES", ""}));
-  command.gpus = {"2"};
+  command.gpus = {"GPU-b"};
   const Arguments arguments = bubblewrap_arguments(host(), command, -1);
   CHECK(has_sequence(arguments, {"--dev-bind", "/dev/nvidiactl", "/dev/nvidiactl"}));
-  CHECK(has_sequence(arguments, {"--dev-bind-try", "/dev/nvidia2", "/dev/nvidia2"}));
-  CHECK(has_sequence(arguments, {"CUDA_VISIBLE_DEVICES", "2"}));
+  CHECK(has_sequence(arguments, {"--dev-bind", "/dev/nvidia2", "/dev/nvidia2"}));
+  CHECK_FALSE(has_sequence(arguments, {"--dev-bind", "/dev/nvidia0", "/dev/nvidia0"}));
+  CHECK(has_sequence(arguments, {"CUDA_VISIBLE_DEVICES", "GPU-b"}));
   // A CUDA driver reserves more addresses than any limit would allow.
   CHECK(has_sequence(arguments, {"address=0"}));
 }

@@ -97,8 +97,9 @@ void append_files(Arguments& to, const SandboxHost& host, const SandboxCommand& 
   if (!command.gpus.empty()) {
     for (const std::string& device : host.gpu_devices) append(to, {"--dev-bind", device, device});
     for (const std::string& gpu : command.gpus) {
-      // An id that is not an index (a UUID) does not name its device file: the variable chooses.
-      append(to, {"--dev-bind-try", "/dev/nvidia" + gpu, "/dev/nvidia" + gpu});
+      // Instances of one GPU share its file: between them the variable chooses.
+      const auto file = host.gpu_files.find(gpu);
+      if (file != host.gpu_files.end()) append(to, {"--dev-bind", file->second, file->second});
     }
   }
   // The root and /dev are tmpfs without a size: nobody may write into them.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@ struct SandboxHost {
   bool has_alternatives = true;          ///< /etc/alternatives exists.
   std::vector<std::string> usr_merged;   ///< Of /bin, /lib, /lib64 …: those that are links to /usr.
   std::vector<std::string> gpu_devices;  ///< Device files that every user of a GPU needs.
+  std::map<std::string, std::string> gpu_files;  ///< Device file of each GPU, by its id.
 };
 
 /// The command line of one sandbox. `uid` is the user to become inside, -1 to stay.

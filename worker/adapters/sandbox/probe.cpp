@@ -6,6 +6,7 @@
 #include <map>
 #include <sstream>
 
+#include "worker/adapters/sandbox/gpus.hpp"
 #include "worker/adapters/sandbox/landlock.hpp"
 #include "worker/adapters/sandbox/self_test.hpp"
 #include "worker/adapters/sandbox/supervisor.hpp"
@@ -121,6 +122,10 @@ SandboxHost look_at_host(const fs::path& program_folder) {
   for (const char* device : {"/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools",
                              "/dev/nvidia-modeset", "/dev/nvidia-caps"}) {
     if (fs::exists(device)) host.gpu_devices.emplace_back(device);
+  }
+  // Where they do not answer, whoever wants to use them gets the error.
+  if (const auto gpus = find_gpus("all")) {
+    for (const GpuDevice& gpu : *gpus) host.gpu_files[gpu.id] = gpu.device_file;
   }
   return host;
 }

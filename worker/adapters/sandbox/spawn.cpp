@@ -11,6 +11,8 @@
 #include <csignal>
 #include <cstring>
 
+#include "worker/evaluation/text.hpp"
+
 namespace cambrian::worker {
 namespace {
 
@@ -18,6 +20,11 @@ namespace {
 constexpr int kFirstFreeDescriptor = 32;
 
 std::string error_text(int error) { return std::strerror(error); }
+
+std::string first_line(const std::string& text) {
+  constexpr std::size_t kBytesMax = 200;
+  return sanitise(text.substr(0, std::min(text.find('\n'), kBytesMax)));
+}
 
 // The actions and attributes of posix_spawn, which calls vfork-like code: a fork of a large
 // program with many threads would be slow, and a lock held elsewhere could stop it.
@@ -95,7 +102,8 @@ Result<std::string> capture(const std::vector<std::string>& arguments,
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         deadline - std::chrono::steady_clock::now());
     pollfd polled{output.first.get(), POLLIN, 0};
-    if (left.count() <= 0 || poll(&polled, 1, static_cast<int>(left.count())) <= 0) break;
+    if (left.count() <= 0) break;
+    if (poll(&polled, 1, static_cast<int>(left.count())) <= 0) continue;
     char buffer[4096];
     const ssize_t count = read(output.first.get(), buffer, sizeof buffer);
     if (count > 0) text.append(buffer, static_cast<std::size_t>(count));
@@ -104,8 +112,16 @@ Result<std::string> capture(const std::vector<std::string>& arguments,
   if (is_open) kill(process, SIGKILL);
   int status = 0;
   while (waitpid(process, &status, 0) < 0 && errno == EINTR) continue;
+  if (text.size() >= kOutputMax) {
+    return fail(Errc::internal, "program printed too much: program=" + arguments[0]);
+  }
   if (is_open) return fail(Errc::deadline_exceeded, "no answer in time: program=" + arguments[0]);
-  if (status != 0) return fail(Errc::internal, "program failed: program=" + arguments[0]);
+  if (status != 0) {
+    const std::string end = WIFEXITED(status) ? "code=" + std::to_string(WEXITSTATUS(status))
+                                              : "signal=" + std::to_string(WTERMSIG(status));
+    return fail(Errc::internal, "program failed: program=" + arguments[0] + " " + end +
+                                    " output=" + first_line(text));
+  }
   return text;
 }
 

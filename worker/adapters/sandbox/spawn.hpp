@@ -20,12 +20,13 @@ Result<pid_t> spawn(const std::vector<std::string>& arguments,
                     const std::vector<std::pair<int, int>>& descriptors);
 
 /// Runs a trusted program of this machine and gives what it printed on stdout, at most 1 MiB.
-/// Errors: those of spawn; deadline_exceeded; internal when it fails.
+/// Errors: those of spawn; deadline_exceeded; internal with its exit code and first line when it
+/// fails, or prints more.
 Result<std::string> capture(const std::vector<std::string>& arguments,
                             std::chrono::milliseconds longest);
 
-/// A pipe (reader, writer), a pair of sockets that keep the borders of messages, or a pair of
-/// stream sockets. All are closed by exec. Errors: unavailable when there are no descriptors left.
+/// A pipe (reader, writer), or a pair of sockets of a type such as SOCK_SEQPACKET. All are closed
+/// by exec. Errors: unavailable when there are no descriptors left.
 struct DescriptorPair {
   Descriptor first;
   Descriptor second;
