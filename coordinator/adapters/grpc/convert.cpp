@@ -1,9 +1,12 @@
 #include "coordinator/adapters/grpc/convert.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <limits>
 
 #include "common/digest/sha256.hpp"
+#include "common/task/names.hpp"
 
 namespace cambrian::coordinator::wire {
 namespace {
@@ -23,6 +26,10 @@ constexpr int kCallsMax = 256;
 constexpr int kMetricsMax = 256;
 constexpr int kListMax = 64;
 constexpr int kSlotsMax = 1024;
+// Of one report: more is a mistake of the agent, and sums of these stay far from overflow.
+constexpr std::int64_t kTokensMax = 1'000'000'000;
+constexpr std::int64_t kCostMicroUsdMax = 1'000'000'000'000;
+constexpr milliseconds kTimeMax = std::chrono::days(366);
 
 class Checker {
  public:
@@ -36,9 +43,15 @@ class Checker {
             "must be 64 lower case hex digits");
     return text;
   }
-  std::int64_t not_negative(std::int64_t number, const std::string& field) {
-    require(number >= 0, field, "must not be negative");
+  std::int64_t count(std::int64_t number, std::int64_t number_max, const std::string& field) {
+    require(number >= 0 && number <= number_max, field,
+            "must be 0 to " + std::to_string(number_max));
     return number;
+  }
+  milliseconds time(const google::protobuf::Duration& duration, const std::string& field) {
+    const auto value = from_proto(duration);
+    require(value >= milliseconds(0) && value <= kTimeMax, field, "must be 0 to 366 days");
+    return value;
   }
 
  private:
@@ -201,11 +214,12 @@ EvaluationResult result_of(const agent::v1::EvaluationResult& result, Checker& c
   value.diagnostics = clean_text(result.diagnostics(), kDiagnosticsBytesMax);
   value.log = clean_text(result.log(), kLogBytesMax);
   value.timings_ms = timings_of(result.timings());
-  value.cpu_time_ms =
-      check.not_negative(from_proto(result.usage().cpu_time()).count(), "result.usage.cpu_time");
-  value.gpu_time_ms =
-      check.not_negative(from_proto(result.usage().gpu_time()).count(), "result.usage.gpu_time");
-  value.memory_peak_bytes = result.usage().memory_peak_bytes();
+  const auto& usage = result.usage();
+  value.cpu_time_ms = check.time(usage.cpu_time(), "result.usage.cpu_time").count();
+  value.gpu_time_ms = check.time(usage.gpu_time(), "result.usage.gpu_time").count();
+  value.memory_peak_bytes =
+      check.count(usage.memory_peak_bytes(), std::numeric_limits<std::int64_t>::max(),
+                  "result.usage.memory_peak_bytes");
   value.result_key = check.digest(result.result_key(), "result.result_key", true);
   value.behaviour_digest = check.digest(result.behaviour_digest(), "result.behaviour_digest", true);
   value.is_cached = result.is_cached();
@@ -218,11 +232,14 @@ ProposedVariant variant_of(const agent::v1::ProposedVariant& variant, const std:
   check.require(variant.files_size() >= 1 && variant.files_size() <= kFilesMax, field + ".files",
                 "must be 1 to 64");
   for (const auto& file : variant.files()) {
-    value.files.push_back({.path = clean_text(file.path(), kNameBytesMax),
-                           .sha256 = check.digest(file.sha256(), field + ".files", false)});
+    const auto place = field + ".files[" + std::to_string(value.files.size()) + "]";
+    check.require(task::is_inner_path(file.path()), place + ".path",
+                  "is not a path inside the seed folder");
+    value.files.push_back(
+        {.path = file.path(), .sha256 = check.digest(file.sha256(), place + ".sha256", false)});
   }
   value.token_digest = check.digest(variant.token_digest(), field + ".token_digest", false);
-  value.source_tokens = check.not_negative(variant.source_tokens(), field + ".source_tokens");
+  value.source_tokens = check.count(variant.source_tokens(), kTokensMax, field + ".source_tokens");
   value.rationale = clean_text(variant.rationale(), kRationaleBytesMax);
   return value;
 }
@@ -231,13 +248,15 @@ ModelCall call_of(const agent::v1::ModelCall& call, const std::string& field, Ch
   ModelCall value;
   value.model = clean_text(call.model(), kNameBytesMax);
   value.endpoint = clean_text(call.endpoint(), kNameBytesMax);
-  value.prompt_tokens = check.not_negative(call.prompt_tokens(), field + ".prompt_tokens");
+  value.prompt_tokens = check.count(call.prompt_tokens(), kTokensMax, field + ".prompt_tokens");
   value.completion_tokens =
-      check.not_negative(call.completion_tokens(), field + ".completion_tokens");
-  value.cost_micro_usd = check.not_negative(call.cost_micro_usd(), field + ".cost_micro_usd");
-  value.latency = from_proto(call.latency());
+      check.count(call.completion_tokens(), kTokensMax, field + ".completion_tokens");
+  value.cost_micro_usd =
+      check.count(call.cost_micro_usd(), kCostMicroUsdMax, field + ".cost_micro_usd");
+  value.latency = check.time(call.latency(), field + ".latency");
   if (call.has_time_to_first_token()) {
-    value.time_to_first_token = from_proto(call.time_to_first_token());
+    value.time_to_first_token =
+        check.time(call.time_to_first_token(), field + ".time_to_first_token");
   }
   value.retries = call.retries();
   value.finish_reason = clean_text(call.finish_reason(), kIdBytesMax);

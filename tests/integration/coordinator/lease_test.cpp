@@ -1,4 +1,5 @@
 #include <catch2/catch_test_macros.hpp>
+#include <limits>
 #include <thread>
 
 #include "tests/integration/coordinator/fixture.hpp"
@@ -309,6 +310,36 @@ TEST_CASE("lease: wrong calls are refused with the field", "[integration][coordi
   CHECK(service.worker.finish(seed.lease(), proposal_of(1)).error_code() ==
         grpc::StatusCode::INVALID_ARGUMENT);
   CHECK(service.worker.finish(seed.lease(), success(1)).ok());
+}
+
+TEST_CASE("lease: numbers that no agent can mean are refused, and sums stay numbers",
+          "[integration][coordinator]") {
+  Service service;
+  const auto seed = service.start_and_claim_seed("absurd");
+  const auto fields_of = [](const grpc::Status& status) {
+    std::vector<std::string> fields;
+    for (const auto& one : rpc::details_of(status).field_violations) fields.push_back(one.field);
+    return fields;
+  };
+  auto long_one = success(1);
+  long_one.mutable_usage()->mutable_gpu_time()->set_seconds(400LL * 24 * 3600);
+  long_one.mutable_usage()->set_memory_peak_bytes(-1);
+  CHECK(fields_of(service.worker.finish(seed.lease(), long_one)) ==
+        std::vector<std::string>{"result.usage.gpu_time", "result.usage.memory_peak_bytes"});
+  REQUIRE(service.worker.finish(seed.lease(), success(1)).ok());
+  const auto proposals = service.codegen.claim(1);
+  REQUIRE(proposals.size() == 1);
+  auto result = proposal_of(1);
+  result.mutable_calls(0)->set_prompt_tokens(std::numeric_limits<std::int64_t>::max());
+  result.mutable_calls(0)->set_completion_tokens(std::numeric_limits<std::int64_t>::max());
+  result.mutable_calls(0)->set_cost_micro_usd(std::numeric_limits<std::int64_t>::max());
+  result.mutable_variants(0)->mutable_files(0)->set_path("../judge/judge.cpp");
+  CHECK(fields_of(service.codegen.finish(proposals[0].lease(), result)) ==
+        std::vector<std::string>{
+            "result.variants[0].files[0].path", "result.calls[0].prompt_tokens",
+            "result.calls[0].completion_tokens", "result.calls[0].cost_micro_usd"});
+  CHECK(service.codegen.finish(proposals[0].lease(), proposal_of(1)).ok());
+  CHECK(service.user.get("absurd").consumption().tokens() == 100);
 }
 
 TEST_CASE("lease: a long poll is answered as soon as there is work", "[integration][coordinator]") {
