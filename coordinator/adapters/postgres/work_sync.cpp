@@ -20,7 +20,7 @@ constexpr const char* kRenew =
     " lease_expires_at = now() + $4 * interval '1 millisecond' FROM held WHERE w.id = held.id"
     " RETURNING w.id, w.epoch";
 constexpr const char* kFindExpired =
-    "SELECT w.id, w.epoch FROM work_item w WHERE w.state = 'leased'"
+    "SELECT w.id, w.epoch, w.campaign_id FROM work_item w WHERE w.state = 'leased'"
     " AND (w.lease_expires_at < now() OR w.attempt_deadline < now())"
     " AND now() < timestamptz 'epoch' + $2 * interval '1 microsecond' ORDER BY w.id LIMIT $1";
 constexpr const char* kClassifyExpired =
@@ -28,6 +28,11 @@ constexpr const char* kClassifyExpired =
     " coalesce(a.last_sync_at > w.renewed_at, false)"
     " FROM work_item w LEFT JOIN agent a ON a.agent_id = w.agent_id"
     " WHERE w.id = $1 AND w.epoch = $2 AND w.state = 'leased'";
+// Steps and reports hold a campaign for milliseconds: whoever holds it for longer is not waited
+// for.
+constexpr const char* kWaitBriefly = "SET LOCAL lock_timeout = 500";
+/// So many held campaigns end a sweep: it must not last.
+constexpr std::size_t kHeldMax = 4;
 constexpr const char* kNow = "SELECT (extract(epoch FROM now()) * 1000000)::bigint";
 constexpr const char* kCountReady =
     "SELECT kind, count(*) FROM (SELECT w.kind FROM work_item w"
@@ -79,12 +84,13 @@ struct Expired {
 };
 
 struct Found {
-  std::vector<Lease> leases;
+  std::vector<std::pair<Lease, CampaignId>> leases;
   Instant now;
 };
 
 /// Ends one expired lease if it is still expired. Empty when somebody else was faster.
 std::optional<Expired> end_expired(pqxx::work& transaction, const Lease& lease) {
+  transaction.exec(kWaitBriefly);
   auto item = lock_item(transaction, lease.item);
   if (!item) return std::nullopt;
   const auto rows = transaction.exec(kClassifyExpired, pqxx::params{lease.item.value, lease.epoch});
@@ -141,7 +147,8 @@ awaitable<Result<SweepState>> PostgresWorkStore::sweep(int count, Instant until)
   auto find = [count, until_us](pqxx::work& transaction) -> Result<Found> {
     Found found{.leases = {}, .now = instant_of(transaction.exec(kNow).one_row()[0])};
     for (const auto& row : transaction.exec(kFindExpired, pqxx::params{count, until_us})) {
-      found.leases.push_back({ItemId{row[0].as<std::int64_t>()}, row[1].as<std::int64_t>()});
+      found.leases.push_back({{ItemId{row[0].as<std::int64_t>()}, row[1].as<std::int64_t>()},
+                              CampaignId{row[2].as<std::int64_t>()}});
     }
     return found;
   };
@@ -149,13 +156,19 @@ awaitable<Result<SweepState>> PostgresWorkStore::sweep(int count, Instant until)
   SweepState state;
   state.now = found.now;
   // One short transaction each: a held lock on one campaign does not stop the others' recovery.
-  for (const auto& lease : found.leases) {
-    auto end_one = [lease](pqxx::work& transaction) -> Result<std::optional<Expired>> {
+  std::set<CampaignId> held;
+  for (const auto& [lease, campaign] : found.leases) {
+    if (held.contains(campaign)) continue;
+    auto end_one = [lease = lease](pqxx::work& transaction) -> Result<std::optional<Expired>> {
       return end_expired(transaction, lease);
     };
     auto result = co_await database_.run(Lane::agent, "sweep_end", end_one);
-    // Somebody holds the campaign: the rest comes with the next sweep.
-    if (!result && result.error().code == Errc::deadline_exceeded) break;
+    if (!result && result.error().code == Errc::deadline_exceeded) {
+      // Its leases come with the next sweep.
+      held.insert(campaign);
+      if (held.size() < kHeldMax) continue;
+      break;
+    }
     CAMBRIAN_CO_TRY(auto ended, std::move(result));
     if (!ended) continue;
     state.ended.push_back(std::move(ended->attempt));

@@ -1,5 +1,6 @@
 #include <catch2/catch_test_macros.hpp>
 #include <limits>
+#include <pqxx/pqxx>
 #include <thread>
 
 #include "tests/integration/coordinator/fixture.hpp"
@@ -156,6 +157,27 @@ TEST_CASE("lease: an agent that lives but does not hold its lease is not counted
   }
   CHECK(attempts(service, "outcome = 'lost'") == 0);
   CHECK(service.user.get("dropped").state() == user::v1::CAMPAIGN_STATE_RUNNING);
+}
+
+TEST_CASE("lease: a campaign that somebody holds does not keep others from getting leases back",
+          "[integration][coordinator]") {
+  Service service({.lease = kShortLease});
+  service.start_and_claim_seed("held");
+  service.start_and_claim_seed("free");
+  REQUIRE(query_number(service.database, "SELECT count(*) FROM work_item WHERE state = 'leased'") ==
+          2);
+  // Somebody looks at the first campaign by hand, and forgets to end the transaction.
+  pqxx::connection connection(service.database);
+  pqxx::work transaction(connection);
+  transaction.exec("SELECT 1 FROM campaign WHERE name = 'held' FOR UPDATE");
+  const std::string free_item =
+      "item_id = (SELECT w.id FROM work_item w JOIN campaign c ON c.id = w.campaign_id"
+      " WHERE c.name = 'free' AND w.kind = 'evaluation')";
+  CHECK(eventually([&] { return attempts(service, "outcome IS NOT NULL AND " + free_item) == 1; },
+                   milliseconds(20'000)));
+  CHECK(attempts(service, "outcome IS NOT NULL") == 1);
+  transaction.commit();
+  CHECK(eventually([&] { return attempts(service, "outcome IS NOT NULL") == 2; }));
 }
 
 TEST_CASE("lease: failures of workers are retried, and end when there are too many",
