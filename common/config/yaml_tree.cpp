@@ -7,6 +7,8 @@
 #include <optional>
 #include <sstream>
 
+#include "common/base/utf8.hpp"
+
 namespace cambrian::config {
 namespace {
 
@@ -76,6 +78,10 @@ class Builder final : public YAML::EventHandler {
     refuse_tag(mark, tag);
     if (tag == "!" && !is_closed(text_, position_of(mark))) {
       problems_.push_back({"", place_of(mark, 1), "a quote is never closed", ""});
+    }
+    if (!is_valid_utf8(value) || value.find('\0') != std::string::npos) {
+      problems_.push_back(
+          {"", place_of(mark, 1), "not UTF-8, or with a NUL in it", "save the file as UTF-8"});
     }
     const int width = scalar_width(text_, position_of(mark), value.size());
     add({.kind = YamlNode::Kind::scalar,

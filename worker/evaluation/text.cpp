@@ -2,29 +2,13 @@
 
 #include <algorithm>
 
+#include "common/base/utf8.hpp"
+
 namespace cambrian::worker {
 namespace {
 
 std::string gap(std::uint64_t bytes) {
   return "\n[... " + std::to_string(bytes) + " bytes left out ...]\n";
-}
-
-// Length of the valid UTF-8 sequence at the start of `text`, 0 where there is none.
-std::size_t sequence_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  if (first < 0x80) return 1;
-  const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  if (first < 0xC2 || first > 0xF4 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  }
-  // Overlong forms, surrogates and what lies beyond U+10FFFF are not UTF-8.
-  if (first == 0xE0 && byte(1) < 0xA0) return 0;
-  if (first == 0xED && byte(1) > 0x9F) return 0;
-  if (first == 0xF0 && byte(1) < 0x90) return 0;
-  if (first == 0xF4 && byte(1) > 0x8F) return 0;
-  return length;
 }
 
 // Length of the terminal escape at the start of `text`, which begins with ESC.
@@ -78,7 +62,7 @@ std::string sanitise(std::string_view text) {
       text.remove_prefix(escape_length(text));
       continue;
     }
-    const std::size_t length = sequence_length(text);
+    const std::size_t length = utf8_sequence_length(text);
     const bool is_control = length == 1 && static_cast<unsigned char>(text[0]) < 0x20 &&
                             text[0] != '\n' && text[0] != '\t';
     if (length == 0 || text[0] == '\x7f' || (is_control && text[0] != '\r')) {
@@ -100,11 +84,14 @@ std::string shorten(std::string_view text, std::size_t bytes_max) {
   if (text.size() <= bytes_max) return std::string(text);
   constexpr std::size_t kGapBytes = 48;
   const std::size_t kept = bytes_max > kGapBytes ? bytes_max - kGapBytes : 0;
-  std::string head(text.substr(0, kept / 2));
-  std::string_view tail = text.substr(text.size() - kept / 2);
   // Do not leave half a UTF-8 sequence on either side of the gap.
-  while (!head.empty() && (head.back() & 0x80) != 0) head.pop_back();
-  while (!tail.empty() && (tail[0] & 0xC0) == 0x80) tail.remove_prefix(1);
+  const auto is_inside = [&](std::size_t at) { return (text[at] & 0xC0) == 0x80; };
+  std::size_t head_end = kept / 2;
+  while (head_end > 0 && is_inside(head_end)) --head_end;
+  std::size_t tail_start = text.size() - kept / 2;
+  while (tail_start < text.size() && is_inside(tail_start)) ++tail_start;
+  const std::string head(text.substr(0, head_end));
+  const std::string_view tail = text.substr(tail_start);
   return head + gap(text.size() - head.size() - tail.size()) + std::string(tail);
 }
 

@@ -4,6 +4,7 @@
 
 #include "common/base/result.hpp"
 #include "common/base/rng.hpp"
+#include "common/base/utf8.hpp"
 #include "common/digest/sha256.hpp"
 
 namespace cambrian {
@@ -81,6 +82,17 @@ TEST_CASE("Rng: weighted never draws a zero weight", "[unit][base]") {
     last += index == 3;
   }
   CHECK(std::abs(last - 3000) < 150);
+}
+
+TEST_CASE("utf8: only the well-formed sequences count", "[unit][base]") {
+  CHECK(is_valid_utf8(""));
+  CHECK(is_valid_utf8("a\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80\xF4\x8F\xBF\xBF"));
+  for (const std::string bad : {"\x80", "\xC3", "\xC0\xAF", "\xE0\x80\x80", "\xED\xA0\x80",
+                                "\xF0\x80\x80\x80", "\xF4\x90\x80\x80", "\xFF", "\xE2\x82"}) {
+    CHECK_FALSE(is_valid_utf8("a" + bad));
+    CHECK(utf8_sequence_length(bad) == 0);
+  }
+  CHECK(utf8_sequence_length("") == 0);
 }
 
 TEST_CASE("sha256_hex: gives the published digests", "[unit][base]") {

@@ -166,6 +166,9 @@ TEST_CASE("read_yaml: refuses what hides its meaning", "[unit][config]") {
   CHECK(first(std::string(100, '[') + std::string(100, ']')) == "nested more than 64 levels deep");
   CHECK(first(std::string((std::size_t{1} << 20) + 1, ' ')) == "larger than 1048576 bytes");
   CHECK(first("") == "none");
+  CHECK(first("name: x\ndescription: \"\xff\xfe\"\n") == "not UTF-8, or with a NUL in it");
+  CHECK(first("description: \"a\\0b\"\n") == "not UTF-8, or with a NUL in it");
+  CHECK(first("description: \"\xc3\xa4\"\n") == "none");
 }
 
 TEST_CASE("read_yaml: an alias bomb costs nothing", "[unit][config]") {

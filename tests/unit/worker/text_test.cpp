@@ -63,6 +63,9 @@ TEST_CASE("shorten: never leaves half of a character", "[unit][worker]") {
     CHECK(sanitise(cut) == cut);
   }
   CHECK(shorten("short", 60) == "short");
+  // Nor drops a text that has no ASCII in it.
+  CHECK(shorten(text, 100).starts_with("\xE2\x82\xAC"));
+  CHECK(shorten(text, 100).ends_with("\xE2\x82\xAC"));
 }
 
 TEST_CASE("scrub_paths: removes folders but not words that look alike", "[unit][worker]") {
