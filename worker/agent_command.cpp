@@ -26,6 +26,7 @@ namespace fs = std::filesystem;
 using google::protobuf::util::TimeUtil;
 
 constexpr const char* kCoordinatorDefault = "127.0.0.1:7070";
+constexpr const char* kEvaluatorDefault = "compile";
 constexpr std::int64_t kBlobCacheBytes = std::int64_t{256} << 20;
 constexpr int kBlobFoldersMax = 256;
 
@@ -144,6 +145,11 @@ Result<config::v1::WorkerConfig> make_config(const AgentFlags& flags) {
     *config.mutable_idle_exit() =
         TimeUtil::MillisecondsToDuration(static_cast<std::int64_t>(flags.idle_exit_seconds * 1000));
   }
+  if (!flags.evaluator.empty()) config.set_evaluator(flags.evaluator);
+  if (config.evaluator().empty()) config.set_evaluator(kEvaluatorDefault);
+  if (config.evaluator() != "warm" && config.evaluator() != "compile") {
+    return fail(Errc::invalid_argument, "evaluator must be warm or compile: " + config.evaluator());
+  }
   for (const std::string& entry : flags.data) {
     const std::size_t equals = entry.find('=');
     if (equals == std::string::npos) {
@@ -168,6 +174,7 @@ Result<config::v1::WorkerConfig> make_config(const AgentFlags& flags) {
 void apply_config(const config::v1::WorkerConfig& config, Places& places) {
   if (!config.cache_directory().empty()) places.cache = config.cache_directory();
   if (config.cache_bytes() > 0) places.cache_bytes = config.cache_bytes();
+  places.evaluator = config.evaluator() == "warm" ? EvaluatorPath::warm : EvaluatorPath::compile;
   places.data_paths = {config.data_paths().begin(), config.data_paths().end()};
 }
 

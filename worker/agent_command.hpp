@@ -19,6 +19,7 @@ struct AgentFlags {
   std::string metrics_listen;
   std::vector<std::string> data;  ///< NAME=FOLDER.
   double idle_exit_seconds = 0;
+  std::string evaluator;
 };
 
 inline constexpr int kSlotsMax = 64;

@@ -55,7 +55,10 @@ Workshop::Workshop(SandboxProbe probe, std::unique_ptr<FolderCache> cache,
       toolchain_(std::move(toolchain)),
       data_(places.data_paths),
       candidates_(*toolchain_, data_),
+      warm_(places.evaluator == EvaluatorPath::warm
+                ? std::make_unique<WarmCandidates>(*toolchain_, data_, candidates_, places.programs)
+                : nullptr),
       judges_(*toolchain_, data_),
-      evaluator_(candidates_, judges_, links_) {}
+      evaluator_(warm_ ? static_cast<CandidateRuntime&>(*warm_) : candidates_, judges_, links_) {}
 
 }  // namespace cambrian::worker

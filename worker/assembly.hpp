@@ -10,6 +10,7 @@
 #include "worker/adapters/sandbox/probe.hpp"
 #include "worker/adapters/toolchain/compiled_candidate.hpp"
 #include "worker/adapters/toolchain/compiled_judge.hpp"
+#include "worker/adapters/toolchain/warm_candidate.hpp"
 #include "worker/app/evaluator.hpp"
 
 namespace cambrian::worker {
@@ -24,6 +25,8 @@ struct Places {
   std::map<std::string, std::string> data_paths;
   std::string judge_secret;  ///< For evaluations without a coordinator. Empty: that of the file.
   std::filesystem::path judge_secret_file;
+  /// How candidates are built: by the compiler, or by warm evaluators where they can.
+  EvaluatorPath evaluator = EvaluatorPath::compile;
 };
 
 /// The folder of this program, and the places beside it that are not named otherwise: the SDK
@@ -40,6 +43,8 @@ class Workshop {
 
   Evaluator& evaluator() { return evaluator_; }
   Toolchain& toolchain() { return *toolchain_; }
+  /// Null without warm evaluators.
+  WarmTemplates* warm_templates() { return warm_ ? &warm_->templates() : nullptr; }
   SandboxLevel sandbox_level() const { return sandbox_->level(); }
   /// What was found to hold, for people.
   const std::vector<std::string>& sandbox_walls() const { return walls_; }
@@ -54,6 +59,7 @@ class Workshop {
   std::unique_ptr<Toolchain> toolchain_;
   DataSources data_;
   CompiledCandidates candidates_;
+  std::unique_ptr<WarmCandidates> warm_;
   CompiledJudges judges_;
   FrameLinks links_;
   Evaluator evaluator_;

@@ -23,6 +23,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kSourceReadBytesMax = 4 << 20;
+constexpr std::chrono::milliseconds kWarmUpTime = std::chrono::minutes(10);
 
 Result<std::shared_ptr<const Task>> load_task(const std::string& folder) {
   CAMBRIAN_TRY(task::LoadedTask loaded, task::load_task_folder(folder));
@@ -109,6 +110,7 @@ json to_json(const EvaluationRequest& request, const EvaluationResult& result) {
           {"outcome", to_string(result.outcome)},
           {"split", to_string(request.split)},
           {"seed", request.seed},
+          {"evaluator", to_string(result.path)},
           {"metrics", result.metrics},
           {"diagnostics", result.diagnostics},
           {"timings", std::move(timings)},
@@ -165,6 +167,10 @@ int run_evaluate(const EvaluateOptions& options, const Places& places) {
   request->judge_secret = *secret;
   const auto workshop = Workshop::open(places);
   if (!workshop) return report(workshop.error());
+  if (WarmTemplates* warm = (*workshop)->warm_templates()) {
+    // For one evaluation the compiler would be faster: who asks for the warm one means it.
+    warm->wait_ready(request->task->manifest.candidate.runtime, kWarmUpTime, signals.token());
+  }
   const auto result = (*workshop)->evaluator().evaluate(
       *request, signals.token(), [](std::string_view phase, std::optional<double> fraction) {
         if (!fraction) log::debug("phase_started", {{"phase", phase}});

@@ -55,6 +55,7 @@ AttemptOutcome EvaluationHandler::handle(agent::Attempt& attempt) {
   log::info("evaluation_finished", {{"item", lease.item_id()},
                                     {"outcome", to_string(result->outcome)},
                                     {"duration_ms", result->timings.total.value_or(Duration{0})},
+                                    {"evaluator", to_string(result->path)},
                                     {"is_built_before", result->is_candidate_cached}});
   return to_proto(*result);
 }

@@ -81,7 +81,9 @@ std::vector<std::string> worker_command(const LocalEvaluation& evaluation,
                                    evaluation.folder,
                                    "--json",
                                    "--seed",
-                                   std::to_string(evaluation.seed)};
+                                   std::to_string(evaluation.seed),
+                                   "--evaluator",
+                                   evaluation.evaluator};
   for (const std::string& source : sources) command.insert(command.end(), {"--source", source});
   if (evaluation.is_sealed) command.insert(command.end(), {"--split", "sealed"});
   for (const std::string& parameter : evaluation.parameters) {

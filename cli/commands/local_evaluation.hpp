@@ -15,6 +15,7 @@ struct LocalEvaluation {
   std::uint64_t seed = 1;
   bool is_sealed = false;
   std::vector<std::string> parameters;
+  std::string evaluator = "compile";  ///< Or warm.
 };
 
 /// Lets the worker program beside this one evaluate and shows the result. The exit code: 0 also for

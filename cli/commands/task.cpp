@@ -97,6 +97,10 @@ void add_task_commands(Cli& cli) {
   run->add_option("--seed", run_options->seed, "seed of the evaluation")->capture_default_str();
   run->add_flag("--sealed", run_options->is_sealed, "score on the sealed split");
   run->add_option("--set", run_options->parameters, "NAME=NUMBER: a parameter; repeatable");
+  run->add_option("--evaluator", run_options->evaluator,
+                  "compile, or warm: starts a warm evaluator first, half a minute for LibTorch")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"compile", "warm"}));
   cli.on(run, [run_options](Session& session) { return run_local(session, *run_options); });
   cli.on(cli.add(parent, "list", "tasks that the server knows", "cambrian task list"), run_list);
 }

@@ -51,6 +51,7 @@ Result<EvaluationResult> Evaluator::evaluate(const EvaluationRequest& request, s
   CAMBRIAN_TRY(BuildResult built, candidates_.build(request, stop));
   result.timings.compile = since(source_ready);
   result.is_candidate_cached = built.is_cached;
+  result.path = built.path;
   if (!built.program) {
     result.outcome = built.failure;
     result.diagnostics = std::move(built.diagnostics);

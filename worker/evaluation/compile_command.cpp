@@ -56,6 +56,15 @@ Arguments candidate_flags(const CompileOptions& options) {
   return flags;
 }
 
+std::string warm_source(const CompileOptions& options) {
+  return in(kSdkFolder, options.libtorch ? "warm/libtorch.cpp" : "warm/cpp.cpp");
+}
+
+std::string candidate_library(const CompileOptions& options) {
+  return in(kSdkFolder,
+            options.libtorch ? "lib/libcambrian_torch_candidate.a" : "lib/libcambrian_candidate.a");
+}
+
 }  // namespace
 
 Arguments candidate_object_command(const std::string& source, const std::string& object,
@@ -70,8 +79,7 @@ Arguments candidate_compile_command(const Arguments& sources, const CompileOptio
   append(command, {"-fuse-ld=mold"});
   append(command, {"-o", in(kOutputFolder, kProgramName)});
   append(command, sources);
-  append(command, {in(kSdkFolder, options.libtorch ? "lib/libcambrian_torch_candidate.a"
-                                                   : "lib/libcambrian_candidate.a")});
+  command.push_back(candidate_library(options));
   if (options.libtorch) append(command, torch_libraries(options));
   return command;
 }
@@ -85,6 +93,35 @@ Arguments judge_compile_command(const JudgeSpec& judge, const CompileOptions& op
   if (!judge.ready.empty()) command.push_back(in(kSdkFolder, "judges/" + judge.ready + ".cpp"));
   append(command, {in(kSdkFolder, "lib/libcambrian_judge.a")});
   if (options.libtorch) append(command, torch_libraries(options));
+  return command;
+}
+
+Arguments warm_library_command(const CompileOptions& options) {
+  Arguments command = common_flags(candidate_optimisation(options));
+  append(command, {"-fPIC", "-shared", "-fuse-ld=mold", "-Wl,-z,lazy"});
+  if (options.libtorch) append(command, torch_flags(options));
+  append(command, {"-o", in(kOutputFolder, kWarmLibraryName), warm_source(options),
+                   "-Wl,--whole-archive", candidate_library(options), "-Wl,--no-whole-archive"});
+  if (options.libtorch) append(command, torch_libraries(options));
+  return command;
+}
+
+Arguments evaluator_command(const CompileOptions& options) {
+  Arguments command = {std::string(kEvaluatorTarget), "--library",
+                       in(kWarmFolder, kWarmLibraryName), "--source", warm_source(options),
+                       // Hot loops of plain programs want everything inlined that a plain compile
+                       // would inline; with LibTorch, the time is spent in LibTorch.
+                       "--inline", options.libtorch ? "small" : "all", "--"};
+  Arguments flags = common_flags(candidate_optimisation(options));
+  command.insert(command.end(), flags.begin() + 1, flags.end());
+  append(command, {"-fPIC", "-resource-dir", "/usr/lib/llvm-19/lib/clang/19"});
+  if (options.libtorch) append(command, torch_flags(options));
+  return command;
+}
+
+Arguments candidate_host_command(const std::string& candidate) {
+  Arguments command = {std::string(kHostTarget), in(kWarmFolder, kWarmLibraryName)};
+  if (!candidate.empty()) command.push_back(candidate);
   return command;
 }
 

@@ -27,6 +27,12 @@ inline constexpr std::string_view kProgramName = "program";
 /// Name of the precompiled header in its folder.
 inline constexpr std::string_view kPchName = "candidate.pch";
 
+/// The warm library, and the programs of a warm evaluator, in their sandboxes.
+inline constexpr std::string_view kWarmFolder = "/warm";
+inline constexpr std::string_view kWarmLibraryName = "libcambrian_warm.so";
+inline constexpr std::string_view kEvaluatorTarget = "/evaluator";
+inline constexpr std::string_view kHostTarget = "/candidate-host";
+
 /// Bump it when a change of these command lines must not meet old cache entries.
 inline constexpr std::string_view kCompileCommandVersion = "1";
 
@@ -51,6 +57,16 @@ std::vector<std::string> candidate_object_command(const std::string& source,
 /// The same for a judge, whose sources lie in /task. `ready` names a source of the SDK instead.
 std::vector<std::string> judge_compile_command(const JudgeSpec& judge,
                                                const CompileOptions& options);
+
+/// Makes /out/libcambrian_warm.so: the SDK, and what candidates commonly use, compiled as
+/// candidates are. What it misses is a candidate's entry.
+std::vector<std::string> warm_library_command(const CompileOptions& options);
+
+/// Starts a warm compiler: its flags are those of candidate_compile_command.
+std::vector<std::string> evaluator_command(const CompileOptions& options);
+
+/// Starts a host of candidates; `candidate` is empty for one that forks for each.
+std::vector<std::string> candidate_host_command(const std::string& candidate);
 
 /// Environment of a running judge or candidate beyond what every sandbox has: thread counts,
 /// because LibTorch with more threads than cores is many times slower, and where Python finds the

@@ -26,6 +26,14 @@ std::string_view to_string(Runtime runtime) {
   return "process";
 }
 
+std::string_view to_string(EvaluatorPath path) {
+  switch (path) {
+    case EvaluatorPath::compile: return "compile";
+    case EvaluatorPath::warm: return "warm";
+  }
+  return "compile";
+}
+
 std::string_view to_string(SandboxLevel level) {
   switch (level) {
     case SandboxLevel::limits: return "limits";

@@ -34,6 +34,12 @@ enum class Runtime { libtorch, cpp, process };
 
 std::string_view to_string(Runtime runtime);
 
+/// What turned the source into a program: a compiler, or a warm evaluator. Both give the same
+/// metrics.
+enum class EvaluatorPath { compile, warm };
+
+std::string_view to_string(EvaluatorPath path);
+
 /// How much isolation is enforced; each level contains the ones before it.
 enum class SandboxLevel { limits, standard, strict };
 
@@ -158,6 +164,7 @@ struct EvaluationResult {
   bool is_cached = false;            ///< The whole result came from a cache.
   bool is_candidate_cached = false;  ///< The candidate did not have to be built.
   bool is_judge_cached = false;
+  EvaluatorPath path = EvaluatorPath::compile;
   /// The limit that ended the last candidate process, for the metrics: time, memory, disk,
   /// processes or output. Empty: none.
   std::string_view limit_hit;

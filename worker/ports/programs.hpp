@@ -24,6 +24,7 @@ struct BuildResult {
   std::string diagnostics;
   bool is_cached = false;
   Duration cpu_time{0};
+  EvaluatorPath path = EvaluatorPath::compile;
 };
 
 /// Turns a variant's source into candidate processes. One implementation runs a compiler; a warm

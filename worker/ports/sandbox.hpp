@@ -61,6 +61,37 @@ class SandboxedProcess {
   virtual std::string log() const = 0;
 };
 
+/// What a fork gets beside its command.
+struct ForkFiles {
+  /// Its descriptors from 5 on. They stay the caller's.
+  std::vector<int> files;
+  /// A folder that is an empty tmpfs in the fork.
+  std::string scratch;
+  /// Where not empty: a file in there that holds what the first of `files` holds. The tmpfs is
+  /// read-only then.
+  std::string copied_to;
+};
+
+/// A process that others are forked from, each into a sandbox of its own. Destroying it ends it and
+/// all of them. Threads: all methods may be called from any thread.
+class ForkServer {
+ public:
+  virtual ~ForkServer() = default;
+
+  /// Waits until it takes requests, at most so long: false when it ended, or is not ready yet.
+  virtual bool wait_ready(std::chrono::milliseconds longest) = 0;
+  virtual bool is_alive() const = 0;
+  /// Memory of its own when it became ready, which forks share until they write to it. 0 before.
+  virtual std::int64_t memory_bytes() const = 0;
+  /// What it printed so far: head and tail.
+  virtual std::string log() const = 0;
+  /// Forks it into a sandbox. Of the command, `arguments` are what the server's program gets,
+  /// mounts and environment are the server's own, and GPUs are not offered. Errors: unavailable
+  /// when the server is gone.
+  virtual Result<std::unique_ptr<SandboxedProcess>> fork(const SandboxCommand& command,
+                                                         const ForkFiles& files) = 0;
+};
+
 /// Starts processes that see nothing of this machine but what their command names.
 class Sandbox {
  public:
@@ -71,6 +102,10 @@ class Sandbox {
   /// Starts a process. Blocks for some milliseconds; any thread. Errors: unavailable when the
   /// machine has no room for another process, internal when the sandbox is broken.
   virtual Result<std::unique_ptr<SandboxedProcess>> start(const SandboxCommand& command) = 0;
+  /// Starts a program of ours that calls serve_forks, in a sandbox without limits that is allowed
+  /// to make others. No untrusted code may run in it. /src and /program exist in it as folders.
+  /// Errors: as above.
+  virtual Result<std::unique_ptr<ForkServer>> start_fork_server(const SandboxCommand& command) = 0;
 };
 
 /// Starts a process, waits for its end, and kills it when `stop` is asked for.

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <catch2/catch_test_macros.hpp>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "common/digest/sha256.hpp"
 #include "worker/assembly.hpp"
@@ -35,7 +37,15 @@ inline Workshop& workshop() {
     places.sdk = CAMBRIAN_BINARY_DIR "/share/cambrian/sdk";
     places.cache = folder / "cache";
     places.data_paths = {{"TEST_DATA", data_folder()}};
-    return Workshop::open(places);
+    // The same tests hold for both ways to build a candidate.
+    const char* evaluator = std::getenv("CAMBRIAN_TEST_EVALUATOR");
+    const bool is_warm = evaluator != nullptr && std::string_view(evaluator) == "warm";
+    if (is_warm) places.evaluator = EvaluatorPath::warm;
+    auto made = Workshop::open(places);
+    if (made && is_warm) {
+      CHECK((*made)->warm_templates()->wait_ready(Runtime::cpp, std::chrono::minutes(5), {}));
+    }
+    return made;
   }();
   if (!opened) FAIL(opened.error().message);
   return **opened;

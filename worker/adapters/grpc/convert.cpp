@@ -170,6 +170,7 @@ agent::v1::EvaluationResult to_proto(const EvaluationResult& result) {
   proto.set_result_key(result.result_key);
   proto.set_behaviour_digest(result.behaviour_digest);
   proto.set_is_cached(result.is_cached);
+  proto.set_evaluator(std::string(to_string(result.path)));
   return proto;
 }
 

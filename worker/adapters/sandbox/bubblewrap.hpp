@@ -21,9 +21,12 @@ class BubblewrapSandbox final : public Sandbox {
 
   SandboxLevel level() const override { return SandboxLevel::standard; }
   Result<std::unique_ptr<SandboxedProcess>> start(const SandboxCommand& command) override;
+  Result<std::unique_ptr<ForkServer>> start_fork_server(const SandboxCommand& command) override;
 
  private:
   explicit BubblewrapSandbox(SandboxHost host) : host_(std::move(host)) {}
+
+  const std::string& filter(const SandboxCommand& command) const;
 
   SandboxHost host_;
   // By profile, without and with a GPU.

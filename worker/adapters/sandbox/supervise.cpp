@@ -185,7 +185,8 @@ class Watch {
     record_.event = SupervisorEvent::ended;
     record_.cpu_nanoseconds = nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime);
     record_.memory_peak_bytes =
-        std::max<std::int64_t>(record_.memory_peak_bytes, std::int64_t{usage.ru_maxrss} << 10);
+        std::max<std::int64_t>(record_.memory_peak_bytes, (std::int64_t{usage.ru_maxrss} << 10) -
+                                                              settings_.memory_not_counted);
     return record_;
   }
 
@@ -207,7 +208,8 @@ class Watch {
     const Files files = sample_files();
     // Files lie in memory, too. One that is also mapped counts twice: rather that than not at all.
     const long long bytes = now.resident_bytes + files.bytes;
-    record_.memory_peak_bytes = std::max<std::int64_t>(record_.memory_peak_bytes, bytes);
+    record_.memory_peak_bytes =
+        std::max<std::int64_t>(record_.memory_peak_bytes, bytes - settings_.memory_not_counted);
     record_.processes_peak = std::max(record_.processes_peak, now.tasks);
     const bool has_too_many = settings_.inodes > 0 && files.inodes > settings_.inodes;
     if (files.is_full || has_too_many) record_.is_disk_full = 1;

@@ -12,6 +12,7 @@ struct SupervisorSettings {
   long long uid = -1;
   long long socket = 0;
   long long memory = 0;
+  long long memory_not_counted = 0;
   long long data = 0;
   long long address = 0;
   long long file = 0;

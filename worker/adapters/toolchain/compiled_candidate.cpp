@@ -13,8 +13,10 @@ namespace fs = std::filesystem;
 // Processor time beyond the wall time of all cores: start-up, and what the clocks disagree on.
 constexpr std::chrono::seconds kCpuGrace(10);
 
-std::string build_key(const EvaluationRequest& request, const std::vector<FileToWrite>& files,
-                      const std::string& toolchain) {
+}  // namespace
+
+std::string build_key(std::string_view kind, const EvaluationRequest& request,
+                      const std::vector<FileToWrite>& files, const std::string& toolchain) {
   const CandidateSpec& candidate = request.task->manifest.candidate;
   KeyDigest key;
   key.add("toolchain", toolchain);
@@ -24,7 +26,7 @@ std::string build_key(const EvaluationRequest& request, const std::vector<FileTo
   }
   for (const std::string& option : candidate.options) key.add("option", option);
   for (const std::string& argument : candidate.build) key.add("build", argument);
-  return "candidate-" + key.finish_hex();
+  return std::string(kind) + "-" + key.finish_hex();
 }
 
 std::optional<std::string> too_large(const EvaluationRequest& request) {
@@ -39,7 +41,30 @@ std::optional<std::string> too_large(const EvaluationRequest& request) {
   return std::nullopt;
 }
 
-}  // namespace
+std::vector<std::string> compiled_sources(const std::vector<FileToWrite>& files) {
+  std::vector<std::string> sources;
+  for (const FileToWrite& file : files) {
+    if (file.path.ends_with(".cpp")) sources.push_back(file.path);
+  }
+  return sources;
+}
+
+SandboxCommand candidate_process(const EvaluationRequest& request, int socket) {
+  const Limits& limits = request.task->manifest.limits;
+  SandboxCommand command;
+  command.profile = SandboxProfile::candidate;
+  command.environment = run_environment(limits.cpus);
+  command.wall_time = limits.run_time + std::chrono::seconds(10);
+  command.cpu_time =
+      std::chrono::duration_cast<std::chrono::seconds>(limits.run_time * limits.cpus) + kCpuGrace;
+  command.memory_bytes = limits.memory_bytes;
+  command.disk_bytes = limits.disk_bytes;
+  command.log_bytes = limits.log_bytes;
+  command.processes = limits.processes;
+  command.socket = socket;
+  command.gpus = request.gpus;
+  return command;
+}
 
 Result<BuildResult> CompiledCandidates::build(const EvaluationRequest& request,
                                               std::stop_token stop) {
@@ -59,7 +84,7 @@ Result<BuildResult> CompiledCandidates::build(const EvaluationRequest& request,
     return fail(Errc::unavailable, "LibTorch is missing: apt-get install libtorch-dev");
   }
   CAMBRIAN_TRY(const auto files, candidate_files(request));
-  const std::string key = build_key(request, files, toolchain_.digest());
+  const std::string key = build_key("candidate", request, files, toolchain_.digest());
   if (auto found = toolchain_.cache().find(key)) {
     result.program = std::make_shared<BuiltProgram>(std::move(*found));
     result.is_cached = true;
@@ -140,9 +165,7 @@ Result<BuildRun> CompiledCandidates::run_build_command(const EvaluationRequest& 
 Result<std::unique_ptr<SandboxedProcess>> CompiledCandidates::start(
     const EvaluationRequest& request, const Program& program, int socket) {
   const TaskManifest& manifest = request.task->manifest;
-  const Limits& limits = manifest.limits;
-  SandboxCommand command;
-  command.profile = SandboxProfile::candidate;
+  SandboxCommand command = candidate_process(request, socket);
   command.mounts = toolchain_.mounts();
   command.mounts.push_back(
       {dynamic_cast<const BuiltProgram&>(program).folder(), std::string(kProgramFolder), false});
@@ -153,16 +176,6 @@ Result<std::unique_ptr<SandboxedProcess>> CompiledCandidates::start(
   } else {
     command.arguments = {std::string(kProgramFolder) + "/" + std::string(kProgramName)};
   }
-  command.environment = run_environment(limits.cpus);
-  command.wall_time = limits.run_time + std::chrono::seconds(10);
-  command.cpu_time =
-      std::chrono::duration_cast<std::chrono::seconds>(limits.run_time * limits.cpus) + kCpuGrace;
-  command.memory_bytes = limits.memory_bytes;
-  command.disk_bytes = limits.disk_bytes;
-  command.log_bytes = limits.log_bytes;
-  command.processes = limits.processes;
-  command.socket = socket;
-  command.gpus = request.gpus;
   return toolchain_.sandbox().start(command);
 }
 

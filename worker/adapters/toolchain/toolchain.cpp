@@ -138,17 +138,20 @@ Result<BuildRun> Toolchain::run(const BuildJob& job, std::stop_token stop) {
   command.processes = kCompileProcesses;
   command.environment = {{"PYTHONPATH", std::string(kSdkFolder) + "/python"}};
   CAMBRIAN_TRY(const auto ended, run_to_end(sandbox_, command, stop));
-  const ProcessExit& exit = ended.first;
-  if (!exit.was_started) {
-    return fail(Errc::internal, "sandbox for a build did not start: " + exit.failure);
+  if (!ended.first.was_started) {
+    return fail(Errc::internal, "sandbox for a build did not start: " + ended.first.failure);
   }
+  return conclude(ended.first, ended.second);
+}
+
+BuildRun Toolchain::conclude(const ProcessExit& exit, const std::string& output) {
   BuildRun run;
   run.cpu_time = exit.cpu_time;
   run.is_ok = exit.exit_code == 0 && !exit.is_disk_full;
   if (run.is_ok) return run;
   run.failure = exit.is_disk_full ? Outcome::resource_exceeded : classify_build_failure(exit);
   std::string text = scrub_paths(
-      without_stack(sanitise(ended.second)),
+      without_stack(sanitise(output)),
       {std::string(kSourceFolder), std::string(kOutputFolder), std::string(kTaskFolder), "/tmp"});
   if (run.failure != Outcome::compile_error || exit.signal) {
     text = "the build " + describe_exit(exit) + ": " + std::string(to_string(run.failure)) + "\n" +
@@ -160,28 +163,39 @@ Result<BuildRun> Toolchain::run(const BuildJob& job, std::stop_token stop) {
 
 Result<CachedFolder> Toolchain::precompiled_header(const CompileOptions& options,
                                                    std::stop_token stop) {
+  return make_once("pch", options, pch_command(options), stop);
+}
+
+Result<CachedFolder> Toolchain::warm_library(const CompileOptions& options, std::stop_token stop) {
+  return make_once("warm", options, warm_library_command(options), stop);
+}
+
+Result<CachedFolder> Toolchain::make_once(const std::string& kind, const CompileOptions& options,
+                                          std::vector<std::string> command, std::stop_token stop) {
   KeyDigest digest;
   digest.add("toolchain", digest_);
   digest.add("libtorch", options.libtorch ? "1" : "0");
   for (const std::string& option : options.extra) digest.add("option", option);
-  const std::string key = "pch-" + digest.finish_hex();
+  const std::string key = kind + "-" + digest.finish_hex();
   if (auto found = cache_.find(key)) return std::move(*found);
   CAMBRIAN_TRY(const Descriptor lock, cache_.lock(key, stop));
   if (auto found = cache_.find(key)) return std::move(*found);
 
-  log::info("precompiled_header_started", {{"seconds_expected", options.libtorch ? 25 : 2}});
+  log::info("shared_build_started",
+            {{"kind", kind}, {"seconds_expected", options.libtorch ? 25 : 2}});
   const auto begun = std::chrono::steady_clock::now();
   CAMBRIAN_TRY(const ScratchFolder scratch, cache_.make_scratch());
   CAMBRIAN_TRY(const fs::path output, make_output(scratch));
-  BuildJob job{pch_command(options), "/tmp", mounts(), kPchTime};
+  BuildJob job{std::move(command), "/tmp", mounts(), kPchTime};
   job.mounts.push_back({output, std::string(kOutputFolder), true});
   job.output_bytes = options.libtorch ? kTorchPchBytes : kPlainPchBytes;
   CAMBRIAN_TRY(const BuildRun built, run(job, stop));
   if (!built.is_ok) {
-    return fail(Errc::internal, "precompiled header was not made: " + built.diagnostics);
+    return fail(Errc::internal, kind + " for candidates was not built: " + built.diagnostics);
   }
   CAMBRIAN_TRY(CachedFolder folder, cache_.insert(key, output));
-  log::info("precompiled_header_made", {{"duration_ms", std::chrono::steady_clock::now() - begun}});
+  log::info("shared_build_made",
+            {{"kind", kind}, {"duration_ms", std::chrono::steady_clock::now() - begun}});
   return folder;
 }
 

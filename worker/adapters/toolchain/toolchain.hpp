@@ -77,6 +77,13 @@ class Toolchain {
   /// `output_bytes`.
   Result<BuildRun> run(const BuildJob& job, std::stop_token stop);
 
+  /// What a build that ended this way means, with its output as diagnostics.
+  static BuildRun conclude(const ProcessExit& exit, const std::string& output);
+
+  /// The folder with the warm library for these options, made first where it is not in the cache.
+  /// Errors: internal when it does not compile.
+  Result<CachedFolder> warm_library(const CompileOptions& options, std::stop_token stop);
+
   /// The folder with the precompiled header for these options; makes it first where it is not in
   /// the cache, which takes about 25 s for LibTorch. Errors: internal when it does not compile.
   Result<CachedFolder> precompiled_header(const CompileOptions& options, std::stop_token stop);
@@ -87,6 +94,8 @@ class Toolchain {
   static Result<std::filesystem::path> make_output(const ScratchFolder& scratch);
 
  private:
+  Result<CachedFolder> make_once(const std::string& kind, const CompileOptions& options,
+                                 std::vector<std::string> command, std::stop_token stop);
   Toolchain(Options options, Sandbox& sandbox, FolderCache& cache)
       : options_(std::move(options)), sandbox_(sandbox), cache_(cache) {}
   Status look();

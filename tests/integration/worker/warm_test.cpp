@@ -1,0 +1,279 @@
+// The warm evaluator against the plain compiler: same source, task and seed, same everything.
+#include <poll.h>
+
+#include <catch2/matchers/catch_matchers_string.hpp>
+#include <fstream>
+#include <iterator>
+
+#include "common/task/task_folder.hpp"
+#include "support.hpp"
+#include "worker/adapters/grpc/convert.hpp"
+
+namespace {
+
+using namespace cambrian::worker;
+using namespace cambrian::worker::test;
+using Catch::Matchers::ContainsSubstring;
+namespace fs = std::filesystem;
+
+constexpr const char* kSource = CAMBRIAN_SOURCE_DIR;
+
+/// A worker with warm evaluators beside the plain one; both share the cache.
+Workshop& warm_workshop() {
+  workshop();
+  static const auto opened = [] {
+    Places places;
+    places.programs = CAMBRIAN_BINARY_DIR "/bin";
+    places.sdk = CAMBRIAN_BINARY_DIR "/share/cambrian/sdk";
+    places.cache = test_folder() / "cache";
+    places.evaluator = EvaluatorPath::warm;
+    return Workshop::open(places);
+  }();
+  if (!opened) FAIL(opened.error().message);
+  return **opened;
+}
+
+bool has_warm_evaluator() { return fs::exists(CAMBRIAN_BINARY_DIR "/bin/cambrian-evaluator"); }
+
+std::shared_ptr<const Task> shipped_task(const std::string& name) {
+  auto loaded = cambrian::task::load_task_folder(std::string(kSource) + "/tasks/" + name);
+  if (!loaded) FAIL(loaded.error().message);
+  auto task = from_proto(loaded->bundle, loaded->digest, std::move(loaded->contents));
+  if (!task) FAIL(task.error().message);
+  return *task;
+}
+
+std::string read(const fs::path& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+EvaluationRequest request_of(const std::shared_ptr<const Task>& task, const std::string& source,
+                             const std::map<std::string, double>& settings = {}) {
+  EvaluationRequest request;
+  request.task = task;
+  request.sources = {{task->manifest.candidate.evolve.at(0), source}};
+  request.parameters = task->manifest.parameters;
+  for (const auto& [name, value] : settings) request.parameters[name] = value;
+  return request;
+}
+
+EvaluationResult run_on(Workshop& on, const EvaluationRequest& request) {
+  auto result = on.evaluator().evaluate(request, {}, [](auto, auto) {});
+  if (!result) FAIL(result.error().message);
+  return *result;
+}
+
+void wait_for(Runtime runtime) {
+  REQUIRE(warm_workshop().warm_templates()->wait_ready(runtime, std::chrono::minutes(15), {}));
+}
+
+std::map<std::string, double> without_times(std::map<std::string, double> metrics) {
+  std::erase_if(metrics, [](const auto& metric) { return metric.first.ends_with("_seconds"); });
+  return metrics;
+}
+
+// Both ways, and everything that must be equal.
+EvaluationResult compare(const EvaluationRequest& request) {
+  const EvaluationResult warm = run_on(warm_workshop(), request);
+  const EvaluationResult plain = run_on(workshop(), request);
+  INFO("warm: " << warm.diagnostics << warm.log << "\nplain: " << plain.diagnostics << plain.log);
+  CHECK(warm.path == EvaluatorPath::warm);
+  CHECK(plain.path == EvaluatorPath::compile);
+  CHECK(to_string(warm.outcome) == to_string(plain.outcome));
+  CHECK(without_times(warm.metrics) == without_times(plain.metrics));
+  CHECK(warm.behaviour_digest == plain.behaviour_digest);
+  CHECK(warm.diagnostics == plain.diagnostics);
+  CHECK(warm.result_key == plain.result_key);
+  return warm;
+}
+
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  const std::size_t at = text.find(from);
+  if (at == std::string::npos) FAIL("not in the seed: " << from);
+  return text.replace(at, from.size(), to);
+}
+
+// What a program can learn about the walls around it, one line each.
+constexpr const char* kLooking = R"cpp(
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <linux/capability.h>
+#include <unistd.h>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include "priority.hpp"
+  static void look() {
+    for (int i = 0; i < 1024; ++i)
+      if (fcntl(i, F_GETFD) >= 0) std::printf("descriptor %d\n", i);
+    for (int limit : {RLIMIT_DATA, RLIMIT_AS, RLIMIT_FSIZE, RLIMIT_STACK, RLIMIT_NOFILE,
+                      RLIMIT_NPROC, RLIMIT_CPU, RLIMIT_CORE, RLIMIT_MSGQUEUE}) {
+      rlimit value{};
+      getrlimit(static_cast<__rlimit_resource>(limit), &value);
+      std::printf("limit %d %llu %llu\n", limit, (unsigned long long)value.rlim_cur,
+                  (unsigned long long)value.rlim_max);
+    }
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct data[2]{};
+    syscall(SYS_capget, &header, data);
+    std::printf("capabilities %u %u %u\n", data[0].effective, data[0].permitted, data[1].permitted);
+    std::printf("root %d privileges %d seccomp %d dumpable %d process %d parent %d\n",
+                getuid() == 0, prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), prctl(PR_GET_SECCOMP),
+                prctl(PR_GET_DUMPABLE), getpid(), getppid());
+    std::printf("mount %d unshare %d\n", mount("none", "/tmp", "tmpfs", 0, nullptr) == 0,
+                unshare(CLONE_NEWUSER) == 0);
+    char name[64] = "";
+    gethostname(name, sizeof name);
+    std::printf("host %s groups %d\n", name, getgroups(0, nullptr));
+    for (const char* path : {"/etc/passwd", "/root", "/home", "/proc/1/environ", "/proc/1/maps",
+                             "/proc/self/mountinfo", "/proc/self/environ", "/proc/2/status",
+                             "/usr/share/datasets", "/sys", "/sdk/include", "/dev/null", "/work"}) {
+      std::printf("open %s %d\n", path, open(path, O_RDONLY) >= 0);
+    }
+    for (const char* path :
+         {"/file", "/usr/file", "/sdk/file", "/tmp/file", "/dev/shm/file", "/etc/file"}) {
+      std::printf("create %s %d\n", path, open(path, O_CREAT | O_WRONLY, 0600) >= 0);
+    }
+    struct statvfs disk{};
+    statvfs("/tmp", &disk);
+    std::printf("disk %llu\n", (unsigned long long)(disk.f_blocks * disk.f_frsize));
+    for (const char* key : {"CAMBRIAN_FD", "OMP_NUM_THREADS", "HOME", "PATH", "USER", "TMPDIR",
+                            "PYTHONPATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES"}) {
+      const char* value = std::getenv(key);
+      std::printf("%s=%s\n", key, value == nullptr ? "(none)" : value);
+    }
+    std::fflush(stdout);
+  }
+  std::vector<double> priority(double, const std::vector<double>& bins) {
+    static const int once = (look(), 0);
+    return std::vector<double>(bins.size(), once);
+  }
+)cpp";
+
+}  // namespace
+
+TEST_CASE("warm evaluator: plain C++ gives the same metrics, messages and outcomes",
+          "[integration]") {
+  if (!has_warm_evaluator()) SKIP("built without libclang");
+  const auto task = shipped_task("online-bin-packing");
+  const std::string folder = std::string(kSource) + "/tasks/online-bin-packing/";
+  const std::string seed = read(folder + "seed/priority.cpp");
+  const std::map<std::string, double> small = {{"items", 500}, {"instances", 2}};
+  wait_for(Runtime::cpp);
+
+  for (const auto& entry : fs::directory_iterator(folder + "seeds")) {
+    INFO(entry.path());
+    CHECK(compare(request_of(task, read(entry.path()), small)).outcome == Outcome::success);
+  }
+  CHECK(compare(request_of(task, seed, small)).outcome == Outcome::success);
+  const auto outcome = [&](const std::string& source) {
+    INFO(source);
+    return compare(request_of(task, source, small)).outcome;
+  };
+  const std::string head =
+      "#include \"priority.hpp\"\n#include <stdexcept>\n#include <cmath>\n"
+      "std::vector<double> priority(double item, const std::vector<double>& bins) {\n";
+  CHECK(outcome(head + "  return undeclared(item, bins);\n}\n") == Outcome::compile_error);
+  CHECK(outcome(head + "  return {item};\n}}\n") == Outcome::compile_error);
+  CHECK(outcome("#include \"nowhere.hpp\"\n" + head + "  return bins;\n}\n") ==
+        Outcome::compile_error);
+  CHECK(outcome(head + "  throw std::runtime_error(\"no idea\");\n}\n") == Outcome::crash);
+  CHECK(outcome(
+            head +
+            "  std::vector<double> y(bins.size());\n  for (auto& v : y) v = "
+            "std::sqrt(item) / (1 + std::exp(-item));\n  y[0] = std::nan(\"\"); return y;\n}\n") !=
+        Outcome::success);
+  // Static objects, thread-local ones and exceptions work in a loaded candidate, too.
+  CHECK(outcome("#include <map>\n#include <string>\nstatic std::map<std::string, int> table = "
+                "{{\"a\", 1}};\nthread_local std::vector<int> scratch(3);\n" +
+                head +
+                "  try { if (scratch.size() == 3) throw table.at(\"a\"); } catch (int) { "
+                "scratch[0] = 1; }\n"
+                "  return std::vector<double>(bins.size(), scratch[0]);\n}\n") == Outcome::success);
+}
+
+TEST_CASE("warm evaluator: what it is not sure of, the compiler decides", "[integration]") {
+  if (!has_warm_evaluator()) SKIP("built without libclang");
+  const auto task = shipped_task("online-bin-packing");
+  wait_for(Runtime::cpp);
+  const std::string head = "#include \"priority.hpp\"\n";
+  const std::string body =
+      "std::vector<double> priority(double, const std::vector<double>& bins) {\n"
+      "  return std::vector<double>(bins.size());\n}\n";
+  for (const std::string& source :
+       {head + body + "int value;\nvalue = 3;\n",
+        head + "double missing(double);\n" +
+            replaced(body, "bins.size());", "bins.size(), missing(1));"),
+        head + "std::vector<double> priority(double);\n"}) {
+    INFO(source);
+    const auto request = request_of(task, source);
+    const EvaluationResult warm = run_on(warm_workshop(), request);
+    const EvaluationResult plain = run_on(workshop(), request);
+    CHECK(warm.path == EvaluatorPath::compile);
+    CHECK(warm.outcome == Outcome::compile_error);
+    // The linker names object files that are called otherwise each time.
+    CHECK(warm.diagnostics.substr(0, 40) == plain.diagnostics.substr(0, 40));
+  }
+}
+
+TEST_CASE("warm evaluator: a candidate stands behind the same walls", "[integration]") {
+  if (!has_warm_evaluator()) SKIP("built without libclang");
+  const auto task = shipped_task("online-bin-packing");
+  wait_for(Runtime::cpp);
+  const auto looking = request_of(task, kLooking, {{"items", 50}, {"instances", 1}});
+  const auto result = compare(looking);
+  CHECK(result.outcome == Outcome::success);
+  CHECK(result.log == run_on(workshop(), looking).log);
+  CHECK_THAT(result.log, ContainsSubstring("descriptor 3\nlimit"));
+  CHECK_THAT(result.log, ContainsSubstring("capabilities 0 0 0"));
+  CHECK_THAT(result.log, ContainsSubstring("root 0 privileges 1 seccomp 2"));
+  CHECK_THAT(result.log, ContainsSubstring("mount 0 unshare 0"));
+  CHECK_THAT(result.log, ContainsSubstring("open /etc/passwd 0"));
+  CHECK_THAT(result.log, ContainsSubstring("create /usr/file 0"));
+}
+
+TEST_CASE("warm evaluator: one that is killed is replaced, and nobody waits for it",
+          "[integration]") {
+  if (!has_warm_evaluator()) SKIP("built without libclang");
+  const auto task = shipped_task("online-bin-packing");
+  wait_for(Runtime::cpp);
+  WarmTemplates& templates = *warm_workshop().warm_templates();
+  std::shared_ptr<WarmServers> sick = templates.find(Runtime::cpp);
+  REQUIRE(sick != nullptr);
+  // As a sick one looks like: forks in a row that did not start.
+  sick->failures = 1000;
+  const std::weak_ptr<WarmServers> old = sick;
+  sick.reset();
+  for (int i = 0; i < 1000 && old.lock(); ++i) poll(nullptr, 0, 10);
+  CHECK(!old.lock());
+  const std::string source =
+      "#include \"priority.hpp\"\n// Never built before.\n"
+      "std::vector<double> priority(double, const std::vector<double>& bins) { return bins; }\n";
+  CHECK(run_on(warm_workshop(), request_of(task, source)).outcome == Outcome::success);
+  wait_for(Runtime::cpp);
+  const auto again = run_on(warm_workshop(), request_of(task, source + "// And once more.\n"));
+  CHECK(again.outcome == Outcome::success);
+  CHECK(again.path == EvaluatorPath::warm);
+}
+
+TEST_CASE("warm evaluator: LibTorch gives the same metrics bit for bit", "[integration][slow]") {
+  if (!has_warm_evaluator()) SKIP("built without libclang");
+  if (!workshop().toolchain().has_libtorch()) SKIP("no LibTorch here");
+  const auto task = shipped_task("mnist1d");
+  const std::string folder = std::string(kSource) + "/tasks/mnist1d/";
+  wait_for(Runtime::libtorch);
+  const std::map<std::string, double> few = {{"steps", 12}, {"train_seconds", 200}};
+  const std::string seed = read(folder + "seed/model.cpp");
+  CHECK(compare(request_of(task, seed, few)).outcome == Outcome::success);
+  const std::string cnn = read(folder + "seeds/cnn.cpp");
+  CHECK(compare(request_of(task, cnn, few)).outcome == Outcome::success);
+  const std::string wrong = replaced(cnn, "nn::Linear", "nn::Linaer");
+  CHECK(compare(request_of(task, wrong, few)).outcome == Outcome::compile_error);
+}

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+/// What the worker and a fork server agree on. Both come from one build, on one machine.
+///
+/// The server is a process in a sandbox of its own, with a socket that keeps the borders of
+/// messages as descriptor 3. It sends ForkServerReady once. A request is one message: arguments,
+/// each with a zero byte behind it, and descriptors. Up to "--" they are name=value, in any order,
+/// and what follows are the arguments of the program:
+///   user_namespace   1: make one, because the server is run by an ordinary user
+///   disk             bytes of each tmpfs of the fork
+///   scratch          folder of the server's root that becomes a tmpfs, too
+///   copied_to        file in there that becomes a copy of the first file; the tmpfs is read-only
+///   then hidden           folder or file that is shown empty; any number of times everything that
+///   supervisor.hpp names
+/// The descriptors are the program's socket, the pipe for its output, the supervisor's control
+/// socket, the system call filter, and the program's files, in this order. What comes back on the
+/// control socket is what cambrian-sandbox-init would say.
+namespace cambrian::worker {
+
+inline constexpr int kForkServerSocket = 3;
+
+struct ForkServerReady {
+  std::int64_t memory_bytes = 0;
+};
+
+inline constexpr std::size_t kForkRequestBytesMax = 32 << 10;
+/// Descriptors of a request before the program's files, and in all.
+inline constexpr std::size_t kForkRequestDescriptors = 4;
+inline constexpr std::size_t kForkRequestDescriptorsMax = 8;
+
+}  // namespace cambrian::worker

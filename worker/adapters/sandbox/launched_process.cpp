@@ -1,0 +1,246 @@
+#include "worker/adapters/sandbox/launched_process.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <condition_variable>
+#include <csignal>
+#include <cstring>
+#include <fstream>
+#include <mutex>
+#include <thread>
+
+#include "worker/adapters/sandbox/folder_size.hpp"
+#include "worker/adapters/sandbox/spawn.hpp"
+#include "worker/adapters/sandbox/supervisor.hpp"
+
+namespace cambrian::worker {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+// How long a stopped supervisor may take to clean up before everything is killed from outside.
+constexpr milliseconds kStopPatience = std::chrono::seconds(5);
+// How often the size of writable folders is looked at.
+constexpr milliseconds kFolderInterval(250);
+
+Result<Descriptor> make_filter_file(const std::string& filter) {
+  Descriptor file(memfd_create("seccomp", MFD_CLOEXEC));
+  const auto size = static_cast<ssize_t>(filter.size());
+  if (!file || write(file.get(), filter.data(), filter.size()) != size ||
+      lseek(file.get(), 0, SEEK_SET) != 0) {
+    return fail(Errc::unavailable, "no memory file for the system call filter");
+  }
+  return file;
+}
+
+/// One running sandbox. A thread of its own starts it, pumps its output and waits for its end: the
+/// kernel ties `--die-with-parent` of bubblewrap to the thread that started it.
+class LaunchedProcess final : public SandboxedProcess {
+ public:
+  LaunchedProcess(SandboxCommand command, Launch launch)
+      : command_(std::move(command)),
+        launch_(std::move(launch)),
+        log_(static_cast<std::size_t>(command_.log_bytes)) {}
+
+  ~LaunchedProcess() override {
+    stop();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  Status start(const std::string& filter) {
+    CAMBRIAN_TRY(Descriptor filter_file, make_filter_file(filter));
+    CAMBRIAN_TRY(auto log, make_pipe());
+    CAMBRIAN_TRY(auto control, make_socket_pair(SOCK_SEQPACKET));
+    stop_event_ = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    Descriptor nothing(open("/dev/null", O_RDWR | O_CLOEXEC));
+    if (!stop_event_ || !nothing) return fail(Errc::unavailable, "no descriptors left");
+    fcntl(log.first.get(), F_SETFL, O_NONBLOCK);
+    log_pipe_ = std::move(log.first);
+    control_ = std::move(control.first);
+    const int socket = command_.socket >= 0 ? command_.socket : nothing.get();
+    const std::vector<std::pair<int, int>> descriptors = {{nothing.get(), 0},
+                                                          {log.second.get(), 1},
+                                                          {log.second.get(), 2},
+                                                          {socket, kProgramSocket},
+                                                          {control.second.get(), kControlSocket},
+                                                          {filter_file.get(), kSeccompProgram}};
+
+    std::optional<Status> started;
+    thread_ = std::thread([this, &descriptors, &started] {
+      auto process = launch_(descriptors);
+      const bool is_running = process.has_value();
+      {
+        const std::lock_guard lock(mutex_);
+        started = is_running ? Status() : Status(fail(process.error()));
+        started_.notify_all();
+      }
+      // `descriptors` and `started` are gone from here on.
+      if (is_running) watch(*process);
+    });
+    std::unique_lock lock(mutex_);
+    started_.wait(lock, [&started] { return started.has_value(); });
+    return *started;
+  }
+
+  void stop() override {
+    const std::uint64_t one = 1;
+    if (stop_event_) [[maybe_unused]]
+      auto written = write(stop_event_.get(), &one, sizeof one);
+  }
+
+  std::optional<ProcessExit> wait(milliseconds longest) override {
+    std::unique_lock lock(mutex_);
+    ended_.wait_for(lock, longest, [this] { return exit_.has_value(); });
+    return exit_;
+  }
+
+  std::string log() const override {
+    const std::lock_guard lock(mutex_);
+    return log_.text();
+  }
+
+ private:
+  void watch(pid_t process) {
+    ProcessExit exit;
+    const auto deadline = Clock::now() + command_.wall_time;
+    std::optional<Clock::time_point> kill_at;
+    const auto stop_tree = [&] {
+      if (kill_at) return;
+      kill_at = Clock::now() + kStopPatience;
+      [[maybe_unused]] const auto sent = send(control_.get(), "k", 1, MSG_NOSIGNAL);
+    };
+    bool has_control = true;
+    bool has_log = true;
+    while (has_control || has_log) {
+      pollfd polled[] = {{has_log ? log_pipe_.get() : -1, POLLIN, 0},
+                         {has_control ? control_.get() : -1, POLLIN, 0},
+                         {kill_at ? -1 : stop_event_.get(), POLLIN, 0}};
+      poll(polled, 3, static_cast<int>(kFolderInterval.count()));
+      if (polled[2].revents != 0) {
+        exit.was_stopped = true;
+        stop_tree();
+      }
+      if (polled[0].revents != 0) has_log = read_log(exit);
+      if (polled[1].revents != 0) has_control = read_control(exit);
+      if (exit.is_output_exceeded || is_folder_full(exit)) stop_tree();
+      if (Clock::now() > deadline && !kill_at) {
+        exit.is_wall_time_exceeded = true;
+        stop_tree();
+      }
+      if (kill_at && Clock::now() > *kill_at) break;
+    }
+    // The supervisor's end is the end of everything inside; this ends what remains outside.
+    if (process > 0) {
+      if (kill_at && has_control) kill(process, SIGKILL);
+      int status = 0;
+      while (waitpid(process, &status, 0) < 0 && errno == EINTR) continue;
+    }
+    finish(exit);
+  }
+
+  bool read_log(ProcessExit& exit) {
+    char buffer[16 << 10];
+    const ssize_t count = read(log_pipe_.get(), buffer, sizeof buffer);
+    if (count < 0) return errno == EAGAIN || errno == EINTR;
+    const std::lock_guard lock(mutex_);
+    log_.append(std::string_view(buffer, static_cast<std::size_t>(count)));
+    exit.is_output_exceeded = log_.bytes_total() > kOutputBytesMax;
+    return count > 0;
+  }
+
+  bool read_control(ProcessExit& exit) {
+    SupervisorRecord record;
+    const ssize_t count = recv(control_.get(), &record, sizeof record, MSG_DONTWAIT);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) return true;
+    if (count != sizeof record) return false;
+    switch (record.event) {
+      case SupervisorEvent::started: exit.was_started = true; return true;
+      case SupervisorEvent::exec_failed:
+        exit.failure = "program did not start: program=" + command_.arguments[0] +
+                       " error=" + std::strerror(record.value);
+        return false;
+      case SupervisorEvent::ended: break;
+    }
+    if (WIFEXITED(record.value)) exit.exit_code = WEXITSTATUS(record.value);
+    if (WIFSIGNALED(record.value)) exit.signal = WTERMSIG(record.value);
+    exit.is_memory_exceeded = record.is_memory_exceeded != 0;
+    exit.is_disk_full = exit.is_disk_full || record.is_disk_full != 0;
+    exit.processes_peak = record.processes_peak;
+    exit.cpu_time = std::chrono::nanoseconds(record.cpu_nanoseconds);
+    exit.memory_peak_bytes = record.memory_peak_bytes;
+    return false;
+  }
+
+  bool is_folder_full(ProcessExit& exit) {
+    if (Clock::now() < next_look_) return false;
+    next_look_ = Clock::now() + kFolderInterval;
+    for (const Mount& mount : command_.mounts) {
+      if (mount.is_writable && is_folder_larger(mount.source, command_.disk_bytes)) {
+        exit.is_disk_full = true;
+        return true;
+      }
+    }
+    return false;
+  }
+
+  void finish(ProcessExit exit) {
+    const std::lock_guard lock(mutex_);
+    if (!exit.was_started && exit.failure.empty()) exit.failure = sanitise(log_.text());
+    if (!exit.was_started && exit.failure.empty()) exit.failure = "it ended without a word";
+    exit_ = std::move(exit);
+    ended_.notify_all();
+  }
+
+  const SandboxCommand command_;
+  const Launch launch_;
+  Descriptor log_pipe_;
+  Descriptor control_;
+  Descriptor stop_event_;
+  Clock::time_point next_look_{};
+  mutable std::mutex mutex_;
+  std::condition_variable started_;
+  std::condition_variable ended_;
+  CappedLog log_;
+  std::optional<ProcessExit> exit_;
+  std::thread thread_;
+};
+
+}  // namespace
+
+// Users that no system hands out. Where fewer are mapped (rootless containers), the upper half of
+// the largest mapped range.
+Result<long long> make_user_id() {
+  std::uint32_t random = 0;
+  if (getrandom(&random, sizeof random, 0) != sizeof random) {
+    return fail(Errc::internal, "no random bytes");
+  }
+  std::ifstream map("/proc/self/uid_map");
+  long long inside = 0, outside = 0, count = 0, first = 0, size = 0;
+  while (map >> inside >> outside >> count) {
+    if (count > size) {
+      first = inside;
+      size = count;
+    }
+  }
+  constexpr long long kWide = 1LL << 31;
+  if (size > kWide) return (1LL << 30) + random % (1LL << 29);
+  if (size < 1024) return fail(Errc::unavailable, "too few user ids are mapped for sandboxes");
+  return first + size / 2 + random % (size / 2 - 1);
+}
+
+Result<std::unique_ptr<SandboxedProcess>> launch_process(const SandboxCommand& command,
+                                                         const std::string& filter, Launch launch) {
+  auto process = std::make_unique<LaunchedProcess>(command, std::move(launch));
+  CAMBRIAN_TRY_STATUS(process->start(filter));
+  return process;
+}
+
+}  // namespace cambrian::worker

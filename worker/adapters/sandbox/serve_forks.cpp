@@ -1,0 +1,311 @@
+#include "worker/adapters/sandbox/serve_forks.hpp"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <optional>
+#include <string_view>
+
+#include "worker/adapters/sandbox/fork_request.hpp"
+#include "worker/adapters/sandbox/supervise.hpp"
+
+namespace cambrian::worker {
+namespace {
+
+// Received descriptors are moved up here, so that putting one in place never overwrites another.
+constexpr int kFirstFreeDescriptor = 64;
+constexpr int kFirstFile = kControlSocket + 1;
+
+struct Request {
+  SupervisorSettings settings;
+  bool has_user_namespace = false;
+  std::string disk = "0";
+  std::string scratch;
+  std::string copied_to;
+  std::vector<std::string> hidden;
+  std::vector<std::string> arguments;
+  std::vector<int> descriptors;
+};
+
+[[noreturn]] void die(const std::string& what) {
+  std::fprintf(stderr, "sandbox of a fork: %s: %s\n", what.c_str(), std::strerror(errno));
+  _exit(125);
+}
+
+/// Memory of this process, in bytes.
+struct OwnMemory {
+  long long resident = 0;
+  long long data = 0;
+  long long address = 0;
+};
+
+OwnMemory measure_own_memory() {
+  OwnMemory memory;
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    long long value = 0;
+    if (std::sscanf(line.c_str(), "RssAnon: %lld", &value) == 1) memory.resident = value << 10;
+    if (std::sscanf(line.c_str(), "VmData: %lld", &value) == 1) memory.data = value << 10;
+    if (std::sscanf(line.c_str(), "VmSize: %lld", &value) == 1) memory.address = value << 10;
+  }
+  return memory;
+}
+
+// Nothing comes of a message that is too long or has too few descriptors; a server that cannot
+// take a message any more ends.
+std::optional<Request> parse(std::string_view text, std::vector<int> descriptors) {
+  Request request;
+  request.descriptors = std::move(descriptors);
+  std::vector<std::string> words = {"fork"};
+  while (!text.empty()) {
+    const std::size_t end = text.find('\0');
+    if (end == std::string_view::npos) return std::nullopt;
+    words.emplace_back(text.substr(0, end));
+    text.remove_prefix(end + 1);
+  }
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  parse_settings(static_cast<int>(argv.size()), argv.data(), request.settings);
+  bool is_programs = false;
+  for (const std::string& word : words) {
+    const std::size_t equals = word.find('=');
+    const std::string name = word.substr(0, equals);
+    const std::string value = equals == std::string::npos ? "" : word.substr(equals + 1);
+    if (is_programs) {
+      request.arguments.push_back(word);
+    } else if (word == "--") {
+      is_programs = true;
+    } else if (name == "user_namespace") {
+      request.has_user_namespace = value == "1";
+    } else if (name == "disk") {
+      request.disk = value;
+    } else if (name == "scratch") {
+      request.scratch = value;
+    } else if (name == "copied_to") {
+      request.copied_to = value;
+    } else if (name == "hidden") {
+      request.hidden.push_back(value);
+    }
+  }
+  return request;
+}
+
+// One request; nothing when the worker is gone.
+std::optional<Request> receive() {
+  static std::array<char, kForkRequestBytesMax> text;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kForkRequestDescriptorsMax)];
+  iovec part{text.data(), text.size()};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  ssize_t count = -1;
+  do {
+    count = recvmsg(kForkServerSocket, &message, MSG_CMSG_CLOEXEC);
+  } while (count < 0 && errno == EINTR);
+  if (count <= 0 || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) return std::nullopt;
+  std::vector<int> descriptors;
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
+       header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t bytes = header->cmsg_len - CMSG_LEN(0);
+    const std::size_t before = descriptors.size();
+    descriptors.resize(before + bytes / sizeof(int));
+    std::memcpy(descriptors.data() + before, CMSG_DATA(header), bytes);
+  }
+  if (descriptors.size() < kForkRequestDescriptors) return std::nullopt;
+  return parse(std::string_view(text.data(), static_cast<std::size_t>(count)),
+               std::move(descriptors));
+}
+
+void write_file(const char* path, const std::string& text) {
+  const int file = open(path, O_WRONLY | O_CLOEXEC);
+  if (file < 0 || write(file, text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    die(path);
+  }
+  close(file);
+}
+
+// The user keeps its number, so that files look the same as in a sandbox of bubblewrap.
+void map_user(uid_t user, gid_t group) {
+  write_file("/proc/self/setgroups", "deny");
+  write_file("/proc/self/uid_map", std::to_string(user) + " " + std::to_string(user) + " 1");
+  write_file("/proc/self/gid_map", std::to_string(group) + " " + std::to_string(group) + " 1");
+}
+
+void mount_tmpfs(const std::string& target, const std::string& options, unsigned long flags) {
+  if (mount("tmpfs", target.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | flags, options.c_str()) != 0) {
+    die("tmpfs at " + target);
+  }
+}
+
+// As bubblewrap shows it: a device that cannot be opened.
+void hide_file(const std::string& path) {
+  if (mount("/dev/null", path.c_str(), nullptr, MS_BIND, nullptr) != 0) die("hiding " + path);
+  // What is set already may not be taken away.
+  struct statvfs info{};
+  if (statvfs(path.c_str(), &info) != 0) die("hiding " + path);
+  unsigned long flags = info.f_flag & (ST_NOSUID | ST_NOEXEC | ST_NOATIME | ST_NODIRATIME);
+  if ((info.f_flag & ST_RELATIME) != 0) flags |= MS_RELATIME;
+  flags |= MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NODEV;
+  if (mount(nullptr, path.c_str(), nullptr, flags, nullptr) != 0) die("hiding " + path);
+}
+
+void copy_file(int from, const std::string& path) {
+  const int to = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
+  if (to < 0) die(path);
+  std::array<char, 64 << 10> buffer{};
+  off_t at = 0;
+  ssize_t count = 0;
+  while ((count = pread(from, buffer.data(), buffer.size(), at)) > 0) {
+    if (write(to, buffer.data(), static_cast<std::size_t>(count)) != count) die(path);
+    at += count;
+  }
+  if (count < 0) die(path);
+  close(to);
+}
+
+void mount_all(const Request& request, const std::vector<int>& files) {
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) die("private mounts");
+  for (const std::string& path : request.hidden) {
+    struct stat info{};
+    if (stat(path.c_str(), &info) != 0) continue;
+    if (S_ISDIR(info.st_mode)) {
+      mount_tmpfs(path, "mode=0755,size=4096", MS_RDONLY);
+    } else {
+      hide_file(path);
+    }
+  }
+  const std::string options = "mode=1777,size=" + request.disk;
+  mount_tmpfs("/tmp", options, 0);
+  mount_tmpfs("/dev/shm", options, 0);
+  if (!request.scratch.empty()) mount_tmpfs(request.scratch, options, 0);
+  if (!request.copied_to.empty() && !files.empty()) {
+    copy_file(files[0], request.copied_to);
+    mount_tmpfs(request.scratch, "", MS_REMOUNT | MS_RDONLY);
+  }
+  if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
+    die("/proc");
+  }
+}
+
+void install_filter(int descriptor) {
+  std::array<sock_filter, BPF_MAXINSNS> instructions;
+  const ssize_t bytes = pread(descriptor, instructions.data(), sizeof instructions, 0);
+  if (bytes <= 0) die("system call filter");
+  const sock_fprog program{
+      static_cast<unsigned short>(static_cast<std::size_t>(bytes) / sizeof(sock_filter)),
+      instructions.data()};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) != 0) {
+    die("system call filter");
+  }
+}
+
+// An ordinary user has all capabilities in a namespace of its own; with root, the change of the
+// user takes them away.
+void drop_capabilities() {
+  for (int capability = 0; capability <= CAP_LAST_CAP; ++capability) {
+    prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+  }
+  prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct none[2] = {};
+  if (syscall(SYS_capset, &header, none) != 0) die("capabilities");
+}
+
+// Puts output, socket, control socket and files where the supervisor and the program expect them.
+std::vector<int> place_descriptors(const Request& request) {
+  std::vector<int> high;
+  for (const int descriptor : request.descriptors) {
+    high.push_back(fcntl(descriptor, F_DUPFD_CLOEXEC, kFirstFreeDescriptor));
+    if (high.back() < 0) die("descriptors");
+  }
+  const std::size_t output = 1;
+  if (dup2(high[output], 1) < 0 || dup2(high[output], 2) < 0 || dup2(high[0], kProgramSocket) < 0 ||
+      dup2(high[2], kControlSocket) < 0) {
+    die("descriptors");
+  }
+  std::vector<int> files;
+  for (std::size_t i = kForkRequestDescriptors; i < high.size(); ++i) {
+    files.push_back(kFirstFile + static_cast<int>(files.size()));
+    if (dup2(high[i], files.back()) < 0) die("descriptors");
+  }
+  return files;
+}
+
+[[noreturn]] void become_fork(const Request& request, uid_t user, gid_t group,
+                              const std::function<int(const ForkedProgram&)>& program) {
+  signal(SIGCHLD, SIG_DFL);
+  const int filter = fcntl(request.descriptors[3], F_DUPFD_CLOEXEC, kFirstFreeDescriptor);
+  ForkedProgram forked{request.arguments, place_descriptors(request)};
+  if (request.has_user_namespace) map_user(user, group);
+  mount_all(request, forked.files);
+  if (chdir("/tmp") != 0) die("/tmp");
+  install_filter(filter);
+  if (request.has_user_namespace) drop_capabilities();
+  supervise(request.settings, forked.files, [&](int failure) {
+    close(failure);
+    // Nothing is executed that would close them: the control socket above all must not be left,
+    // because whoever has it speaks for the supervisor.
+    if (!request.copied_to.empty()) forked.files.clear();
+    close(kControlSocket);
+    close_range(static_cast<unsigned>(kFirstFile + static_cast<int>(forked.files.size())), ~0U, 0);
+    // What an executed program would be: its own memory is open to its own user.
+    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    const int code = program(forked);
+    std::fflush(nullptr);
+    _exit(code);
+  });
+}
+
+}  // namespace
+
+int serve_forks(const ServeOptions& options,
+                const std::function<int(const ForkedProgram&)>& program) {
+  signal(SIGCHLD, SIG_IGN);  // Nobody waits for a fork: its end is told on its control socket.
+  const uid_t user = geteuid();
+  const gid_t group = getegid();
+  const OwnMemory own = measure_own_memory();
+  const ForkServerReady ready{own.resident};
+  if (send(kForkServerSocket, &ready, sizeof ready, MSG_NOSIGNAL) < 0) return 1;
+  while (auto request = receive()) {
+    if (options.processes_not_counted > 0) {
+      request->settings.memory += own.resident * options.processes_not_counted;
+      request->settings.memory_not_counted = own.resident * options.processes_not_counted;
+      request->settings.data += own.data;
+      request->settings.address += own.address;
+    }
+    // The system call, not fork(): namespaces begin with the new process, which is the first of
+    // its process namespace. This process has one thread, so no lock can be left taken.
+    const long flags = SIGCHLD | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC |
+                       CLONE_NEWUTS | (request->has_user_namespace ? CLONE_NEWUSER : 0);
+    const long child = syscall(SYS_clone, flags, nullptr, nullptr, nullptr, nullptr);
+    if (child == 0) become_fork(*request, user, group, program);
+    if (child < 0) {
+      dprintf(request->descriptors[1], "sandbox of a fork: %s\n", std::strerror(errno));
+    }
+    for (const int descriptor : request->descriptors) close(descriptor);
+  }
+  return 0;
+}
+
+}  // namespace cambrian::worker

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace cambrian::worker {
+
+/// What a forked program gets, beside its socket and its output.
+struct ForkedProgram {
+  std::vector<std::string> arguments;
+  std::vector<int> files;
+};
+
+struct ServeOptions {
+  /// The program starts with the memory of this process, which does not count as its own: for
+  /// so many processes of each fork. 0: all memory counts.
+  int processes_not_counted = 0;
+};
+
+/// Serves the worker at kForkServerSocket until it hangs up: forks this process for each request,
+/// shuts the fork up in a sandbox of its own (process, mount, network, IPC and host name
+/// namespaces, fresh /proc, /tmp and /dev/shm, another user or a user namespace, no capabilities,
+/// the system call filter, the supervisor's limits), and only then calls `program`, whose result is
+/// the exit code. Nothing that the program reads is read before.
+///
+/// This process must have one thread. Returns an exit code.
+int serve_forks(const ServeOptions& options,
+                const std::function<int(const ForkedProgram&)>& program);
+
+}  // namespace cambrian::worker

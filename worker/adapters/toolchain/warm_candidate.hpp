@@ -1,0 +1,41 @@
+#pragma once
+
+#include "worker/adapters/toolchain/compiled_candidate.hpp"
+#include "worker/adapters/toolchain/warm_templates.hpp"
+
+namespace cambrian::worker {
+
+/// Candidates by the warm evaluator, and by the plain compiler whatever it cannot do: other
+/// runtimes, compiler options, several cores, and everything while it is not ready. A GPU is not
+/// offered to forks: such a candidate is compiled warm and started cold.
+class WarmCandidates final : public CandidateRuntime {
+ public:
+  /// All must outlive it.
+  WarmCandidates(Toolchain& toolchain, const DataSources& data, CandidateRuntime& plain,
+                 std::filesystem::path programs)
+      : toolchain_(toolchain), data_(data), plain_(plain), templates_(toolchain, programs) {}
+
+  std::string toolchain_digest() const override { return plain_.toolchain_digest(); }
+  Result<BuildResult> build(const EvaluationRequest& request, std::stop_token stop) override;
+  Result<std::unique_ptr<SandboxedProcess>> start(const EvaluationRequest& request,
+                                                  const Program& program, int socket) override;
+  WarmTemplates& templates() { return templates_; }
+
+ private:
+  struct Compile;
+  Result<std::optional<BuildResult>> build_warm(const EvaluationRequest& request,
+                                                std::stop_token stop);
+  Result<std::optional<BuildResult>> compile(const EvaluationRequest& request,
+                                             const std::vector<FileToWrite>& files,
+                                             const std::string& key, std::stop_token stop);
+  Result<std::unique_ptr<SandboxedProcess>> start_cold(const EvaluationRequest& request,
+                                                       SandboxCommand command,
+                                                       const std::filesystem::path& folder);
+
+  Toolchain& toolchain_;
+  const DataSources& data_;
+  CandidateRuntime& plain_;
+  WarmTemplates templates_;
+};
+
+}  // namespace cambrian::worker

@@ -1,0 +1,164 @@
+#include "worker/adapters/toolchain/warm_templates.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "common/log/log.hpp"
+
+namespace cambrian::worker {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+// Parsing LibTorch takes 15 s, on a busy machine many times as long.
+constexpr milliseconds kStartTime = std::chrono::minutes(5);
+// Nothing is known that grows; this bounds what is not known.
+constexpr int kForksMax = 5000;
+constexpr auto kAgeMax = std::chrono::hours(12);
+constexpr int kFailuresMax = 3;
+// How often the health is looked at.
+constexpr milliseconds kTick(500);
+constexpr milliseconds kPauseFirst = std::chrono::seconds(5);
+constexpr milliseconds kPauseMax = std::chrono::minutes(10);
+constexpr std::int64_t kServerDiskBytes = std::int64_t{16} << 20;
+
+std::string_view sickness(const WarmServers& servers, Clock::time_point started) {
+  if (!servers.compiler->is_alive() || !servers.host->is_alive()) return "ended";
+  if (servers.failures >= kFailuresMax) return "failures";
+  if (servers.forks >= kForksMax) return "forks";
+  return Clock::now() - started > kAgeMax ? "age" : "";
+}
+
+}  // namespace
+
+WarmTemplates::WarmTemplates(Toolchain& toolchain, std::filesystem::path programs)
+    : toolchain_(toolchain), programs_(std::move(programs)) {
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    keepers_[i] = std::jthread([this, i](std::stop_token stop) { keep(slots_[i], stop); });
+  }
+}
+
+std::shared_ptr<WarmServers> WarmTemplates::find(Runtime runtime) {
+  const std::lock_guard lock(mutex_);
+  want(slot_of(runtime));
+  const auto& servers = slot_of(runtime).servers;
+  if (!servers || !servers->compiler->is_alive() || !servers->host->is_alive()) return nullptr;
+  return servers;
+}
+
+bool WarmTemplates::wait_ready(Runtime runtime, milliseconds longest, std::stop_token stop) {
+  std::unique_lock lock(mutex_);
+  Slot& slot = slot_of(runtime);
+  want(slot);
+  changed_.wait_for(lock, stop, longest, [&] { return slot.servers || slot.is_hopeless; });
+  return slot.servers != nullptr;
+}
+
+std::int64_t WarmTemplates::memory_bytes() {
+  const std::lock_guard lock(mutex_);
+  std::int64_t sum = 0;
+  for (const Slot& slot : slots_) {
+    if (slot.servers) {
+      sum += slot.servers->compiler->memory_bytes() + slot.servers->host->memory_bytes();
+    }
+  }
+  return sum;
+}
+
+void WarmTemplates::want(Slot& slot) {
+  if (std::exchange(slot.is_wanted, true)) return;
+  changed_.notify_all();
+}
+
+void WarmTemplates::keep(Slot& slot, std::stop_token stop) {
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, stop, [&slot] { return slot.is_wanted; });
+  }
+  milliseconds pause = kPauseFirst;
+  while (!stop.stop_requested()) {
+    const auto begun = Clock::now();
+    auto started = start(slot.runtime, stop);
+    if (stop.stop_requested()) return;
+    std::unique_lock lock(mutex_);
+    if (!started) {
+      log::warn("warm_evaluator_failed",
+                {{"runtime", to_string(slot.runtime)}, {"cause", started.error().message}});
+      slot.is_hopeless = true;
+      changed_.notify_all();
+      if (started.error().code == Errc::not_found) return;
+      changed_.wait_for(lock, stop, pause, [] { return false; });
+      pause = std::min(2 * pause, kPauseMax);
+      continue;
+    }
+    slot.servers = *started;
+    slot.is_hopeless = false;
+    changed_.notify_all();
+    const auto ready = Clock::now();
+    log::info("warm_evaluator_ready", {{"runtime", to_string(slot.runtime)},
+                                       {"duration_ms", ready - begun},
+                                       {"memory_bytes", (*started)->compiler->memory_bytes() +
+                                                            (*started)->host->memory_bytes()}});
+    std::string_view reason;
+    while (!stop.stop_requested() && (reason = sickness(**started, ready)).empty()) {
+      changed_.wait_for(lock, stop, kTick, [] { return false; });
+    }
+    // One that lived for a while was not hopeless.
+    if (Clock::now() - ready > kPauseMax) pause = kPauseFirst;
+    slot.servers.reset();
+    lock.unlock();
+    if (!stop.stop_requested()) {
+      log::warn("warm_evaluator_replaced", {{"runtime", to_string(slot.runtime)},
+                                            {"reason", reason},
+                                            {"forks", (*started)->forks.load()}});
+    }
+  }
+}
+
+Result<std::shared_ptr<WarmServers>> WarmTemplates::start(Runtime runtime, std::stop_token stop) {
+  const bool libtorch = runtime == Runtime::libtorch;
+  const auto evaluator = programs_ / "cambrian-evaluator";
+  const auto host = programs_ / "cambrian-candidate-host";
+  if (libtorch && !toolchain_.has_libtorch()) return fail(Errc::not_found, "no LibTorch here");
+  if (access(evaluator.c_str(), X_OK) != 0 || access(host.c_str(), X_OK) != 0) {
+    return fail(Errc::not_found, "program is missing: program=" + evaluator.string());
+  }
+  const CompileOptions options = toolchain_.compile_options(libtorch);
+  CAMBRIAN_TRY(CachedFolder library, toolchain_.warm_library(options, stop));
+  auto servers = std::make_shared<WarmServers>(std::move(library));
+  SandboxCommand command;
+  command.environment = run_environment(1);
+  command.disk_bytes = kServerDiskBytes;
+  command.mounts = toolchain_.mounts();
+  command.mounts.push_back({servers->library.path(), std::string(kWarmFolder), false});
+  command.mounts.push_back({evaluator, std::string(kEvaluatorTarget), false});
+  command.mounts.push_back({host, std::string(kHostTarget), false});
+  command.arguments = candidate_host_command("");
+  CAMBRIAN_TRY(servers->host, start_server(command, stop));
+  command.arguments = evaluator_command(options);
+  CAMBRIAN_TRY(servers->compiler, start_server(command, stop));
+  return servers;
+}
+
+Result<std::unique_ptr<ForkServer>> WarmTemplates::start_server(const SandboxCommand& command,
+                                                                std::stop_token stop) {
+  CAMBRIAN_TRY(auto server, toolchain_.sandbox().start_fork_server(command));
+  const auto deadline = Clock::now() + kStartTime;
+  while (!server->wait_ready(kTick)) {
+    if (stop.stop_requested()) return fail(Errc::cancelled, "worker is stopping");
+    if (!server->is_alive()) {
+      return fail(Errc::internal, "fork server ended: program=" + command.arguments[0] +
+                                      " output=" + sanitise(server->log()));
+    }
+    if (Clock::now() > deadline) {
+      return fail(Errc::deadline_exceeded,
+                  "fork server is not ready in time: program=" + command.arguments[0]);
+    }
+  }
+  return server;
+}
+
+}  // namespace cambrian::worker

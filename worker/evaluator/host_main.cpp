@@ -1,0 +1,52 @@
+// cambrian-candidate-host LIBRARY            forks for each candidate
+// cambrian-candidate-host LIBRARY CANDIDATE  is the candidate
+//
+// Runs candidates that cambrian-evaluator compiled. The warm library brings the SDK and LibTorch,
+// which takes most of a program's start; the candidate is a small shared object that is loaded on
+// top.
+#include <dlfcn.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "worker/adapters/sandbox/serve_forks.hpp"
+
+namespace {
+
+using cambrian::worker::ForkedProgram;
+
+int run(void* library, const char* candidate_path) {
+  void* candidate = dlopen(candidate_path, RTLD_NOW | RTLD_GLOBAL);
+  if (candidate == nullptr) {
+    std::fprintf(stderr, "candidate: %s\n", dlerror());
+    return 1;
+  }
+  // As in a plain program, a main of the candidate's own comes before that of the SDK.
+  void* entry = dlsym(candidate, "main");
+  if (entry == nullptr) entry = dlsym(library, "main");
+  if (entry == nullptr) return 1;
+  return reinterpret_cast<int (*)()>(entry)();
+}
+
+int run_fork(void* library, const ForkedProgram& program) {
+  setenv("CAMBRIAN_FD", "3", 1);
+  return program.arguments.empty() ? 1 : run(library, program.arguments.front().c_str());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) {
+    std::fprintf(stderr, "cambrian-candidate-host: only for cambrian-worker\n");
+    return 125;
+  }
+  // What the library misses is the candidate's: it is looked for when it is called.
+  void* library = dlopen(argv[1], RTLD_LAZY | RTLD_GLOBAL);
+  if (library == nullptr) {
+    std::fprintf(stderr, "warm library: %s\n", dlerror());
+    return 1;
+  }
+  if (argc > 2) return run(library, argv[2]);
+  return cambrian::worker::serve_forks(
+      {}, [library](const ForkedProgram& program) { return run_fork(library, program); });
+}
