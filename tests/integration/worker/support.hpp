@@ -27,6 +27,13 @@ inline const std::filesystem::path& test_folder() {
 /// What ${TEST_DATA} stands for in data paths.
 inline std::string data_folder() { return (test_folder() / "data").string(); }
 
+/// The same tests hold for both ways to build a candidate: CAMBRIAN_TEST_EVALUATOR names one.
+inline EvaluatorPath evaluator_path() {
+  const char* evaluator = std::getenv("CAMBRIAN_TEST_EVALUATOR");
+  const bool is_warm = evaluator != nullptr && std::string_view(evaluator) == "warm";
+  return is_warm ? EvaluatorPath::warm : EvaluatorPath::compile;
+}
+
 /// Everything of a worker, with a cache of its own.
 inline Workshop& workshop() {
   // Made first, so that it goes last.
@@ -37,12 +44,9 @@ inline Workshop& workshop() {
     places.sdk = CAMBRIAN_BINARY_DIR "/share/cambrian/sdk";
     places.cache = folder / "cache";
     places.data_paths = {{"TEST_DATA", data_folder()}};
-    // The same tests hold for both ways to build a candidate.
-    const char* evaluator = std::getenv("CAMBRIAN_TEST_EVALUATOR");
-    const bool is_warm = evaluator != nullptr && std::string_view(evaluator) == "warm";
-    if (is_warm) places.evaluator = EvaluatorPath::warm;
+    places.evaluator = evaluator_path();
     auto made = Workshop::open(places);
-    if (made && is_warm) {
+    if (made && places.evaluator == EvaluatorPath::warm) {
       CHECK((*made)->warm_templates()->wait_ready(Runtime::cpp, std::chrono::minutes(5), {}));
     }
     return made;

@@ -109,6 +109,8 @@ constexpr const char* kLooking = R"cpp(
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <string>
 #include "priority.hpp"
   static void look() {
     for (int i = 0; i < 1024; ++i)
@@ -141,6 +143,9 @@ constexpr const char* kLooking = R"cpp(
          {"/file", "/usr/file", "/sdk/file", "/tmp/file", "/dev/shm/file", "/etc/file"}) {
       std::printf("create %s %d\n", path, open(path, O_CREAT | O_WRONLY, 0600) >= 0);
     }
+    std::string ids[2];
+    for (std::string& id : ids) std::getline(std::ifstream("/proc/sys/kernel/random/boot_id"), id);
+    std::printf("boot id %zu %d\n", ids[0].size(), ids[0] == ids[1]);
     struct statvfs disk{};
     statvfs("/tmp", &disk);
     std::printf("disk %llu\n", (unsigned long long)(disk.f_blocks * disk.f_frsize));
@@ -237,6 +242,7 @@ TEST_CASE("warm evaluator: a candidate stands behind the same walls", "[integrat
   CHECK_THAT(result.log, ContainsSubstring("mount 0 unshare 0"));
   CHECK_THAT(result.log, ContainsSubstring("open /etc/passwd 0"));
   CHECK_THAT(result.log, ContainsSubstring("create /usr/file 0"));
+  CHECK_THAT(result.log, ContainsSubstring("boot id 36 0"));
 }
 
 TEST_CASE("warm evaluator: one that is killed is replaced, and nobody waits for it",

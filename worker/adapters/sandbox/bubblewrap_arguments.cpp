@@ -83,9 +83,7 @@ void append_files(Arguments& to, const SandboxHost& host, const SandboxCommand& 
   if (host.has_loader_cache) append(to, {"--ro-bind", "/etc/ld.so.cache", "/etc/ld.so.cache"});
   if (host.has_alternatives) append(to, {"--ro-bind", "/etc/alternatives", "/etc/alternatives"});
   append(to, {"--proc", "/proc", "--dev", "/dev"});
-  // LibTorch's libraries complain without a boot id. This one is another at each reading, so that
-  // it tells nothing of the host.
-  append(to, {"--ro-bind", "/proc/sys/kernel/random/uuid", "/proc/sys/kernel/random/boot_id"});
+  append(to, {"--ro-bind", kRandomId, kBootId});
   for (const char* folder : kWritableFolders) append_tmpfs(to, folder, command.disk_bytes);
   append(to, {"--ro-bind", host.supervisor, kSupervisorTarget});
   for (const Mount& mount : command.mounts) {

@@ -89,10 +89,13 @@ Arguments fork_server_arguments(const SandboxHost& host, const SandboxCommand& c
     all.erase(seccomp, seccomp + 2);
   }
   // A fresh /proc, which each fork gets, is only allowed where a whole one can be seen; bubblewrap
-  // covers parts of the one that it makes.
+  // covers parts of the one that it makes, and so does the boot id.
   if (const auto proc = find_pair(all, "--proc", "/proc"); proc != all.end()) {
     all.erase(proc, proc + 2);
     all.insert(proc, {"--bind", "/proc", "/proc"});
+  }
+  if (const auto id = find_pair(all, kRandomId, kBootId); id != all.end()) {
+    all.erase(id - 1, id + 2);
   }
   if (const auto root = find_pair(all, "--remount-ro", "/"); root != all.end()) {
     Arguments folders;

@@ -157,16 +157,16 @@ void mount_tmpfs(const std::string& target, const std::string& options, unsigned
   }
 }
 
-// As bubblewrap shows it: a device that cannot be opened.
-void hide_file(const std::string& path) {
-  if (mount("/dev/null", path.c_str(), nullptr, MS_BIND, nullptr) != 0) die("hiding " + path);
+// Shows `source` in the place of a file, read-only. A device cannot be opened there.
+void cover_file(const char* source, const std::string& path) {
+  if (mount(source, path.c_str(), nullptr, MS_BIND, nullptr) != 0) die("covering " + path);
   // What is set already may not be taken away.
   struct statvfs info{};
-  if (statvfs(path.c_str(), &info) != 0) die("hiding " + path);
+  if (statvfs(path.c_str(), &info) != 0) die("covering " + path);
   unsigned long flags = info.f_flag & (ST_NOSUID | ST_NOEXEC | ST_NOATIME | ST_NODIRATIME);
   if ((info.f_flag & ST_RELATIME) != 0) flags |= MS_RELATIME;
   flags |= MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NODEV;
-  if (mount(nullptr, path.c_str(), nullptr, flags, nullptr) != 0) die("hiding " + path);
+  if (mount(nullptr, path.c_str(), nullptr, flags, nullptr) != 0) die("covering " + path);
 }
 
 void copy_file(int from, const std::string& path) {
@@ -191,7 +191,7 @@ void mount_all(const Request& request, const std::vector<int>& files) {
     if (S_ISDIR(info.st_mode)) {
       mount_tmpfs(path, "mode=0755,size=4096", MS_RDONLY);
     } else {
-      hide_file(path);
+      cover_file("/dev/null", path);
     }
   }
   const std::string options = "mode=1777,size=" + request.disk;
@@ -205,6 +205,7 @@ void mount_all(const Request& request, const std::vector<int>& files) {
   if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
     die("/proc");
   }
+  cover_file(kRandomId, kBootId);
 }
 
 void install_filter(int descriptor) {

@@ -27,6 +27,11 @@ inline constexpr const char* kSupervisorTarget = "/supervisor";
 /// Folders in memory (tmpfs) that the program may write into. Their pages count as its memory.
 inline constexpr const char* kWritableFolders[] = {"/tmp", "/dev/shm"};
 
+/// LibTorch's libraries complain without a boot id. Programs find another id at each reading there,
+/// so that it tells nothing of the host.
+inline constexpr const char* kBootId = "/proc/sys/kernel/random/boot_id";
+inline constexpr const char* kRandomId = "/proc/sys/kernel/random/uuid";
+
 enum class SupervisorEvent : std::int32_t {
   started = 1,      ///< The program runs.
   exec_failed = 2,  ///< `value` is the errno.
