@@ -7,10 +7,12 @@ namespace {
 constexpr const char* kList =
     "SELECT a.agent_id, a.name, a.kind, a.description, a.running,"
     " a.is_draining OR a.should_drain, a.last_sync_at < now() - $2 * interval '1 millisecond',"
-    " (SELECT count(*) FROM work_item w WHERE w.state = 'leased' AND w.agent_id = a.agent_id),"
+    " coalesce(held.leases, 0),"
     " a.attempts_finished, (extract(epoch FROM a.created_at) * 1000000)::bigint,"
     " (extract(epoch FROM a.last_sync_at) * 1000000)::bigint"
-    " FROM agent a WHERE a.last_sync_at > now() - interval '1 day'"
+    " FROM agent a LEFT JOIN (SELECT agent_id, count(*) AS leases FROM work_item"
+    "  WHERE state = 'leased' GROUP BY agent_id) held ON held.agent_id = a.agent_id"
+    " WHERE a.last_sync_at > now() - interval '1 day'"
     " AND ($1 OR a.last_sync_at >= now() - $2 * interval '1 millisecond')"
     " AND ($3 = '' OR a.agent_id = $3) ORDER BY a.kind DESC, a.name, a.agent_id LIMIT 1000";
 constexpr const char* kResolve =

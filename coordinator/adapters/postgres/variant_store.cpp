@@ -1,5 +1,6 @@
 #include "coordinator/adapters/postgres/campaign_store.hpp"
 #include "coordinator/adapters/postgres/codec.hpp"
+#include "coordinator/search/settings.hpp"
 
 namespace cambrian::coordinator::postgres {
 namespace {
@@ -34,13 +35,16 @@ constexpr const char* kLineage =
 constexpr const char* kCampaign =
     "SELECT id, is_maximized FROM campaign WHERE name = $1 AND NOT is_deleting";
 constexpr const char* kEvaluations =
-    "SELECT number, split, seed, is_final, outcome, metrics, diagnostics, log, timings_ms,"
+    "SELECT number, split, seed, is_final, outcome, metrics, diagnostics,"
+    " CASE WHEN row_number() OVER (ORDER BY number) <= $3 THEN log ELSE '' END, timings_ms,"
     " cpu_time_ms, gpu_time_ms, memory_peak_bytes, result_key, behaviour_digest, is_cached,"
     " agent_name, (extract(epoch FROM finished_at) * 1000000)::bigint, attempts"
-    " FROM evaluation WHERE campaign_id = $1 AND variant = $2 ORDER BY number LIMIT 100";
+    " FROM evaluation WHERE campaign_id = $1 AND variant = $2 ORDER BY number LIMIT $4";
 
 /// Only so many evaluations come with their logs: a message has a limit.
-constexpr std::size_t kLogsMax = 8;
+constexpr int kLogsMax = 8;
+/// As many as a variant can have: search evaluations, and finals on two splits.
+constexpr int kEvaluationsMax = 3 * search::kRepeatsMax;
 
 struct Campaign {
   std::int64_t id = 0;
@@ -98,10 +102,10 @@ EvaluationRecord evaluation_of(const pqxx::row& row) {
 }
 
 void add_evaluations(pqxx::work& transaction, std::int64_t campaign, VariantRecord& record) {
-  for (const auto& row : transaction.exec(kEvaluations, pqxx::params{campaign, record.number})) {
+  const pqxx::params parameters{campaign, record.number, kLogsMax, kEvaluationsMax};
+  for (const auto& row : transaction.exec(kEvaluations, parameters)) {
     record.evaluations.push_back(evaluation_of(row));
-    auto& result = record.evaluations.back().result;
-    if (result && record.evaluations.size() > kLogsMax) result->log.clear();
+    const auto& result = record.evaluations.back().result;
     if (result && result->outcome != search::Outcome::success && record.diagnostics.empty()) {
       record.diagnostics = result->diagnostics;
     }

@@ -283,10 +283,14 @@ TEST_CASE("bounds: a variant with many long results fits into a message",
       "n)"
       " WHERE outcome IS NOT NULL");
   const auto variant = service.user.variant("large", 0);
-  CHECK(variant.evaluations_size() == 100);
+  // All of them: the finals, which come last, are what the user looks for.
+  REQUIRE(variant.evaluations_size() == 192);
   CHECK(variant.evaluations(1).result().diagnostics().size() == 16'384);
-  CHECK(variant.evaluations(99).result().diagnostics().empty());
-  CHECK(variant.evaluations(99).result().outcome() == agent::v1::EVALUATION_OUTCOME_SUCCESS);
+  CHECK(variant.evaluations(1).result().log().size() == 131'072);
+  CHECK(variant.evaluations(9).result().log().empty());
+  CHECK(variant.evaluations(191).result().diagnostics().empty());
+  CHECK(variant.evaluations(191).result().outcome() == agent::v1::EVALUATION_OUTCOME_SUCCESS);
+  CHECK(variant.evaluations(191).is_final());
 }
 
 TEST_CASE("bounds: work that outgrows a message is given out in several answers",
