@@ -132,8 +132,8 @@ awaitable<void> Housekeeping::run_cleanup() {
 awaitable<Status> Housekeeping::observe_once() {
   CAMBRIAN_CO_TRY(const auto overview, co_await stores_.agents.overview(times_.lease));
   observer_.on_overview(overview);
-  CAMBRIAN_CO_TRY(auto campaigns, co_await stores_.campaigns.list(0, kObservedCampaigns));
-  std::erase_if(campaigns, [](const CampaignRecord& one) { return has_ended(one.state); });
+  CAMBRIAN_CO_TRY(const auto campaigns, co_await stores_.campaigns.list(
+                                            {.count = kObservedCampaigns, .only_active = true}));
   observer_.on_campaigns(campaigns);
   co_return Status();
 }

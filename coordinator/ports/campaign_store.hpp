@@ -15,6 +15,12 @@ struct EventPage {
   std::vector<EventRecord> events;
 };
 
+struct CampaignPage {
+  std::int64_t before = 0;  ///< Ids below this one; 0: all.
+  int count = 100;
+  bool only_active = false;  ///< Those that have not ended.
+};
+
 /// Campaigns for their users. Any executor; never blocks the caller. Every method may fail with
 /// `unavailable`, `exhausted` or `deadline_exceeded`, as WorkStore's.
 class CampaignStore {
@@ -30,8 +36,8 @@ class CampaignStore {
   /// Errors: `not_found`.
   virtual awaitable<Result<CampaignRecord>> get(std::string name) = 0;
 
-  /// Newest first, ids below `before` (0: all).
-  virtual awaitable<Result<std::vector<CampaignRecord>>> list(std::int64_t before, int count) = 0;
+  /// Newest first.
+  virtual awaitable<Result<std::vector<CampaignRecord>>> list(CampaignPage page) = 0;
 
   /// Appends the user's wish to the log and returns its sequence; 0 when there is nothing to do.
   /// Errors: `not_found`; `conflict` when the campaign has ended.

@@ -105,7 +105,7 @@ awaitable<grpc::Status> CampaignService::list(const user::v1::ListCampaignsReque
                                               user::v1::ListCampaignsResponse* response) {
   const auto page = page_of(*request);
   if (!page) co_return status_of(page.error());
-  const auto records = co_await ports_.campaigns.list(page->token, page->size);
+  const auto records = co_await ports_.campaigns.list({.before = page->token, .count = page->size});
   if (!records) co_return status_of(records.error());
   const auto count = fill_page(*records, response, [&](const CampaignRecord& record) {
     auto* added = response->add_campaigns();

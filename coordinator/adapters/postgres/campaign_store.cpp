@@ -25,6 +25,9 @@ constexpr const char* kGet = CAMPAIGN_COLUMNS "WHERE c.name = $1 AND NOT c.is_de
 constexpr const char* kGetByRequest = CAMPAIGN_COLUMNS "WHERE c.request_id = $1";
 constexpr const char* kList = CAMPAIGN_COLUMNS
     "WHERE NOT c.is_deleting AND ($1 = 0 OR c.id < $1) ORDER BY c.id DESC LIMIT $2";
+constexpr const char* kListActive = CAMPAIGN_COLUMNS
+    "WHERE c.state IN ('running', 'paused', 'draining', 'finalizing') AND ($1 = 0 OR c.id < $1)"
+    " ORDER BY c.id DESC LIMIT $2";
 #undef CAMPAIGN_COLUMNS
 
 constexpr const char* kInsert =
@@ -240,11 +243,11 @@ awaitable<Result<CampaignRecord>> PostgresCampaignStore::get(std::string name) {
   co_return co_await database_.run(Lane::user, "campaign_get", std::move(body));
 }
 
-awaitable<Result<std::vector<CampaignRecord>>> PostgresCampaignStore::list(std::int64_t before,
-                                                                           int count) {
+awaitable<Result<std::vector<CampaignRecord>>> PostgresCampaignStore::list(CampaignPage page) {
   auto body = [=](pqxx::work& transaction) -> Result<std::vector<CampaignRecord>> {
     std::vector<CampaignRecord> records;
-    for (const auto& row : transaction.exec(kList, pqxx::params{before, count})) {
+    const auto* sql = page.only_active ? kListActive : kList;
+    for (const auto& row : transaction.exec(sql, pqxx::params{page.before, page.count})) {
       records.push_back(campaign_of(row));
     }
     return records;

@@ -12,7 +12,7 @@ class PostgresCampaignStore final : public CampaignStore {
   awaitable<Result<CampaignRecord>> create(CampaignDefinition definition,
                                            std::string request_id) override;
   awaitable<Result<CampaignRecord>> get(std::string name) override;
-  awaitable<Result<std::vector<CampaignRecord>>> list(std::int64_t before, int count) override;
+  awaitable<Result<std::vector<CampaignRecord>>> list(CampaignPage page) override;
   awaitable<Result<std::int64_t>> request(std::string name, UserAction action,
                                           std::string request_id) override;
   awaitable<Status> remove(std::string name, std::string request_id) override;

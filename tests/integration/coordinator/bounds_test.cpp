@@ -4,6 +4,7 @@
 #include <future>
 #include <pqxx/pqxx>
 #include <set>
+#include <thread>
 
 #include "cambrian/agent/v1/blob_service.grpc.pb.h"
 #include "common/rpc/channel.hpp"
@@ -137,6 +138,32 @@ TEST_CASE("bounds: watchers and users do not walk all evaluations", "[integratio
   const auto looks = queries(service, "campaign_get");
   for (int i = 0; i < 10; ++i) CHECK(service.user.events("large", 0).size() > 1);
   CHECK(queries(service, "campaign_get") == looks);
+}
+
+TEST_CASE("bounds: nobody walks through the campaigns that have ended",
+          "[integration][coordinator]") {
+  Service service;
+  service.start_and_claim_seed("large");
+  run(service,
+      "INSERT INTO campaign (name, spec, definition, task_digest, task_name, objective_metric,"
+      " is_maximized, priority, state, ended_at) SELECT 'old-' || n, spec, definition, task_digest,"
+      " task_name, objective_metric, is_maximized, priority, 'succeeded', now() - interval '1 day'"
+      " FROM campaign, generate_series(1, 5000) n");
+  run(service, "VACUUM ANALYZE campaign");
+  const auto page = [&] { return fetch_metrics(service.coordinator.metrics_address()); };
+  const std::string count = "cambrian_coordinator_campaigns{state=\"succeeded\"} 5000";
+  REQUIRE(eventually([&] { return page().find(count) != std::string::npos; }));
+  const auto before = rows_read(service, "campaign");
+  const auto polls = queries(service, "last_sequences");
+  const auto overviews = queries(service, "overview");
+  CHECK(eventually([&] {
+    return queries(service, "last_sequences") != polls && queries(service, "overview") != overviews;
+  }));
+  std::this_thread::sleep_for(milliseconds(2'500));  // The statistics come once a second.
+  CHECK(rows_read(service, "campaign") - before < 1'000);
+  // The one that runs is told of, though many newer ones have ended.
+  CHECK(page().find("cambrian_coordinator_campaign_budget_used_ratio{budget=\"evaluations\","
+                    "campaign=\"large\"}") != std::string::npos);
 }
 
 TEST_CASE("bounds: contents that move slowly do not keep users waiting",
