@@ -109,8 +109,18 @@ Mistake explain(CLI::App* command, const CLI::ParseError& error) {
   return mistake;
 }
 
-int report(const Mistake& mistake, const GlobalOptions& options) {
-  const bool color = detect_terminal(options.color).err.has_color;
+/// --color of a line that could not be parsed.
+std::string color_of(const std::vector<std::string>& arguments) {
+  constexpr std::string_view kFlag = "--color";
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i].starts_with("--color=")) return arguments[i].substr(kFlag.size() + 1);
+    if (arguments[i] == kFlag && i + 1 < arguments.size()) return arguments[i + 1];
+  }
+  return "auto";
+}
+
+int report(const Mistake& mistake, const std::vector<std::string>& arguments) {
+  const bool color = detect_terminal(color_of(arguments)).err.has_color;
   std::fprintf(stderr, "%s %s\n  %s %s\n", styled("error:", "1;31", color).c_str(),
                mistake.message.c_str(), styled("fix:", "36", color).c_str(), mistake.fix.c_str());
   return to_int(ExitCode::usage);
@@ -121,7 +131,7 @@ int report(const Mistake& mistake, const GlobalOptions& options) {
 std::optional<int> parse(Cli& cli, const std::vector<std::string>& arguments) {
   if (const auto mistake = find_mistake(&cli.app, arguments);
       mistake && !(arguments.empty() || arguments[0] == "--version")) {
-    return report(*mistake, cli.options);
+    return report(*mistake, arguments);
   }
   if (arguments.empty()) {
     std::cout << cli.app.help();
@@ -138,7 +148,7 @@ std::optional<int> parse(Cli& cli, const std::vector<std::string>& arguments) {
     std::cout << version.what() << '\n';
     return to_int(ExitCode::ok);
   } catch (const CLI::ParseError& error) {
-    return report(explain(chosen_command(&cli.app), error), cli.options);
+    return report(explain(chosen_command(&cli.app), error), arguments);
   }
   return std::nullopt;
 }

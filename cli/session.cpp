@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <stop_token>
 #include <vector>
@@ -84,6 +85,12 @@ void Session::print(std::string_view data) const {
 
 void Session::print_document(const google::protobuf::Message& message) const {
   print(format() == Format::yaml ? to_yaml(message) : to_json(message));
+}
+
+void Session::print_object(const nlohmann::ordered_json& object) const {
+  constexpr auto kReplace = nlohmann::ordered_json::error_handler_t::replace;
+  print(format() == Format::yaml ? json_to_yaml(object)
+                                 : object.dump(2, ' ', false, kReplace) + "\n");
 }
 
 void Session::note(std::string_view message) const {

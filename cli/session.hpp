@@ -6,6 +6,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 
@@ -55,12 +56,16 @@ class Session {
   const Terminal& terminal() const { return terminal_; }
   Format format() const;
   bool is_for_people() const { return format() == Format::table || format() == Format::wide; }
+  /// One JSON or YAML document is all that may be on stdout.
+  bool is_document() const { return format() == Format::json || format() == Format::yaml; }
   std::chrono::milliseconds timeout() const;
 
   /// Data for stdout, as they are.
   void print(std::string_view data) const;
   /// JSON or YAML of a message: for the formats of that name.
   void print_document(const google::protobuf::Message& message) const;
+  /// The same for what has no message of its own.
+  void print_object(const nlohmann::ordered_json& object) const;
   /// A message for people on stderr, with a line break added.
   void note(std::string_view message) const;
   /// Prints `error: …` with what to do about it; the result is the exit code.

@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "cambrian/user/v1/campaign_service.grpc.pb.h"
 #include "cli/cli.hpp"
@@ -103,6 +104,8 @@ int run_validate(Session& session, const FileOptions& options) {
   if (session.is_for_people()) {
     session.note(options.path + " is good" +
                  (options.with_server ? "" : "; the server's rules are checked with --server"));
+  } else if (session.format() == Format::name) {
+    session.print(spec.name() + "\n");
   } else {
     session.print_document(spec);
   }
@@ -193,6 +196,9 @@ int run_delete(Session& session, const NameOptions& options) {
         runs ? "end it first: " + program_call() + " campaign stop " + options.name : "");
   }
   session.note("deleted campaign " + options.name);
+  if (session.is_document()) {
+    session.print_object({{"campaign", options.name}, {"is_deleted", true}});
+  }
   return to_int(ExitCode::ok);
 }
 
@@ -201,6 +207,9 @@ int run_export(Session& session, const NameOptions& options) {
   const auto count = export_campaign(session, options.name, folder);
   if (!count) return session.fail(count.error());
   session.note("wrote " + std::to_string(*count) + " variants to " + folder);
+  if (session.is_document()) {
+    session.print_object({{"campaign", options.name}, {"folder", folder}, {"variants", *count}});
+  }
   return to_int(ExitCode::ok);
 }
 

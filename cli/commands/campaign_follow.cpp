@@ -13,6 +13,7 @@
 #include "cli/commands/event_stream.hpp"
 #include "cli/output/document.hpp"
 #include "cli/output/table.hpp"
+#include "cli/output/terminal.hpp"
 #include "cli/output/text.hpp"
 #include "cli/paths.hpp"
 #include "common/config/value.hpp"
@@ -56,11 +57,19 @@ class LiveView {
 
   void draw(const Campaign& campaign, const EtaEstimator& eta, const std::deque<std::string>& lines,
             const std::string& notice) {
-    std::string text = campaign_headline(campaign, eta);
-    text +=
-        std::string(static_cast<std::size_t>(std::max(session_.terminal().columns - 1, 10)), '-') +
-        "\n";
-    for (const std::string& line : lines) text += line + "\n";
+    // The window may have changed since the last drawing. A drawing that is higher than it could
+    // not be drawn over.
+    const TerminalSize size = terminal_size();
+    const auto width = static_cast<std::size_t>(
+        std::max((size.columns > 0 ? size.columns : session_.terminal().columns) - 1, 10));
+    constexpr int kOtherLines = 5;  // Headline, best, rule, notice, cursor.
+    const std::size_t room = size.rows > 0
+                                 ? static_cast<std::size_t>(std::max(size.rows - kOtherLines, 1))
+                                 : kEventLines;
+    std::string text = campaign_headline(campaign, eta) + std::string(width, '-') + "\n";
+    for (std::size_t i = lines.size() - std::min(lines.size(), room); i < lines.size(); ++i) {
+      text += lines[i] + "\n";
+    }
     if (!notice.empty()) text += notice + "\n";
     // Back to the first line of the last drawing, then everything anew: no line may wrap.
     std::string out = drawn_ > 0 ? "\x1b[" + std::to_string(drawn_) + "A\r" : "\r";
@@ -69,9 +78,7 @@ class LiveView {
     std::size_t start = 0;
     while (start < text.size()) {
       const std::size_t end = text.find('\n', start);
-      out += cut_to_width(text.substr(start, end - start),
-                          static_cast<std::size_t>(std::max(session_.terminal().columns - 1, 10))) +
-             "\n";
+      out += cut_to_width(text.substr(start, end - start), width) + "\n";
       ++drawn_;
       start = end + 1;
     }
@@ -144,11 +151,18 @@ Status watch_on_terminal(Session& session, const std::string& name, std::int64_t
 Status watch_lines(Session& session, const std::string& name, std::int64_t after,
                    const InterruptScope& interrupt) {
   EventStream stream(session, name, after);
-  const bool is_json = session.format() == Format::json;
+  const auto text_of = [&session](const user::v1::Event& event) {
+    switch (session.format()) {
+      case Format::json: return to_json(event, false);
+      case Format::yaml: return "---\n" + to_yaml(event);
+      case Format::name: return std::to_string(event.sequence()) + "\n";
+      default: return event_line(event) + "\n";
+    }
+  };
   return stream.follow(
       interrupt.token(),
       [&](const user::v1::Event& event) {
-        session.print(is_json ? to_json(event, false) : event_line(event) + "\n");
+        session.print(text_of(event));
         std::fflush(stdout);
       },
       [&](const std::string& reason) {
@@ -246,6 +260,9 @@ void add_campaign_follow_commands(Cli& cli, CLI::App* campaign) {
   auto watch_options = std::make_shared<FollowOptions>();
   CLI::App* watch =
       cli.add(campaign, "watch", "follow a campaign until it ends", "cambrian campaign watch NAME");
+  watch->footer(
+      "With -o json one document for each event, each on its line; -o yaml parts them by ---.\n" +
+      watch->get_footer());
   watch->add_option("CAMPAIGN", watch_options->name, "name of the campaign")->required();
   watch->add_option("--after", watch_options->after, "begin behind this event")
       ->check(CLI::NonNegativeNumber);

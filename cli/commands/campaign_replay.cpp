@@ -5,7 +5,6 @@
 
 #include "cli/cli.hpp"
 #include "cli/commands/event_stream.hpp"
-#include "cli/output/document.hpp"
 #include "coordinator/journal/replay.hpp"
 
 namespace cambrian::cli {
@@ -85,8 +84,8 @@ int run_replay(Session& session, const ReplayOptions& options) {
   replay.finish();
   const std::string& name = options.file.empty() ? options.name : options.file;
   switch (session.format()) {
-    case Format::json: session.print(json_of(name, replay).dump(2) + "\n"); break;
-    case Format::yaml: session.print(json_to_yaml(json_of(name, replay))); break;
+    case Format::json:
+    case Format::yaml: session.print_object(json_of(name, replay)); break;
     case Format::name: break;
     case Format::table:
     case Format::wide: session.print(text_of(name, replay)); break;

@@ -11,7 +11,6 @@
 #include "cli/cli.hpp"
 #include "cli/commands/event_stream.hpp"
 #include "cli/comparison/report.hpp"
-#include "cli/output/document.hpp"
 #include "coordinator/journal/replay.hpp"
 
 namespace cambrian::cli {
@@ -156,9 +155,8 @@ int show(Session& session, const Options& options, const Arms& arms) {
   }
   if (session.is_for_people()) {
     session.print(comparison_text(arms, *comparison, session.terminal().out.has_color));
-  } else if (session.format() != Format::name) {
-    const auto json = comparison_json(arms, *comparison, options.compare);
-    session.print(session.format() == Format::yaml ? json_to_yaml(json) : json.dump(2) + "\n");
+  } else if (session.is_document()) {
+    session.print_object(comparison_json(arms, *comparison, options.compare));
   }
   return to_int(ExitCode::ok);
 }

@@ -74,6 +74,7 @@ int run_set(Session& session, const std::string& name) {
   const Status written = write_config(*config);
   if (!written) return session.fail(written.error());
   session.note("use it with: " + program_call() + " config use-context " + name);
+  if (session.is_document()) session.print_document(*config);
   return to_int(ExitCode::ok);
 }
 
@@ -89,6 +90,7 @@ int run_use(Session& session, const std::string& name) {
   const Status written = write_config(*config);
   if (!written) return session.fail(written.error());
   session.note(name.empty() ? "no context: the local environment is used" : "using " + name);
+  if (session.is_document()) session.print_document(*config);
   return to_int(ExitCode::ok);
 }
 

@@ -280,8 +280,10 @@ int run_demo(Session& caller, const DemoOptions& options) {
   }
   if (!campaign) return session.fail(campaign.error());
   const bool has_result = campaign->has_final_best();
-  if (caller.format() == Format::json) {
-    caller.print(result_json(*campaign, seconds).dump(2) + "\n");
+  if (caller.is_document()) {
+    caller.print_object(result_json(*campaign, seconds));
+  } else if (caller.format() == Format::name) {
+    caller.print(campaign->name() + "\n");
   } else if (has_result) {
     show_result(session, *campaign, seconds, environment);
   }

@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "cambrian/user/v1/operation_service.grpc.pb.h"
 #include "cli/cli.hpp"
@@ -72,6 +73,7 @@ int run_down(Session& session, const EnvironmentOptions& options) {
   session.note(*was_running
                    ? "stopped; nothing was deleted: " + program_call() + " dev up goes on from here"
                    : "nothing was running");
+  if (session.is_document()) session.print_object({{"was_running", *was_running}});
   return to_int(ExitCode::ok);
 }
 

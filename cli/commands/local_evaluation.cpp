@@ -11,7 +11,6 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "cli/output/document.hpp"
 #include "cli/output/table.hpp"
 #include "cli/output/text.hpp"
 #include "cli/paths.hpp"
@@ -154,10 +153,12 @@ int run_local(Session& session, const LocalEvaluation& evaluation) {
     return session.fail(ExitCode::failure, "the worker did not evaluate: exit code " +
                                                std::to_string(output->exit_code));
   }
-  if (session.format() == Format::json) {
-    session.print(output->text);
+  if (session.is_document()) {
+    session.print_object(result);
+  } else if (session.format() == Format::name) {
+    session.print(result.value("outcome", "") + "\n");
   } else {
-    session.print(session.format() == Format::yaml ? json_to_yaml(result) : describe(result));
+    session.print(describe(result));
   }
   return result["outcome"] == "infrastructure"
              ? session.fail(ExitCode::failure, "the worker or the judge failed, not the candidate",

@@ -97,16 +97,23 @@ int run_get(Session& session, const VariantOptions& options) {
   return to_int(ExitCode::ok);
 }
 
-/// What has no message of its own.
-void print_object(Session& session, const nlohmann::ordered_json& object) {
-  session.print(session.format() == Format::yaml
-                    ? json_to_yaml(object)
-                    : object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) +
-                          "\n");
-}
-
-bool wants_object(const Session& session) {
-  return session.format() == Format::json || session.format() == Format::yaml;
+/// `variant source --to`.
+int write_sources(Session& session, const VariantOptions& options, std::int64_t number,
+                  const std::map<std::string, std::string>& files) {
+  nlohmann::ordered_json paths = nlohmann::ordered_json::array();
+  for (const auto& [path, content] : files) {
+    const Status written = write_inside(options.folder, path, content);
+    if (!written) return session.fail(written.error());
+    paths.push_back(path);
+  }
+  session.note("wrote " + std::to_string(files.size()) + " files to " + options.folder);
+  if (session.is_document()) {
+    session.print_object({{"campaign", options.campaign},
+                          {"variant", number},
+                          {"folder", options.folder},
+                          {"files", paths}});
+  }
+  return to_int(ExitCode::ok);
 }
 
 int run_source(Session& session, const VariantOptions& options) {
@@ -114,23 +121,15 @@ int run_source(Session& session, const VariantOptions& options) {
   if (!variant) return session.fail(variant.error());
   auto files = download_sources(session, *variant);
   if (!files) return session.fail(files.error());
-  if (!options.folder.empty()) {
-    for (const auto& [path, content] : *files) {
-      const Status written = write_inside(options.folder, path, content);
-      if (!written) return session.fail(written.error());
-    }
-    session.note("wrote " + std::to_string(files->size()) + " files to " + options.folder);
-    return to_int(ExitCode::ok);
-  }
+  if (!options.folder.empty()) return write_sources(session, options, variant->number(), *files);
   if (!options.file.empty()) {
     std::erase_if(*files, [&](const auto& file) { return file.first != options.file; });
   }
   if (files->empty()) {
     return session.fail(ExitCode::not_found, "the variant has no file " + options.file);
   }
-  if (wants_object(session)) {
-    print_object(
-        session,
+  if (session.is_document()) {
+    session.print_object(
         {{"campaign", options.campaign}, {"variant", variant->number()}, {"files", *files}});
     return to_int(ExitCode::ok);
   }
@@ -168,9 +167,8 @@ int run_diff(Session& session, const VariantOptions& options) {
   const std::int64_t to = has_two ? base : after->number();
   const auto diff = diff_variants(session, options.campaign, from, to);
   if (!diff) return session.fail(diff.error());
-  if (wants_object(session)) {
-    print_object(
-        session,
+  if (session.is_document()) {
+    session.print_object(
         {{"campaign", options.campaign}, {"before", from}, {"after", to}, {"diff", *diff}});
     return to_int(ExitCode::ok);
   }

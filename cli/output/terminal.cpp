@@ -33,13 +33,18 @@ Terminal detect_terminal(std::string_view color_option) {
   terminal.err.is_terminal = isatty(STDERR_FILENO) == 1;
   terminal.out.has_color = wants_color(color_option, terminal.out.is_terminal);
   terminal.err.has_color = wants_color(color_option, terminal.err.is_terminal);
-  winsize size{};
   if (!terminal.out.is_terminal) {
     terminal.columns = 0;
-  } else if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
-    terminal.columns = size.ws_col;
+  } else if (const TerminalSize size = terminal_size(); size.columns > 0) {
+    terminal.columns = size.columns;
   }
   return terminal;
+}
+
+TerminalSize terminal_size() {
+  winsize size{};
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return {};
+  return {size.ws_col, size.ws_row};
 }
 
 std::string styled(std::string_view text, std::string_view style, bool has_color) {

@@ -18,6 +18,13 @@ struct Terminal {
   int columns = 80;  ///< Of stdout; 0 where it is not a terminal: no line is cut then.
 };
 
+/// How large stdout's terminal is now; 0 where it is none.
+struct TerminalSize {
+  int columns = 0;
+  int rows = 0;
+};
+TerminalSize terminal_size();
+
 /// Whether a stream shows colours. `option` is --color: auto, always or never. `NO_COLOR` (not
 /// empty) and TERM=dumb turn colours off, FORCE_COLOR and CLICOLOR_FORCE turn them on.
 bool wants_color(std::string_view option, bool is_terminal);

@@ -2,6 +2,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -236,6 +237,63 @@ TEST_CASE("campaign watch: Ctrl-C ends the view, not the campaign", "[integratio
   CHECK(campaign["state"] == "CAMPAIGN_STATE_RUNNING");
   CHECK(cambrian.run({"campaign", "stop", "long"}).code == 0);
   CHECK(cambrian.run({"campaign", "wait", "long", "--for", "60s"}).code == 0);
+}
+
+TEST_CASE("campaign watch: never draws more than the terminal holds", "[integration][cli]") {
+  const Environment& cambrian = shared_environment();
+  const Folder folder;
+  const std::string file = folder.write("small.yaml", campaign_text("small", 3));
+  REQUIRE(cambrian.run({"campaign", "submit", file}).code == 0);
+  constexpr int kRows = 9;
+  constexpr std::size_t kColumns = 40;
+  const std::string text =
+      cambrian.run_on_terminal({"campaign", "watch", "small"}, kRows, kColumns);
+  int drawn = 0;
+  for (std::size_t at = text.find("\x1b["); at != std::string::npos;
+       at = text.find("\x1b[", at + 1)) {
+    int up = 0;
+    if (std::sscanf(text.c_str() + at + 2, "%dA", &up) == 1 && text.find('A', at) < at + 5) {
+      CHECK(up < kRows);
+      ++drawn;
+    }
+  }
+  CHECK(drawn > 0);
+  CHECK(text.find("succeeded") != std::string::npos);
+}
+
+TEST_CASE("output: with --json a change prints one document, too", "[integration][cli]") {
+  const Environment& cambrian = shared_environment();
+  const Folder folder;
+  const std::string file = folder.write("changes.yaml", campaign_text("changes", 1));
+  const auto document = [&](std::vector<std::string> arguments) {
+    arguments.emplace_back("--json");
+    const Run run = cambrian.run(arguments);
+    INFO(arguments[0] << " " << arguments[1] << ": " << run.err);
+    REQUIRE(run.code == 0);
+    return json::parse(run.out);
+  };
+  CHECK(document({"campaign", "validate", file})["name"] == "changes");
+  CHECK(cambrian.run({"campaign", "validate", file, "-o", "name"}).out == "changes\n");
+  REQUIRE(cambrian.run({"campaign", "submit", file}).code == 0);
+  REQUIRE(cambrian.run({"campaign", "wait", "changes", "--for", "60s"}).code == 0);
+  const std::string sources = (folder.path() / "sources").string();
+  CHECK(document({"variant", "source", "changes", "seed", "--to", sources})["files"] ==
+        json::array({"priority.cpp"}));
+  const std::string to = (folder.path() / "export").string();
+  CHECK(document({"campaign", "export", "changes", "--to", to})["variants"].get<int>() >= 1);
+  CHECK(document({"campaign", "delete", "changes", "--yes"})["is_deleted"] == true);
+  CHECK(document({"dev", "down", "--directory",
+                  (folder.path() / "none").string()})["was_running"] == false);
+  CHECK(document({"config", "set-context", "lab", "--endpoint",
+                  "h:1"})["contexts"]["lab"]["endpoint"] == "h:1");
+  CHECK(document({"config", "use-context"})["current_context"] == "");
+}
+
+TEST_CASE("output: a mistake heeds --color", "[integration][cli]") {
+  const Environment& cambrian = shared_environment();
+  CHECK(cambrian.run({"--color=always", "campaing"}).err.starts_with("\x1b["));
+  CHECK(cambrian.run({"--color", "always", "campaign", "list", "--what"}).err.starts_with("\x1b["));
+  CHECK(cambrian.run({"campaing"}).err.starts_with("error:"));
 }
 
 TEST_CASE("task run: evaluates a source without a server", "[integration][cli]") {

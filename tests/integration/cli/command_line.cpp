@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
 #include <chrono>
@@ -107,6 +109,27 @@ Run Environment::run(const std::vector<std::string>& arguments) const {
 
 pid_t Environment::start(const std::vector<std::string>& arguments, const fs::path& output) const {
   return spawn(arguments, folder_.path() / "dev", output, output.string() + ".err");
+}
+
+std::string Environment::run_on_terminal(const std::vector<std::string>& arguments, int rows,
+                                         int columns) const {
+  const int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  REQUIRE((terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0));
+  winsize size{};
+  size.ws_row = static_cast<unsigned short>(rows);
+  size.ws_col = static_cast<unsigned short>(columns);
+  REQUIRE(ioctl(terminal, TIOCSWINSZ, &size) == 0);
+  const pid_t pid =
+      spawn(arguments, folder_.path() / "dev", ptsname(terminal), folder_.path() / "terminal.err");
+  std::string text;
+  std::array<char, 4096> buffer{};
+  // Reading fails once the last writer has closed the other end.
+  for (ssize_t got = 0; (got = read(terminal, buffer.data(), buffer.size())) > 0;) {
+    text.append(buffer.data(), static_cast<std::size_t>(got));
+  }
+  close(terminal);
+  CHECK(wait_for_exit(pid, 10) == 0);
+  return text;
 }
 
 pid_t Environment::pid_of(const std::string& service) const {

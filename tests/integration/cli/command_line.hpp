@@ -43,6 +43,9 @@ class Environment {
   Run run(const std::vector<std::string>& arguments) const;
   /// Starts it in the background with stdout and stderr in one file; the number of the process.
   pid_t start(const std::vector<std::string>& arguments, const std::filesystem::path& output) const;
+  /// Runs it on a terminal of that size until it ends, and gives what it wrote.
+  std::string run_on_terminal(const std::vector<std::string>& arguments, int rows,
+                              int columns) const;
   /// The process of a service as `dev status` shows it.
   pid_t pid_of(const std::string& service) const;
   /// Waits until every service is ready again. False after 30 s.
