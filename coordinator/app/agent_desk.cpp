@@ -83,7 +83,7 @@ awaitable<Result<SyncAnswer>> AgentDesk::sync(AgentReport report,
   CAMBRIAN_CO_TRY(auto state, co_await store_.sync(report, times_));
   if (!state.released.empty()) {
     observer_.on_attempts_ended(state.released);
-    hub_.notify(Topic::work(kind_of(report.agent.kind)));
+    hub_.offer(kind_of(report.agent.kind), state.released.size());
   }
   SyncAnswer answer{.assignments = {},
                     .cancelled = std::move(state.cancelled),
@@ -115,17 +115,18 @@ awaitable<Result<std::vector<Assignment>>> AgentDesk::find_work(AgentReport repo
       log::info("assignments_given_back", {{"reason", "the answer is full"},
                                            {"kept", assignments.size()},
                                            {"count", excess.size()}});
+      const auto count = excess.size();
       // Should this fail, they come back as dropped leases do.
       const auto status = co_await store_.give_back(std::move(excess));
       if (!status) log::warn("assignments_not_given_back", {{"reason", status.error().message}});
-      hub_.notify(topic);
+      hub_.offer(kind, count);
     }
     note_served(assignments);
     if (!assignments.empty() && is_gone()) {
       std::vector<Lease> leases;
       for (const auto& assignment : assignments) leases.push_back(assignment.lease);
       CAMBRIAN_CO_TRY_STATUS(co_await store_.give_back(std::move(leases)));
-      hub_.notify(topic);
+      hub_.offer(kind, assignments.size());
       co_return std::vector<Assignment>();
     }
     const auto left =
@@ -141,7 +142,8 @@ void AgentDesk::note_served(const std::vector<Assignment>& assignments) {
     std::erase(served_, assignment.campaign);
     served_.push_back(assignment.campaign);
   }
-  if (served_.size() > kServedMax) served_.erase(served_.begin());
+  if (served_.size() <= kServedMax) return;
+  served_.erase(served_.begin(), served_.end() - std::ptrdiff_t{kServedMax});
 }
 
 milliseconds AgentDesk::next_sync(const AgentReport& report) const {
@@ -152,7 +154,10 @@ milliseconds AgentDesk::next_sync(const AgentReport& report) const {
 awaitable<Result<FinishState>> AgentDesk::finish(WorkReport report) {
   CAMBRIAN_CO_TRY(const auto state, co_await store_.finish(report));
   observer_.on_report(report, state);
-  if (state.verdict == Verdict::accepted) hub_.notify(Topic::campaign(state.campaign));
+  // Also what is not counted may have cost something, which the search hears of.
+  if (state.verdict != Verdict::repeated && state.verdict != Verdict::unknown) {
+    hub_.notify(Topic::campaign(state.campaign));
+  }
   if (state.verdict == Verdict::stale || state.verdict == Verdict::unknown) {
     log::warn("report_refused", {{"item", report.lease.item.value},
                                  {"epoch", report.lease.epoch},

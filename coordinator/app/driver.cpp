@@ -19,6 +19,8 @@ namespace asio = boost::asio;
 /// Campaigns that one coordinator takes at one time.
 constexpr int kAcquiredAtOnce = 16;
 constexpr milliseconds kAcquireInterval{1'000};
+/// Where there are more: others who serve the same database get their share.
+constexpr milliseconds kAcquirePause{50};
 /// Inputs of one step: bounds the transaction.
 constexpr int kStepInputsMax = 32;
 constexpr int kReplayPage = 500;
@@ -39,8 +41,9 @@ std::optional<std::int64_t> wall_time_ms(const search::Search& search) {
 awaitable<void> Drivers::run_acquisition() {
   while (!hub_.is_closed()) {
     const auto seen = hub_.version(Topic::drivers());
-    co_await acquire_once();
-    co_await hub_.wait(Topic::drivers(), seen, kAcquireInterval);
+    const auto taken = co_await acquire_once();
+    const bool has_more = taken == static_cast<std::size_t>(kAcquiredAtOnce);
+    co_await hub_.wait(Topic::drivers(), seen, has_more ? kAcquirePause : kAcquireInterval);
   }
   co_await await_driven();
   std::vector<DriverLease> leases;
@@ -50,9 +53,9 @@ awaitable<void> Drivers::run_acquisition() {
   if (!status) log::warn("drivers_not_given_up", {{"reason", status.error().message}});
 }
 
-awaitable<void> Drivers::acquire_once() {
+awaitable<std::size_t> Drivers::acquire_once() {
   const auto taken = co_await store_.acquire(name_, kDriverLease, kAcquiredAtOnce);
-  if (!taken) co_return;  // The database tells that it is away.
+  if (!taken) co_return 0;  // The database tells that it is away.
   for (const auto& lease : *taken) {
     auto& driven = held_[lease.campaign];
     if (driven) driven->is_lost = true;  // The old coroutine ends by itself.
@@ -66,6 +69,7 @@ awaitable<void> Drivers::acquire_once() {
                      if (--driving_ == 0 && last_end_ != nullptr) last_end_->cancel();
                    });
   }
+  co_return taken->size();
 }
 
 awaitable<void> Drivers::await_driven() {
@@ -78,10 +82,8 @@ awaitable<void> Drivers::await_driven() {
 }
 
 awaitable<void> Drivers::run_renewal() {
-  // Nobody notifies this topic: it is a timer that ends with the hub.
-  const Topic timer{Topic::Kind::drivers, 1};
   while (!hub_.is_closed()) {
-    co_await hub_.wait(timer, hub_.version(timer), kDriverRenewal);
+    co_await hub_.pause(kDriverRenewal);
     const auto status = co_await renew_once();
     if (!status) log::debug("drivers_not_renewed", {{"reason", status.error().message}});
   }
@@ -114,7 +116,6 @@ awaitable<Status> Drivers::renew_once() {
 }
 
 awaitable<void> Drivers::drive(DrivenPtr driven) {
-  const Topic pause{Topic::Kind::drivers, 2};
   auto delay = kFailureDelayMin;
   while (!hub_.is_closed() && !driven->is_lost) {
     const auto status = co_await drive_once(driven);
@@ -131,7 +132,7 @@ awaitable<void> Drivers::drive(DrivenPtr driven) {
     log::warn("campaign_step_failed",
               {{"campaign_id", driven->lease.campaign.value}, {"reason", status.error().message}});
     // Not the campaign's topic: its notices would cut the pause short.
-    co_await hub_.wait(pause, hub_.version(pause), delay);
+    co_await hub_.pause(delay);
     delay = std::min(delay * 2, kFailureDelayMax);
   }
   const auto found = held_.find(driven->lease.campaign);
@@ -161,6 +162,12 @@ awaitable<Status> Drivers::drive_once(DrivenPtr driven) {
 awaitable<Status> Drivers::rebuild(DrivenPtr driven) {
   const auto campaign = driven->lease.campaign;
   CAMBRIAN_CO_TRY(auto loaded, co_await store_.load(campaign));
+  // Of a version with other bounds: this campaign waits for that one, the others go on.
+  if (const auto problems = search::validate(loaded.settings); !problems.empty()) {
+    co_return fail(Errc::internal,
+                   "this version does not take the stored settings: campaign=" + loaded.name +
+                       " field=" + problems.front().field + " " + problems.front().description);
+  }
   search::Search search(std::move(loaded.settings));
   std::int64_t after = 0;
   std::size_t replayed = 0;
@@ -203,10 +210,8 @@ awaitable<Status> Drivers::take_step(DrivenPtr driven, std::vector<Input> inputs
   observer_.on_step(
       inputs, step, state,
       std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - begin));
-  const auto evaluations = static_cast<std::size_t>(state.evaluations_added);
-  const auto proposals = static_cast<std::size_t>(state.proposals_added);
-  if (evaluations > 0) hub_.notify(Topic::work(WorkKind::evaluation), evaluations);
-  if (proposals > 0) hub_.notify(Topic::work(WorkKind::proposal), proposals);
+  hub_.offer(WorkKind::evaluation, static_cast<std::size_t>(state.evaluations_added));
+  hub_.offer(WorkKind::proposal, static_cast<std::size_t>(state.proposals_added));
   hub_.notify(Topic::campaign(driven->lease.campaign));
   if (has_ended(state.state)) {
     log::info("campaign_ended",

@@ -53,7 +53,8 @@ class Drivers {
   };
   using DrivenPtr = std::shared_ptr<Driven>;
 
-  awaitable<void> acquire_once();
+  /// How many it took.
+  awaitable<std::size_t> acquire_once();
   awaitable<Status> renew_once();
   awaitable<void> drive(DrivenPtr driven);
   awaitable<void> await_driven();

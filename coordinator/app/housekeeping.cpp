@@ -23,32 +23,20 @@ constexpr milliseconds kCleanupPause{10};
 /// A batch takes some ten milliseconds.
 constexpr int kPurgedAtOnce = 1'000;
 constexpr int kObservedCampaigns = 50;
-/// At least so many sleepers are woken for each hint: some cannot do the work at hand.
-constexpr std::size_t kWokenMin = 16;
-
-/// Timers that end with the hub: nobody notifies these topics.
-Topic timer_topic(std::int64_t which) { return {Topic::Kind::drivers, 100 + which}; }
-
 }  // namespace
 
 awaitable<void> Housekeeping::run_poll() {
-  const auto timer = timer_topic(0);
   while (!hub_.is_closed()) {
     const auto status = co_await poll_once();
     on_health_(status.has_value());
-    co_await hub_.wait(timer, hub_.version(timer), kPollInterval);
+    co_await hub_.pause(kPollInterval);
   }
 }
 
 awaitable<Status> Housekeeping::poll_once() {
   CAMBRIAN_CO_TRY(const auto ready, co_await stores_.work.count_ready());
-  const auto wake = [&](WorkKind kind, int count) {
-    if (count > 0) {
-      hub_.notify(Topic::work(kind), std::max(kWokenMin, static_cast<std::size_t>(count)));
-    }
-  };
-  wake(WorkKind::evaluation, ready.evaluations);
-  wake(WorkKind::proposal, ready.proposals);
+  hub_.offer(WorkKind::evaluation, static_cast<std::size_t>(ready.evaluations));
+  hub_.offer(WorkKind::proposal, static_cast<std::size_t>(ready.proposals));
   CAMBRIAN_CO_TRY(auto sequences, co_await stores_.campaigns.last_sequences());
   for (const auto& [campaign, sequence] : sequences) {
     const auto known = sequences_.find(campaign);
@@ -81,14 +69,13 @@ Instant Housekeeping::sweep_until() const {
 }
 
 awaitable<void> Housekeeping::run_sweep() {
-  const auto timer = timer_topic(1);
   while (!hub_.is_closed()) {
     const auto status = co_await sweep_once();
     if (!status) {
       looked_at_.reset();
       log::debug("sweep_failed", {{"reason", status.error().message}});
     }
-    co_await hub_.wait(timer, hub_.version(timer), kSweepInterval);
+    co_await hub_.pause(kSweepInterval);
   }
 }
 
@@ -101,13 +88,14 @@ awaitable<Status> Housekeeping::sweep_once() {
                                {"first", state.ended.front().outcome},
                                {"poisoned", state.poisoned}});
   for (const auto campaign : state.campaigns) hub_.notify(Topic::campaign(campaign));
-  hub_.notify(Topic::work(WorkKind::evaluation));
-  hub_.notify(Topic::work(WorkKind::proposal));
+  for (const auto kind : {WorkKind::evaluation, WorkKind::proposal}) {
+    const auto is_it = [&](const EndedAttempt& one) { return one.kind == kind; };
+    hub_.offer(kind, static_cast<std::size_t>(std::ranges::count_if(state.ended, is_it)));
+  }
   co_return Status();
 }
 
 awaitable<void> Housekeeping::run_overview() {
-  const auto timer = timer_topic(2);
   for (int look = 0; !hub_.is_closed(); ++look) {
     const auto status = co_await observe_once();
     if (look % kOverviewsPerClean == 0) {
@@ -115,17 +103,16 @@ awaitable<void> Housekeeping::run_overview() {
       if (!forgotten) log::debug("forget_failed", {{"reason", forgotten.error().message}});
     }
     if (!status) log::debug("overview_failed", {{"reason", status.error().message}});
-    co_await hub_.wait(timer, hub_.version(timer), kOverviewInterval);
+    co_await hub_.pause(kOverviewInterval);
   }
 }
 
 awaitable<void> Housekeeping::run_cleanup() {
-  const auto timer = timer_topic(3);
   while (!hub_.is_closed()) {
     const auto purged = co_await stores_.cleanup.purge(kPurgedAtOnce);
     if (!purged) log::debug("purge_failed", {{"reason", purged.error().message}});
     const bool has_more = purged && *purged;
-    co_await hub_.wait(timer, hub_.version(timer), has_more ? kCleanupPause : kCleanupInterval);
+    co_await hub_.pause(has_more ? kCleanupPause : kCleanupInterval);
   }
 }
 

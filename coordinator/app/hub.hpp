@@ -33,28 +33,49 @@ class Hub {
  public:
   /// The number of notices so far. Take it before looking, and give it to `wait`: a notice in
   /// between is not missed.
-  std::uint64_t version(Topic topic) { return topics_[topic].version; }
+  std::uint64_t version(Topic topic) { return state_of(topic).version; }
 
   /// Returns at the first notice behind `seen`, after `time`, or when the hub closes.
   boost::asio::awaitable<void> wait(Topic topic, std::uint64_t seen, milliseconds time);
 
-  /// Wakes the `count` who have waited longest; all of them by default.
-  void notify(Topic topic, std::size_t count = kEverybody);
+  /// Returns after `time`, or when the hub closes.
+  boost::asio::awaitable<void> pause(milliseconds time);
+
+  /// Wakes everybody who waits for the topic.
+  void notify(Topic topic) { notify(topic, kEverybody); }
+
+  /// So many items became ready: wakes as many of those who have waited longest, and some more, as
+  /// not everybody can do the work at hand.
+  void offer(WorkKind kind, std::size_t count);
 
   /// Wakes everybody for good.
   void close();
   bool is_closed() const { return is_closed_; }
 
-  std::size_t waiting(Topic topic) { return topics_[topic].waiters.size(); }
+  std::size_t waiting(Topic topic) const;
+  /// Topics that are remembered: beside those that somebody waits for at most `kTopicsMax`.
+  std::size_t topics() const { return topics_.size(); }
 
-  static constexpr std::size_t kEverybody = static_cast<std::size_t>(-1);
+  static constexpr std::size_t kTopicsMax = 4'096;
+  /// At least so many are woken by an offer.
+  static constexpr std::size_t kWokenMin = 16;
 
  private:
+  using Waiters = std::list<boost::asio::steady_timer*>;
   struct State {
     std::uint64_t version = 0;
-    std::list<boost::asio::steady_timer*> waiters;
+    Waiters waiters;
   };
+  static constexpr std::size_t kEverybody = static_cast<std::size_t>(-1);
+
+  State& state_of(Topic topic);
+  void notify(Topic topic, std::size_t count);
+  boost::asio::awaitable<void> park(Waiters& waiters, milliseconds time);
+
   std::map<Topic, State> topics_;
+  Waiters sleepers_;
+  /// Notices of all topics: the version of one that was forgotten never comes again.
+  std::uint64_t notices_ = 0;
   bool is_closed_ = false;
 };
 

@@ -29,11 +29,9 @@ std::string describe(const Shortage& shortage) {
 }
 
 awaitable<void> ShortageWatch::run() {
-  // Nobody notifies this topic: it is a timer that ends with the hub.
-  const Topic timer{Topic::Kind::drivers, 200};
   auto pause = kShortagePatience;
   while (!hub_.is_closed()) {
-    co_await hub_.wait(timer, hub_.version(timer), pause);
+    co_await hub_.pause(pause);
     if (hub_.is_closed()) break;
     const auto status = co_await look_once();
     // After an outage agents need a while to come back.

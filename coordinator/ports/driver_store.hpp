@@ -16,7 +16,6 @@ struct DriverLease {
 struct DrivenCampaign {
   std::string name;
   search::Settings settings;
-  CampaignState state = CampaignState::running;
   std::int64_t applied_sequence = 0;
 };
 

@@ -26,7 +26,7 @@ constexpr const char* kRenew =
     " AND c.state IN ('running', 'paused', 'draining', 'finalizing')"
     " RETURNING c.id, c.driver_epoch, c.running_ms";
 constexpr const char* kLoad =
-    "SELECT name, definition, state, applied_sequence FROM campaign WHERE id = $1";
+    "SELECT name, definition, applied_sequence FROM campaign WHERE id = $1";
 constexpr const char* kReadInputs =
     "SELECT sequence, type, payload FROM event WHERE campaign_id = $1 AND sequence > $2"
     " AND sequence <= $3 AND is_input ORDER BY sequence LIMIT $4";
@@ -103,8 +103,7 @@ awaitable<Result<DrivenCampaign>> PostgresDriverStore::load(CampaignId campaign)
     const auto row = rows[0];
     return DrivenCampaign{.name = row[0].as<std::string>(),
                           .settings = definition_from_json(json_of(row[1])).settings,
-                          .state = known_word<CampaignState>(row[2].view()),
-                          .applied_sequence = row[3].as<std::int64_t>()};
+                          .applied_sequence = row[2].as<std::int64_t>()};
   };
   co_return co_await database_.run(Lane::driver, "driver_load", std::move(body));
 }

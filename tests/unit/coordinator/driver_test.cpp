@@ -9,21 +9,13 @@
 #include <deque>
 #include <exception>
 
+#include "tests/unit/coordinator/null_observer.hpp"
+
 using namespace cambrian;
 using namespace cambrian::coordinator;
 namespace asio = boost::asio;
 
 namespace {
-
-class NullObserver final : public Observer {
- public:
-  void on_report(const WorkReport&, const FinishState&) override {}
-  void on_attempts_ended(const std::vector<EndedAttempt>&) override {}
-  void on_step(const std::vector<Input>&, const DriverStep&, const StepState&,
-               milliseconds) override {}
-  void on_overview(const Overview&) override {}
-  void on_campaigns(const std::vector<CampaignRecord>&) override {}
-};
 
 /// One campaign in memory. `fail_commits` says how the next commits fail; an outcome_unknown one
 /// is carried out all the same, as the worst of lost answers.
@@ -35,6 +27,7 @@ class FakeDriverStore final : public DriverStore {
   std::vector<search::Command> carried_out;
   std::deque<Errc> fail_commits;
   int loads = 0;
+  int evaluations = 3;  // Of the budget.
   milliseconds commit_time{0};
   int commits_open = 0;
   int given_up = 0;
@@ -55,11 +48,9 @@ class FakeDriverStore final : public DriverStore {
     settings.objectives = {{"score", search::Goal::maximize, std::nullopt}};
     settings.policy = search::PolicyKind::hill_climb;
     settings.operators = {{.kind = search::Operator::diff}};
-    settings.budget.evaluations = 3;
-    co_return DrivenCampaign{.name = "fake",
-                             .settings = std::move(settings),
-                             .state = CampaignState::running,
-                             .applied_sequence = applied};
+    settings.budget.evaluations = evaluations;
+    co_return DrivenCampaign{
+        .name = "fake", .settings = std::move(settings), .applied_sequence = applied};
   }
   awaitable<Result<std::vector<Input>>> read_inputs(CampaignId, std::int64_t after,
                                                     std::int64_t until, int count) override {
@@ -110,7 +101,7 @@ struct Bench {
   asio::io_context context;
   FakeDriverStore store;
   Hub hub;
-  NullObserver observer;
+  test::NullObserver observer;
   Drivers drivers{store, hub, observer, "test"};
   bool has_acquisition_ended = false;
 
@@ -191,6 +182,16 @@ TEST_CASE("driver: follows a database that went back in time", "[unit][coordinat
   bench.hub.notify(Topic::campaign(CampaignId{1}));
   REQUIRE(bench.run_until([&] { return bench.store.applied == 3; }));
   CHECK(bench.store.loads == 2);
+}
+
+TEST_CASE("driver: settings that this version does not take stop one campaign, not the program",
+          "[unit][coordinator]") {
+  Bench bench;
+  bench.store.evaluations = -1;
+  REQUIRE(bench.run_until([&] { return bench.store.loads == 2; }));
+  CHECK(bench.store.applied == 0);
+  bench.store.evaluations = 3;
+  REQUIRE(bench.run_until([&] { return bench.store.applied == 4; }));
 }
 
 TEST_CASE("driver: the end waits for a step in progress, and gives the campaign back after it",

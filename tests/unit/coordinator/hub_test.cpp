@@ -26,25 +26,63 @@ void rethrow(const std::exception_ptr& failure) {
 
 }  // namespace
 
-TEST_CASE("hub: a notice wakes those who have waited longest", "[unit][coordinator]") {
+TEST_CASE("hub: an offer wakes those who have waited longest, a notice everybody",
+          "[unit][coordinator]") {
   asio::io_context context;
   Hub hub;
   std::vector<int> woken;
-  for (int name = 0; name < 4; ++name) {
-    asio::co_spawn(context, sleeper(hub, name, woken), rethrow);
+  constexpr std::size_t kSleepers = 3 * Hub::kWokenMin;
+  std::vector<int> names;
+  for (std::size_t i = 0; i < kSleepers; ++i) {
+    names.push_back(static_cast<int>(i));
+    asio::co_spawn(context, sleeper(hub, names.back(), woken), rethrow);
   }
   context.poll();
-  CHECK(hub.waiting(kWork) == 4);
+  CHECK(hub.waiting(kWork) == kSleepers);
   hub.notify(Topic::work(WorkKind::proposal));
+  hub.offer(WorkKind::evaluation, 0);
   context.poll();
   CHECK(woken.empty());
-  hub.notify(kWork, 2);
+  hub.offer(WorkKind::evaluation, 2);
   context.poll();
-  CHECK(woken == std::vector{0, 1});
+  CHECK(woken.size() == Hub::kWokenMin);
+  hub.offer(WorkKind::evaluation, Hub::kWokenMin + 1);
+  context.poll();
+  CHECK(woken.size() == 2 * Hub::kWokenMin + 1);
   hub.notify(kWork);
   context.poll();
-  CHECK(woken == std::vector{0, 1, 2, 3});
+  CHECK(woken == names);
   CHECK(hub.waiting(kWork) == 0);
+}
+
+TEST_CASE("hub: forgets topics that nobody waits for, and misses no notice by it",
+          "[unit][coordinator]") {
+  asio::io_context context;
+  Hub hub;
+  std::vector<int> woken;
+  asio::co_spawn(context, sleeper(hub, 0, woken), rethrow);
+  context.poll();
+  const Topic watched = Topic::campaign(CampaignId{1});
+  const auto seen = hub.version(watched);
+  for (std::size_t i = 2; i < 3 * Hub::kTopicsMax; ++i) {
+    hub.notify(Topic::campaign(CampaignId{static_cast<std::int64_t>(i)}));
+  }
+  CHECK(hub.topics() <= Hub::kTopicsMax);
+  CHECK(hub.waiting(kWork) == 1);
+  hub.notify(watched);
+  for (std::size_t i = 2; i < 3 * Hub::kTopicsMax; ++i) {
+    hub.version(Topic::campaign(CampaignId{static_cast<std::int64_t>(i)}));
+  }
+  bool has_returned = false;
+  asio::co_spawn(context, hub.wait(watched, seen, kForever), [&](const std::exception_ptr& error) {
+    rethrow(error);
+    has_returned = true;
+  });
+  context.poll();
+  CHECK(has_returned);
+  hub.close();
+  context.poll();
+  CHECK(woken == std::vector{0});
 }
 
 TEST_CASE("hub: a notice between the look and the wait is not missed", "[unit][coordinator]") {
@@ -65,12 +103,20 @@ TEST_CASE("hub: a closed hub lets nobody sleep", "[unit][coordinator]") {
   asio::io_context context;
   Hub hub;
   std::vector<int> woken;
+  bool has_paused = false;
   asio::co_spawn(context, sleeper(hub, 0, woken), rethrow);
+  asio::co_spawn(context, hub.pause(kForever), [&](const std::exception_ptr& failure) {
+    rethrow(failure);
+    has_paused = true;
+  });
   context.poll();
+  CHECK_FALSE(has_paused);
   hub.close();
   context.poll();
+  CHECK(has_paused);
   CHECK(woken == std::vector{0});
   context.restart();
+  asio::co_spawn(context, hub.pause(kForever), rethrow);
   asio::co_spawn(context, sleeper(hub, 1, woken), rethrow);
   context.poll();
   CHECK(woken == std::vector{0, 1});
