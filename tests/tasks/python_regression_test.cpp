@@ -22,6 +22,11 @@ class Mean:
     def train(self, data, training):
         if mode == "throws": raise ValueError("no idea")
         if mode == "late": time.sleep(60)
+        if mode == "diverges":
+            training.step(float("nan"))
+            time.sleep(1.5 * training.REPORT_INTERVAL)
+            training.step(1.0)
+            assert not training.has_time(), "a loss that was not finite is forgotten"
         training.step(1.0)
         data["targets"][0] += 0.0  # Writing to the data must not end the process.
         # A normalisation counts its batches in an array without dimensions.
@@ -74,6 +79,12 @@ TEST_CASE("python-regression: the seed learns, and equal seeds learn the same",
   CHECK(report.metrics.at("parameters") == 97);
   CHECK(mean.metrics.at("parameters") == 2);
   CHECK(run().metrics == report.metrics);
+}
+
+TEST_CASE("python-regression: a training that diverged has no time left", "[integration][tasks]") {
+  const Report report = Fixture().run_mean("diverges");
+  INFO(report.diagnostics);
+  CHECK(report.outcome == "success");
 }
 
 TEST_CASE("python-regression: no error at all is a result", "[integration][tasks]") {

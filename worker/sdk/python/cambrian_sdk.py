@@ -336,8 +336,8 @@ class Training:
         members = {"step": self.steps}
         if loss is not None:
             value = float(loss)
-            self._diverged = not math.isfinite(value)
-            if not self._diverged:
+            self._diverged |= not math.isfinite(value)  # For good: more steps cannot mend it.
+            if math.isfinite(value):
                 members["loss"] = value
         self._channel.send(Message("progress", members), time.monotonic() + _PATIENCE_SECONDS)
 
@@ -534,6 +534,7 @@ class Session:
         if begin.type != "begin":
             raise FrameError(f"expected begin: {begin.type}")
         self.seed, self.split = int(begin["seed"]), begin["split"]  # A seed no candidate can find.
+        self.task_seed = int(begin.members.get("task_seed", 0))  # For data drawn once and for all.
         self.parameters = begin.members.get("parameters", {})
         self.threads, self.device = begin["threads"], begin["device"]
         self.deadline = time.monotonic() + begin["run_seconds"]
