@@ -20,6 +20,7 @@ struct EvaluateOptions {
 /// Exit codes that programs may rely on.
 inline constexpr int kExitOutcome = 0;         ///< An outcome was made, whatever it is.
 inline constexpr int kExitInfrastructure = 1;  ///< This machine or the judge failed.
+inline constexpr int kExitUsage = 2;           ///< The command line is wrong.
 inline constexpr int kExitInvalid = 3;         ///< The task or an argument is wrong.
 
 /// Prints one JSON object on stdout, progress and errors on stderr. Returns the exit code. SIGINT

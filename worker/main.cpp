@@ -59,7 +59,11 @@ int main(int argc, char** argv) {
   const CLI::App* evaluate = add_evaluate(app, flags.evaluate);
   CLI::App* probe = app.add_subcommand("probe", "say what this machine can do");
   probe->add_flag("--json", flags.probe_as_json, "as JSON");
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
 
   const auto config = make_config(flags.agent);
   if (!config) {

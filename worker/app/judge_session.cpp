@@ -62,8 +62,8 @@ Status JudgeSession::run(JudgeRuntime& judges, JudgeLinks& links, std::stop_toke
     conclude(Verdict{Outcome::timeout, {}, "", ""}, result);
   } else {
     result.outcome = Outcome::infrastructure;
-    result.diagnostics = "the judge " + describe_exit(*judge_exit) + " without a result\n" +
-                         tail(sanitise(judge->log()), kCrashLogBytes);
+    result.diagnostics =
+        why_no_verdict(*judge_exit) + "\n" + tail(sanitise(judge->log()), kCrashLogBytes);
   }
   result.log = shorten(sanitise(log_), kLogBytesMax);
   result.usage = usage_;
@@ -81,8 +81,11 @@ Result<std::optional<Verdict>> JudgeSession::talk(JudgeLinks& links, JudgeLink& 
     }
     if (now > time_up + kVerdictGrace) return std::nullopt;
     auto received = link.receive(kTick);
-    // A judge that hangs up or talks nonsense gives no verdict; its exit and log say why.
-    if (!received) return std::nullopt;
+    // A judge that hangs up gives no verdict; its exit and log say why.
+    if (!received) {
+      if (received.error().code == Errc::internal) protocol_error_ = received.error().message;
+      return std::nullopt;
+    }
     if (!*received) continue;
     JudgeMessage& message = **received;
     if (auto* verdict = std::get_if<Verdict>(&message)) return std::optional(std::move(*verdict));
@@ -93,6 +96,15 @@ Result<std::optional<Verdict>> JudgeSession::talk(JudgeLinks& links, JudgeLink& 
     }
   }
   return std::nullopt;
+}
+
+std::string JudgeSession::why_no_verdict(const ProcessExit& judge_exit) const {
+  if (!protocol_error_.empty()) return "the judge broke its protocol: " + protocol_error_;
+  if (is_time_up_) {
+    return "the judge gave no result in time: run_time=" +
+           std::to_string(request_.task->manifest.limits.run_time.count() / 1000) + " s";
+  }
+  return "the judge " + describe_exit(judge_exit) + " without a result";
 }
 
 Status JudgeSession::start_candidate(JudgeLinks& links, JudgeLink& link) {

@@ -35,6 +35,7 @@ class JudgeSession {
   void note_exit(const ProcessExit& exit, const std::string& log);
   Result<std::optional<Verdict>> talk(JudgeLinks& links, JudgeLink& link, std::stop_token stop);
   void conclude(Verdict verdict, EvaluationResult& result);
+  std::string why_no_verdict(const ProcessExit& judge_exit) const;
   void fill_timings(Clock::time_point source_ready, EvaluationResult& result) const;
 
   CandidateRuntime& candidates_;
@@ -46,6 +47,7 @@ class JudgeSession {
   ProcessExit last_exit_;
   bool had_candidate_ = false;
   bool is_time_up_ = false;
+  std::string protocol_error_;  ///< What the judge said that is no message. Empty: nothing.
   std::string log_;
   Usage usage_;
   std::optional<Clock::time_point> started_;

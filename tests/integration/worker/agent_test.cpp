@@ -7,6 +7,7 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <condition_variable>
 #include <csignal>
+#include <cstdlib>
 #include <deque>
 #include <fstream>
 #include <mutex>
@@ -272,6 +273,18 @@ bool wait_for_candidates(bool should_be_there) {
 }
 
 }  // namespace
+
+TEST_CASE("worker: a wrong command line ends with 2", "[integration][worker]") {
+  const std::string program = CAMBRIAN_BINARY_DIR "/bin/cambrian-worker";
+  const auto code_of = [&](const std::string& arguments) {
+    return WEXITSTATUS(std::system((program + " " + arguments + " >/dev/null 2>&1").c_str()));
+  };
+  CHECK(code_of("--no-such-option") == 2);
+  CHECK(code_of("evaluate") == 2);
+  CHECK(code_of("--slots none") == 2);
+  CHECK(code_of("--help") == 0);
+  CHECK(code_of("--version") == 0);
+}
 
 TEST_CASE("agent: fetches, evaluates and reports", "[integration]") {
   Coordinator coordinator;

@@ -12,6 +12,7 @@ using Catch::Matchers::StartsWith;
 
 // Asks for the doubles of some numbers and measures the largest error.
 constexpr const char* kJudge = R"(
+#include <unistd.h>
 #include <cambrian/judge.hpp>
 #include <cmath>
 #include <cstdlib>
@@ -19,6 +20,8 @@ constexpr const char* kJudge = R"(
 
 cambrian::Verdict cambrian::judge(Session& session) {
   if (session.parameter("abort", 0, 0, 1) > 0) std::abort();
+  if (session.parameter("babble", 0, 0, 1) > 0 && write(3, "no frame at all!", 16) > 0) pause();
+  if (session.parameter("sleep", 0, 0, 1) > 0) pause();
   auto candidate = session.start_candidate("ask");
   const std::vector<double> x = {1, 2, 3, 4};
   Message question("ask");
@@ -337,6 +340,26 @@ TEST_CASE("evaluate: a judge that dies is our failure", "[integration]") {
   CHECK(result.outcome == Outcome::infrastructure);
   CHECK_THAT(result.diagnostics, ContainsSubstring("judge"));
   CHECK_THAT(result.diagnostics, ContainsSubstring("signal 6"));
+}
+
+TEST_CASE("evaluate: of a judge without a result it is said why", "[integration]") {
+  EvaluationRequest asked = request(act(""));
+  asked.parameters["babble"] = 1;
+  const EvaluationResult babbled = evaluate(asked);
+  CHECK(babbled.outcome == Outcome::infrastructure);
+  CHECK_THAT(babbled.diagnostics, StartsWith("the judge broke its protocol: wrong magic"));
+
+  // No candidate was started, so it cannot be one's fault.
+  asked = request(act(""));
+  TaskManifest manifest = asked.task->manifest;
+  manifest.limits.run_time = std::chrono::seconds(1);
+  auto task = std::make_shared<Task>(*asked.task);
+  task->manifest = manifest;
+  asked.task = task;
+  asked.parameters["sleep"] = 1;
+  const EvaluationResult slept = evaluate(asked);
+  CHECK(slept.outcome == Outcome::infrastructure);
+  CHECK_THAT(slept.diagnostics, StartsWith("the judge gave no result in time: run_time=1 s"));
 }
 
 TEST_CASE("evaluate: a broken task is an error that names it", "[integration]") {
