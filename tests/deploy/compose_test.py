@@ -67,6 +67,16 @@ class Compose(unittest.TestCase):
                     else:
                         self.assertIn(source, COMPOSE["volumes"])
 
+    def test_gpus(self):
+        """What --build makes must not take the place of the image that somebody named."""
+        service = SERVICES["worker-gpu"]
+        self.assertNotIn("build", service)
+        self.assertEqual(service["image"], "${CAMBRIAN_GPU_IMAGE:-cambrian-worker}")
+        self.assertEqual(SERVICES["worker"]["image"], "cambrian-worker")
+        device, = service["deploy"]["resources"]["reservations"]["devices"]
+        # Of these the container toolkit makes libcuda and nvidia-smi.
+        self.assertLessEqual({"gpu", "compute", "utility"}, set(device["capabilities"]))
+
     def test_nothing_is_reached_from_other_machines(self):
         for name, service in SERVICES.items():
             for port in service.get("ports", []):
