@@ -31,6 +31,15 @@ std::string running_text(const user::v1::Worker& worker) {
   return text;
 }
 
+std::string runtimes_text(const agent::v1::AgentDescription& agent) {
+  std::string text;
+  for (const int runtime : agent.runtimes()) {
+    text += (text.empty() ? "" : ",") +
+            short_enum(spec::v1::Runtime_Name(static_cast<spec::v1::Runtime>(runtime)), "RUNTIME_");
+  }
+  return text.empty() ? "-" : text;
+}
+
 std::string worker_table(const user::v1::ListWorkersResponse& response, const Session& session) {
   Table table({{.title = "NAME"},
                {.title = "KIND"},
@@ -39,6 +48,7 @@ std::string worker_table(const user::v1::ListWorkersResponse& response, const Se
                {.title = "DONE", .is_right = true},
                {.title = "SEEN", .is_right = true},
                {.title = "GPUS", .is_right = true, .is_wide = true},
+               {.title = "RUNTIMES", .is_wide = true},
                {.title = "SANDBOX", .is_wide = true},
                {.title = "VERSION", .is_wide = true},
                {.title = "ID", .is_wide = true},
@@ -50,7 +60,7 @@ std::string worker_table(const user::v1::ListWorkersResponse& response, const Se
                short_enum(user::v1::WorkerState_Name(one.state()), "WORKER_STATE_"),
                std::to_string(one.leases()) + "/" + std::to_string(who.slots()),
                std::to_string(one.attempts_finished()), format_age(one.last_sync_time(), now),
-               std::to_string(who.gpus_size()),
+               std::to_string(who.gpus_size()), runtimes_text(who),
                short_enum(spec::v1::SandboxLevel_Name(who.sandbox_level()), "SANDBOX_LEVEL_"),
                who.version(), who.agent_id(), running_text(one)});
   }

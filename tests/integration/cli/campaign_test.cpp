@@ -185,6 +185,8 @@ TEST_CASE("worker list: shows both kinds of agent", "[integration][cli]") {
   const Environment& cambrian = shared_environment();
   const auto workers = json::parse(cambrian.run({"worker", "list", "--json"}).out);
   CHECK(workers["workers"].size() == 2);
+  CHECK(cambrian.run({"worker", "list", "-o", "wide"}).out.find("cpp,process") !=
+        std::string::npos);
   CHECK(cambrian.run({"worker", "list", "-o", "name"}).out.find("worker-1\n") != std::string::npos);
 }
 
