@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <numeric>
 
 #include "codegen-client/model_server/mutation/literal.hpp"
 
@@ -15,6 +14,8 @@ constexpr std::array<std::string_view, 11> kActivations = {"ReLU",     "GELU",  
                                                            "Softplus", "ReLU6",     "CELU"};
 constexpr int kNestingMax = 3;
 constexpr std::int64_t kSizeMax = 1 << 20;
+/// No network has as many numbers for one example.
+constexpr std::int64_t kElementsMax = std::int64_t{1} << 32;
 
 bool is_one_of(std::string_view word, auto... names) { return ((word == names) || ...); }
 
@@ -37,8 +38,14 @@ std::optional<std::int64_t> whole_option(const Layer& layer, std::string_view ke
   return otherwise;
 }
 
+/// Elements of a shape, at most kElementsMax: sizes come from a prompt.
 std::int64_t product(const Shape& shape) {
-  return std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());
+  std::int64_t elements = 1;
+  for (const std::int64_t size : shape) {
+    if (size != 0 && elements > kElementsMax / size) return kElementsMax;
+    elements *= size;
+  }
+  return elements;
 }
 
 std::size_t rank_of(const Layer& layer) { return layer.name.ends_with("2d") ? 3 : 2; }
@@ -49,14 +56,17 @@ class Walker {
   explicit Walker(Shape shape) : shape_(std::move(shape)) {}
 
   bool walk(std::vector<Layer>& layers, int depth) {
-    return std::all_of(layers.begin(), layers.end(),
-                       [&](Layer& layer) { return step(layer, depth) && !shape_.empty(); });
+    return is_usable() && std::all_of(layers.begin(), layers.end(), [&](Layer& layer) {
+             return step(layer, depth) && is_usable();
+           });
   }
 
   Shape shape() const { return shape_; }
   double multiplications() const { return multiplications_; }
 
  private:
+  bool is_usable() const { return !shape_.empty() && product(shape_) < kElementsMax; }
+
   bool step(Layer& layer, int depth) {
     if (is_activation(layer) || is_dropout(layer) || layer.name == "Identity") return true;
     if (layer.name == "Flatten") {

@@ -46,6 +46,14 @@ TEST_CASE("mend_shapes: sizes follow the layers before them", "[unit][model_serv
   CHECK(layers[5].arguments[0] == "{16}");
 }
 
+TEST_CASE("mend_shapes: refuses sizes that no network has", "[unit][model_server]") {
+  std::vector<Layer> layers = {make_layer("Flatten"), make_linear(10)};
+  // Their product would not fit into 64 bits; a prompt may say so.
+  CHECK_FALSE(mend_shapes(layers, {std::int64_t{1} << 40, std::int64_t{1} << 40}));
+  CHECK_FALSE(mend_shapes(layers, {std::int64_t{1} << 20, 1 << 20, 1 << 20, 1 << 20}));
+  CHECK(mend_shapes(layers, {1 << 10, 1 << 10}));
+}
+
 TEST_CASE("mend_shapes: refuses what cannot fit", "[unit][model_server]") {
   std::vector<Layer> flat{make_convolution({1, 28, 28}, 8, 3, 1)};
   CHECK_FALSE(mend_shapes(flat, {784}));
