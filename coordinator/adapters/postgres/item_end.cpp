@@ -252,7 +252,8 @@ void conclude_proposal(pqxx::work& transaction, const LockedItem& item,
                                 finished.tokens, finished.cost_micro_usd});
   auto event =
       make_input(finished, "proposal " + std::to_string(item.number) + " " + word(result.outcome) +
-                               ": " + std::to_string(result.variants.size()) + " variants");
+                               ": " + std::to_string(result.variants.size()) +
+                               (result.variants.size() == 1 ? " variant" : " variants"));
   event.payload["outcome"] = word(result.outcome);
   event.payload["agent"] = agent_name;
   event.payload["rejections"] = result.rejections;

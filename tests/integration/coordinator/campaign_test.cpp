@@ -59,6 +59,9 @@ TEST_CASE("coordinator: a campaign makes exactly its evaluations and ends",
     CHECK_FALSE(nlohmann::json::parse(events[i].json()).is_discarded());
   }
   CHECK(campaign.last_sequence() == static_cast<std::int64_t>(events.size()));
+  for (const auto& event : events) {
+    if (event.type() == "proposal_finished") CHECK(event.message().ends_with(": 1 variant"));
+  }
 }
 
 TEST_CASE("coordinator: proposals carry parents, failures and their diagnostics",
