@@ -7,7 +7,7 @@
 namespace cambrian::search {
 
 HillClimbPolicy::HillClimbPolicy(const Settings& settings)
-    : settings_(settings), ranking_(settings.objectives.front().goal) {}
+    : ranking_(settings.objectives.front().goal), children_(settings.children) {}
 
 void HillClimbPolicy::add(const Evaluated& variant) {
   const Member member{variant.scored, variant.generation, 0};
@@ -15,25 +15,26 @@ void HillClimbPolicy::add(const Evaluated& variant) {
     ranked_.push_back(member);
     return;
   }
-  children_.push_back(member);
-  count_child();
+  children_.add(member);
+  end_generation();
 }
 
 void HillClimbPolicy::add_failure(std::span<const VariantNumber> /*parents*/) {
-  if (!ranked_.empty()) count_child();
+  if (ranked_.empty()) return;
+  children_.add_failure();
+  end_generation();
 }
 
-void HillClimbPolicy::count_child() {
-  if (++settled_ < settings_.children) return;
-  ranked_.insert(ranked_.end(), children_.begin(), children_.end());
+void HillClimbPolicy::end_generation() {
+  if (!children_.is_complete()) return;
+  const std::vector<Member> children = children_.take(ranking_);
+  ranked_.insert(ranked_.end(), children.begin(), children.end());
   std::ranges::sort(ranked_, ranking_, &Member::scored);
   if (ranked_.size() > 1 + kRunnersUpMax) ranked_.resize(1 + kRunnersUpMax);
-  children_.clear();
-  settled_ = 0;
 }
 
 std::int64_t HillClimbPolicy::room(std::int64_t in_flight) const {
-  return settings_.children - settled_ - in_flight;
+  return children_.room(in_flight);
 }
 
 Choice HillClimbPolicy::choose(const Wish& wish, Rng rng) const {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "coordinator/search/policy.hpp"
+#include "coordinator/search/generation.hpp"
 
 namespace cambrian::search {
 
@@ -26,13 +26,11 @@ class HillClimbPolicy final : public Policy {
   std::vector<std::vector<Member>> members() const override;
 
  private:
-  void count_child();
+  void end_generation();
 
-  Settings settings_;
   Ranking ranking_;
-  std::vector<Member> ranked_;    ///< The incumbent first, then the runners-up.
-  std::vector<Member> children_;  ///< Evaluated children of this generation.
-  std::int64_t settled_ = 0;      ///< Settled children of this generation.
+  std::vector<Member> ranked_;  ///< The incumbent first, then the runners-up.
+  Generation children_;
 };
 
 }  // namespace cambrian::search

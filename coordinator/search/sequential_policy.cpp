@@ -7,7 +7,9 @@
 namespace cambrian::search {
 
 SequentialPolicy::SequentialPolicy(const Settings& settings)
-    : settings_(settings), ranking_(settings.objectives.front().goal) {}
+    : generations_max_(settings.generations),
+      ranking_(settings.objectives.front().goal),
+      children_(settings.children) {}
 
 void SequentialPolicy::add(const Evaluated& variant) {
   const Member member{variant.scored, variant.generation, 0};
@@ -15,27 +17,28 @@ void SequentialPolicy::add(const Evaluated& variant) {
     seed_ = last_ = {member};
     return;
   }
-  children_.push_back(member);
-  count_child();
+  children_.add(member);
+  end_generation();
 }
 
 void SequentialPolicy::add_failure(std::span<const VariantNumber> /*parents*/) {
-  if (!seed_.empty()) count_child();
+  if (seed_.empty()) return;
+  children_.add_failure();
+  end_generation();
 }
 
-void SequentialPolicy::count_child() {
-  if (++settled_ < settings_.children) return;
-  settled_ = 0;
-  if (children_.empty()) return;  // Nothing to go on from: once more.
-  std::ranges::sort(children_, ranking_, &Member::scored);
-  last_ = std::exchange(children_, {});
-  if (++generation_ < settings_.generations) return;
+void SequentialPolicy::end_generation() {
+  if (!children_.is_complete()) return;
+  std::vector<Member> children = children_.take(ranking_);
+  if (children.empty()) return;  // Nothing to go on from: once more.
+  last_ = std::move(children);
+  if (++generation_ < generations_max_) return;
   generation_ = 0;
   last_ = seed_;
 }
 
 std::int64_t SequentialPolicy::room(std::int64_t in_flight) const {
-  return settings_.children - settled_ - in_flight;
+  return children_.room(in_flight);
 }
 
 Choice SequentialPolicy::choose(const Wish& wish, Rng rng) const {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "coordinator/search/policy.hpp"
+#include "coordinator/search/generation.hpp"
 
 namespace cambrian::search {
 
@@ -30,15 +30,14 @@ class SequentialPolicy final : public Policy {
   std::vector<std::vector<Member>> members() const override;
 
  private:
-  void count_child();
+  void end_generation();
 
-  Settings settings_;
+  int generations_max_;
   Ranking ranking_;
   std::vector<Member> seed_;
-  std::vector<Member> last_;      ///< The generation that is conditioned on, by rank.
-  std::vector<Member> children_;  ///< Evaluated ones of the present generation.
-  std::int64_t settled_ = 0;      ///< Settled ones of the present generation.
-  int generation_ = 0;            ///< In the present chain, from 0.
+  std::vector<Member> last_;  ///< The generation that is conditioned on, by rank.
+  Generation children_;
+  int generation_ = 0;  ///< In the present chain, from 0.
 };
 
 }  // namespace cambrian::search

@@ -234,7 +234,8 @@ struct SetBest {
   friend bool operator==(const SetBest&, const SetBest&) = default;
 };
 
-/// Work of this kind that no agent has begun is withdrawn: its numbers are never finished.
+/// Open work is withdrawn, whether or not an agent has begun it: nobody waits for these numbers.
+/// One that is finished all the same costs what it costs.
 struct CancelProposals {
   std::vector<ProposalNumber> proposals;
   friend bool operator==(const CancelProposals&, const CancelProposals&) = default;
