@@ -7,10 +7,12 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "cli/commands/event_stream.hpp"
 #include "cli/output/table.hpp"
 #include "cli/output/text.hpp"
 #include "cli/paths.hpp"
@@ -91,9 +93,28 @@ std::vector<std::string> worker_command(const LocalEvaluation& evaluation,
   return command;
 }
 
+/// What a program writes until it has ended, at most kOutputBytesMax. Closes the pipe's end.
+std::string read_output(int pipe_end, pid_t pid, std::stop_token stop) {
+  const std::stop_callback end_it(std::move(stop), [pid] { kill(pid, SIGTERM); });
+  std::string text;
+  std::array<char, 65536> buffer{};
+  while (text.size() < kOutputBytesMax) {
+    const ssize_t size = read(pipe_end, buffer.data(), buffer.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) break;
+    text.append(buffer.data(), static_cast<std::size_t>(size));
+  }
+  close(pipe_end);  // Who writes more than that ends by SIGPIPE.
+  // Its number stays its own until the caller has waited for it: nobody else gets the signal.
+  siginfo_t info{};
+  while (waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT) != 0 && errno == EINTR) {
+  }
+  return text;
+}
+
 }  // namespace
 
-Result<ProgramOutput> run_program(const std::vector<std::string>& command) {
+Result<ProgramOutput> run_program(const std::vector<std::string>& command, std::stop_token stop) {
   std::array<int, 2> pipe_ends{};
   if (pipe2(pipe_ends.data(), O_CLOEXEC) != 0) {
     return fail(Errc::internal, std::string("cannot make a pipe: ") + std::strerror(errno));
@@ -101,27 +122,29 @@ Result<ProgramOutput> run_program(const std::vector<std::string>& command) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, pipe_ends[1], STDOUT_FILENO);
+  // An InterruptScope of ours blocks signals; the program must get them.
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
   std::vector<std::string> copy = command;
   std::vector<char*> arguments;
   for (std::string& word : copy) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   pid_t pid = 0;
   const int error =
-      posix_spawn(&pid, command[0].c_str(), &actions, nullptr, arguments.data(), environ);
+      posix_spawn(&pid, command[0].c_str(), &actions, &attributes, arguments.data(), environ);
+  posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   close(pipe_ends[1]);
-  ProgramOutput output;
-  std::array<char, 65536> buffer{};
-  while (error == 0 && output.text.size() < kOutputBytesMax) {
-    const ssize_t size = read(pipe_ends[0], buffer.data(), buffer.size());
-    if (size < 0 && errno == EINTR) continue;
-    if (size <= 0) break;
-    output.text.append(buffer.data(), static_cast<std::size_t>(size));
-  }
-  close(pipe_ends[0]);
   if (error != 0) {
+    close(pipe_ends[0]);
     return fail(Errc::not_found, "cannot start " + command[0] + ": " + std::strerror(error));
   }
+  ProgramOutput output;
+  output.text = read_output(pipe_ends[0], pid, std::move(stop));
   int status = 0;
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
@@ -143,7 +166,9 @@ int run_local(Session& session, const LocalEvaluation& evaluation) {
     if (!found) return session.fail(found.error());
     sources = std::move(*found);
   }
-  const auto output = run_program(worker_command(evaluation, sources));
+  const InterruptScope interrupt;
+  const auto output = run_program(worker_command(evaluation, sources), interrupt.token());
+  if (interrupt.is_interrupted()) return to_int(ExitCode::interrupted);
   if (!output) {
     return session.fail(ExitCode::failure, output.error().message,
                         "build it with: scripts/dev ninja -C build/release cambrian-worker");

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -22,11 +23,13 @@ struct LocalEvaluation {
 /// a candidate that fails, because that is a result; 1 when the worker itself failed.
 int run_local(Session& session, const LocalEvaluation& evaluation);
 
-/// Runs a program of ours, its stderr going to ours. What it wrote to stdout and its exit code.
+/// Runs a program of ours, its stderr going to ours. What it wrote to stdout and its exit code. A
+/// stop ends it by SIGTERM, and waits for its end.
 struct ProgramOutput {
   int exit_code = 0;
   std::string text;
 };
-Result<ProgramOutput> run_program(const std::vector<std::string>& command);
+Result<ProgramOutput> run_program(const std::vector<std::string>& command,
+                                  std::stop_token stop = {});
 
 }  // namespace cambrian::cli

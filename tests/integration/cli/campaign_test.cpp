@@ -318,6 +318,37 @@ TEST_CASE("task run: evaluates a source without a server", "[integration][cli]")
   CHECK(cambrian.run({"task", "run", task, "--source", "/nonexistent"}).code == 5);
 }
 
+TEST_CASE("task run: leaves no worker behind when it is ended", "[integration][cli]") {
+  const Environment& cambrian = shared_environment();
+  const Folder folder;
+  const std::string source =
+      folder.write("priority.cpp",
+                   "#include \"priority.hpp\"\n// EVOLVE-BLOCK-START\n"
+                   "std::vector<double> priority(double, const std::vector<double>& bins) {\n"
+                   "  for (volatile int i = 0; i >= 0;) i = 0;\n  return bins;\n}\n"
+                   "// EVOLVE-BLOCK-END\n");
+  const auto is_worker_there = [&] {
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+      const std::string command = read_file(entry.path() / "cmdline");
+      if (command.find("cambrian-worker") != std::string::npos &&
+          command.find(source) != std::string::npos) {
+        return true;
+      }
+    }
+    return false;
+  };
+  const pid_t run = cambrian.start(
+      {"task", "run", CAMBRIAN_SOURCE_DIR "/tasks/online-bin-packing", "--source", source},
+      folder.path() / "out");
+  for (int i = 0; i < 600 && !is_worker_there(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  REQUIRE(is_worker_there());
+  kill(run, SIGTERM);
+  CHECK(wait_for_exit(run, 60) == 130);
+  CHECK_FALSE(is_worker_there());
+}
+
 TEST_CASE("completion: knows the campaigns of the server", "[integration][cli]") {
   const Environment& cambrian = shared_environment();
   const Folder folder;
