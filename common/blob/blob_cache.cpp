@@ -89,8 +89,8 @@ std::optional<std::string> BlobCache::find(const std::string& sha256) {
 
 Status BlobCache::store(const std::string& sha256, std::string_view content) {
   const std::lock_guard lock(mutex_);
-  if (entries_.contains(sha256)) return {};
   const auto size = static_cast<std::int64_t>(content.size());
+  if (entries_.contains(sha256) || size > bytes_max_) return {};
   make_room_locked(size);
   PartialFile file(directory_ / (sha256 + ".partial"));
   if (!file.write(content) || !file.commit(directory_ / sha256)) {

@@ -26,8 +26,8 @@ class BlobCache {
                                                  std::int64_t bytes_max);
 
   std::optional<std::string> find(const std::string& sha256);
-  /// Errors: unavailable when the disk is full or the folder cannot be written; nothing partial is
-  /// left behind then.
+  /// A content that is larger than the whole cache is not kept. Errors: unavailable when the disk
+  /// is full or the folder cannot be written; nothing partial is left behind then.
   Status store(const std::string& sha256, std::string_view content);
 
  private:

@@ -39,7 +39,7 @@ spdlog::logger& logger() {
     made->set_pattern("ts=%Y-%m-%dT%H:%M:%S.%eZ %v", spdlog::pattern_time_type::utc);
     made->flush_on(spdlog::level::debug);
     const char* wanted = std::getenv("CAMBRIAN_LOG");
-    made->set_level(wanted == nullptr ? spdlog::level::info : spdlog::level::from_str(wanted));
+    made->set_level(to_spdlog(wanted == nullptr ? Level::info : level_of(wanted)));
     return made;
   }();
   return *instance;
@@ -74,6 +74,13 @@ void append_value(std::string& line, std::string_view value) {
 
 Field::Field(std::string_view name, double number)
     : key(name), value(std::format("{:.6g}", number)) {}
+
+Level level_of(std::string_view word) {
+  for (const Level level : {Level::debug, Level::warn, Level::error}) {
+    if (word == name_of(level)) return level;
+  }
+  return Level::info;
+}
 
 void set_level(Level level) {
   if (std::getenv("CAMBRIAN_LOG") == nullptr) logger().set_level(to_spdlog(level));

@@ -36,6 +36,9 @@ struct Field {
 /// info, warn, error) wins. Call it at the start of main.
 void set_level(Level level);
 
+/// The level of a word of CAMBRIAN_LOG; info for any other word, which must not silence errors.
+Level level_of(std::string_view word);
+
 void write(Level level, std::string_view event, std::initializer_list<Field> fields);
 
 /// Off by default.

@@ -150,13 +150,13 @@ grpc::StatusCode to_code(Errc code) {
 
 grpc::Status to_status(const Error& error, const Details& details) {
   const auto code = to_code(error.code);
-  auto message = shortened(error.message, kStatusTextBytesMax);
+  const auto message = shortened(error.message, kStatusTextBytesMax);
   google::rpc::Status status;
   status.set_code(code);
   status.set_message(message);
   add_details(status, details);
-  if (status.details().empty()) return {code, std::move(message)};
-  return {code, std::move(message), status.SerializeAsString()};
+  if (status.details().empty()) return {code, message};
+  return {code, message, status.SerializeAsString()};
 }
 
 Error from_status(const grpc::Status& status) {

@@ -30,6 +30,18 @@ TEST_CASE("BlobCache: drops the least recently used content first", "[unit][blob
   CHECK((*cache)->find(sha256_hex("cccc")) == "cccc");
 }
 
+TEST_CASE("BlobCache: a content larger than the cache neither stays nor pushes others out",
+          "[unit][blob]") {
+  const TemporaryFolder folder;
+  auto cache = BlobCache::open(folder.path, 10);
+  REQUIRE(cache);
+  REQUIRE((*cache)->store(sha256_hex("aaaa"), "aaaa"));
+  const std::string large(11, 'x');
+  CHECK((*cache)->store(sha256_hex(large), large));
+  CHECK_FALSE((*cache)->find(sha256_hex(large)));
+  CHECK((*cache)->find(sha256_hex("aaaa")) == "aaaa");
+}
+
 TEST_CASE("BlobCache: never hands out damaged content, and survives a restart", "[unit][blob]") {
   const TemporaryFolder folder;
   const auto digest = sha256_hex("content");

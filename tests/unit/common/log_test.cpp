@@ -15,5 +15,13 @@ TEST_CASE("format_line: quotes what is not plain and cuts what is long", "[unit]
   CHECK(format_line("e", {{"v", std::string(10000, 'x')}}).size() < 5000);
 }
 
+TEST_CASE("level_of: an unknown word never silences errors", "[unit][log]") {
+  CHECK(level_of("debug") == Level::debug);
+  CHECK(level_of("info") == Level::info);
+  CHECK(level_of("warn") == Level::warn);
+  CHECK(level_of("error") == Level::error);
+  for (const char* word : {"", "verbose", "ERROR", "off"}) CHECK(level_of(word) == Level::info);
+}
+
 }  // namespace
 }  // namespace cambrian::log
