@@ -11,6 +11,18 @@
 
 namespace cambrian::rpc {
 
+/// The status of a handler that threw: logged, and told to nobody else.
+inline grpc::Status status_of_failure(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::exception& error) {
+    log::error("handler_threw", {{"what", error.what()}});
+  } catch (...) {
+    log::error("handler_threw", {{"what", "not an exception"}});
+  }
+  return {grpc::StatusCode::INTERNAL, "internal error"};
+}
+
 /// Answers a unary call by a coroutine: the reaction returns at once, the coroutine runs on
 /// `executor`, and its status finishes the call exactly once, whatever it throws. Request and
 /// response belong to gRPC and live until then: the coroutine may point to them.
@@ -20,13 +32,8 @@ grpc::ServerUnaryReactor* answer(grpc::CallbackServerContext* context, const Exe
   auto* reactor = context->DefaultReactor();
   boost::asio::co_spawn(executor, std::move(handler),
                         [reactor](const std::exception_ptr& failure, grpc::Status status) {
-                          if (!failure) return reactor->Finish(std::move(status));
-                          try {
-                            std::rethrow_exception(failure);
-                          } catch (const std::exception& error) {
-                            log::error("handler_threw", {{"what", error.what()}});
-                          }
-                          reactor->Finish({grpc::StatusCode::INTERNAL, "internal error"});
+                          if (failure) status = status_of_failure(failure);
+                          reactor->Finish(std::move(status));
                         });
   return reactor;
 }

@@ -37,7 +37,8 @@ class TransferBudget {
   explicit TransferBudget(std::int64_t bytes_max) : bytes_max_(bytes_max) {}
 
   Share try_take(std::int64_t bytes) {
-    if ((used_ += bytes) <= bytes_max_) return {this, bytes};
+    const std::int64_t used = used_ += bytes;
+    if (used <= bytes_max_) return {this, bytes};
     used_ -= bytes;
     return {};
   }

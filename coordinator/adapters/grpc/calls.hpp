@@ -31,7 +31,7 @@ class Calls {
   void serve(Stream* stream, const char* method, awaitable<grpc::Status> handler) {
     boost::asio::co_spawn(executor_, counted(method, std::move(handler)),
                           [stream](const std::exception_ptr& failure, grpc::Status status) {
-                            if (failure) status = {grpc::StatusCode::INTERNAL, "internal error"};
+                            if (failure) status = rpc::status_of_failure(failure);
                             stream->Finish(std::move(status));
                           });
   }

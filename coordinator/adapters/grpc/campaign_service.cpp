@@ -107,10 +107,11 @@ awaitable<grpc::Status> CampaignService::list(const user::v1::ListCampaignsReque
   if (!page) co_return status_of(page.error());
   const auto records = co_await ports_.campaigns.list({.before = page->token, .count = page->size});
   if (!records) co_return status_of(records.error());
-  const auto count = fill_page(*records, response, [&](const CampaignRecord& record) {
+  const auto count = fill_page(*records, [&](const CampaignRecord& record) {
     auto* added = response->add_campaigns();
     to_proto(record, added);
     added->set_waiting(waiting_of(record));
+    return added;
   });
   if (has_next_page(count, records->size(), *page)) {
     response->set_next_page_token(std::to_string((*records)[count - 1].id.value));

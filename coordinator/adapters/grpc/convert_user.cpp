@@ -1,23 +1,15 @@
 #include <cmath>
 
+#include "common/statistics/statistics.hpp"
 #include "coordinator/adapters/grpc/convert.hpp"
 
 namespace cambrian::coordinator::wire {
 namespace {
 
 void estimate_to_proto(const std::vector<double>& values, user::v1::Estimate* message) {
-  double sum = 0;
-  for (const auto value : values) {
-    sum += value;
-    message->add_values(value);
-  }
-  const auto count = static_cast<double>(values.size());
-  const double mean = sum / count;
-  message->set_mean(mean);
-  if (values.size() < 2) return;
-  double squares = 0;
-  for (const auto value : values) squares += (value - mean) * (value - mean);
-  message->set_standard_error(std::sqrt(squares / (count - 1) / count));
+  for (const auto value : values) message->add_values(value);
+  message->set_mean(statistics::mean(values));
+  if (const auto error = statistics::standard_error(values)) message->set_standard_error(*error);
 }
 
 void final_to_proto(const FinalScore& score, user::v1::FinalScore* message) {

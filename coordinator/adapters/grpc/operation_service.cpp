@@ -97,8 +97,10 @@ awaitable<grpc::Status> VariantService::list(const user::v1::ListVariantsRequest
   const auto records =
       co_await store_.list(campaign, {.order = order, .offset = page->token, .count = page->size});
   if (!records) co_return status_of(records.error());
-  const auto count = fill_page(*records, response, [&](const VariantRecord& record) {
-    to_proto(record, campaign, response->add_variants());
+  const auto count = fill_page(*records, [&](const VariantRecord& record) {
+    auto* added = response->add_variants();
+    to_proto(record, campaign, added);
+    return added;
   });
   if (has_next_page(count, records->size(), *page)) {
     response->set_next_page_token(std::to_string(page->token + static_cast<std::int64_t>(count)));
@@ -126,8 +128,10 @@ awaitable<grpc::Status> VariantService::lineage(const user::v1::GetLineageReques
   const auto first = request->page_token().empty() ? request->number() : page->token;
   const auto records = co_await store_.lineage(campaign, first, page->size);
   if (!records) co_return status_of(records.error());
-  const auto count = fill_page(*records, response, [&](const VariantRecord& record) {
-    to_proto(record, campaign, response->add_variants());
+  const auto count = fill_page(*records, [&](const VariantRecord& record) {
+    auto* added = response->add_variants();
+    to_proto(record, campaign, added);
+    return added;
   });
   const auto& oldest = (*records)[count - 1];
   if (!oldest.parents.empty()) {
@@ -168,10 +172,11 @@ awaitable<grpc::Status> TaskService::list(const user::v1::ListTasksRequest* requ
   const auto records = co_await tasks_.list(page->token, page->size);
   if (!records) co_return status_of(records.error());
   Status status;
-  const auto count = fill_page(*records, response, [&](const TaskRecord& record) {
+  const auto count = fill_page(*records, [&](const TaskRecord& record) {
     auto* added = response->add_tasks();
     if (status) status = task_to_proto(record, added);
     added->mutable_bundle()->clear_files();
+    return added;
   });
   if (!status) co_return status_of(status.error());
   if (has_next_page(count, records->size(), *page)) {
@@ -185,8 +190,11 @@ awaitable<grpc::Status> WorkerService::list(const user::v1::ListWorkersRequest* 
   const auto records = co_await store_.list(request->with_lost(), lease_);
   if (!records) co_return status_of(records.error());
   // Agents that run a thousand items each: the list is cut before it outgrows a message.
-  fill_page(*records, response,
-            [&](const AgentRecord& record) { to_proto(record, response->add_workers()); });
+  fill_page(*records, [&](const AgentRecord& record) {
+    auto* added = response->add_workers();
+    to_proto(record, added);
+    return added;
+  });
   co_return grpc::Status::OK;
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <google/protobuf/message.h>
+
 #include <charconv>
 #include <string>
 
@@ -37,14 +39,16 @@ Result<Page> page_of(const Request& request) {
   return page;
 }
 
-/// Adds records to a response until it is full. `add` converts one record. Returns how many went
-/// in: at least one of those there are, so that pages come to an end.
-template <class Records, class Response, class Add>
-std::size_t fill_page(const Records& records, Response* response, Add add) {
+/// Adds records to a response until it is full. `add` converts one record and returns its message.
+/// Returns how many went in: at least one of those there are, so that pages come to an end.
+template <class Records, class Add>
+std::size_t fill_page(const Records& records, Add add) {
   std::size_t count = 0;
+  std::size_t bytes = 0;  // Summed up: the whole page is measured once, and not for each record.
   for (const auto& record : records) {
-    if (count > 0 && response->ByteSizeLong() > kPageBytesMax) break;
-    add(record);
+    if (bytes > kPageBytesMax) break;
+    const google::protobuf::Message* added = add(record);
+    bytes += added->ByteSizeLong();
     ++count;
   }
   return count;

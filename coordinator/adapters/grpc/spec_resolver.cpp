@@ -1,14 +1,12 @@
 #include "coordinator/adapters/grpc/spec_resolver.hpp"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-
 #include <algorithm>
 #include <cmath>
 #include <set>
 
 #include "common/digest/sha256.hpp"
 #include "common/task/names.hpp"
+#include "common/task/task_folder.hpp"
 #include "coordinator/search/settings.hpp"
 
 namespace cambrian::coordinator::wire {
@@ -330,7 +328,7 @@ CampaignDefinition make_definition(const TaskManifest& task, const SeedFacts& se
   };
   CampaignDefinition definition;
   definition.name = spec.name();
-  definition.spec = serialize(spec);
+  definition.spec = task::serialize(spec);
   definition.task_digest = spec.task().digest();
   definition.task_name = task.name();
   definition.priority = spec.priority();
@@ -351,17 +349,6 @@ CampaignDefinition make_definition(const TaskManifest& task, const SeedFacts& se
                                   time_or(task.limits().run_time(), kRunTimeDefault) +
                                   kAttemptSlack;
   return definition;
-}
-
-std::string serialize(const google::protobuf::Message& message) {
-  std::string bytes;
-  {
-    google::protobuf::io::StringOutputStream stream(&bytes);
-    google::protobuf::io::CodedOutputStream coded(&stream);
-    coded.SetSerializationDeterministic(true);
-    message.SerializeToCodedStream(&coded);
-  }
-  return bytes;
 }
 
 }  // namespace cambrian::coordinator::wire

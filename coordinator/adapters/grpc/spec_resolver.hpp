@@ -31,7 +31,4 @@ Problems check_spec(const spec::v1::TaskManifest& task, const SeedFacts& seed,
 CampaignDefinition make_definition(const spec::v1::TaskManifest& task, const SeedFacts& seed,
                                    const spec::v1::CampaignSpec& spec);
 
-/// Deterministic: equal messages give equal bytes.
-std::string serialize(const google::protobuf::Message& message);
-
 }  // namespace cambrian::coordinator::wire

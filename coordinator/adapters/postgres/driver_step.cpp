@@ -19,7 +19,7 @@ constexpr const char* kInsertItem =
     "INSERT INTO work_item (campaign_id, kind, number, priority, runtime, sandbox_level, gpus,"
     " model, attempt_budget_min_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 constexpr const char* kFindProposed =
-    "SELECT p.result_variants -> $3::integer, p.model, p.operator FROM proposal p"
+    "SELECT p.result_variants -> $3::integer, p.model FROM proposal p"
     " WHERE p.campaign_id = $1 AND p.number = $2";
 constexpr const char* kInsertVariant =
     "INSERT INTO variant (campaign_id, number, parents, proposal, operator, model, island,"

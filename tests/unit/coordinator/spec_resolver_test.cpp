@@ -5,6 +5,7 @@
 #include <set>
 #include <tuple>
 
+#include "common/task/task_folder.hpp"
 #include "coordinator/ports/words.hpp"
 
 using namespace cambrian;
@@ -78,7 +79,7 @@ TEST_CASE("spec_resolver: fills in what the comments promise", "[unit][coordinat
   // Filling in twice changes nothing: a resolved spec can be submitted again.
   auto again = spec;
   wire::fill_defaults(task, make_seed(), again);
-  CHECK(wire::serialize(again) == wire::serialize(spec));
+  CHECK(task::serialize(again) == task::serialize(spec));
 }
 
 TEST_CASE("spec_resolver: larger campaigns run wider by default", "[unit][coordinator]") {
