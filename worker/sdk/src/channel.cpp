@@ -176,9 +176,13 @@ Message Channel::receive(Deadline deadline, const ReceiveLimits& limits) {
                      "payload too large: bytes=" + std::to_string(lengths.payload) +
                          " expected_max=" + std::to_string(limits.payload_bytes));
   }
-  std::string json(lengths.json, '\0');
+  // A small payload comes with the JSON; a large one goes to its place at once.
+  const std::size_t together = lengths.payload <= ahead_.size() ? lengths.payload : 0;
+  std::string json(lengths.json + together, '\0');
   receive_bytes(reinterpret_cast<std::byte*>(json.data()), json.size(), deadline);
   auto payload = std::make_shared<GrowingStorage>();
+  if (together > 0) std::memcpy(payload->grow(together), json.data() + lengths.json, together);
+  json.resize(lengths.json);
   while (payload->size() < lengths.payload) {
     const std::size_t step = std::min(lengths.payload - payload->size(), kPayloadStepBytes);
     receive_bytes(payload->grow(step), step, deadline);
@@ -186,7 +190,27 @@ Message Channel::receive(Deadline deadline, const ReceiveLimits& limits) {
   return decode_message(json, std::move(payload), std::move(descriptors));
 }
 
+// Descriptors that come along are closed by the kernel: only for frames that may have none.
+void Channel::fill_ahead(Deadline deadline) {
+  for (;;) {
+    wait(socket_.get(), POLLIN, deadline);  // First: between two frames there is nothing to read.
+    const ssize_t got = ::recv(socket_.get(), ahead_.data(), ahead_.size(), MSG_DONTWAIT);
+    if (got == 0) throw FrameError(Kind::closed, "stream closed");
+    if (got > 0) {
+      ahead_begin_ = 0;
+      ahead_end_ = static_cast<std::size_t>(got);
+      return;
+    }
+    must_wait("recv");
+  }
+}
+
 void Channel::receive_bytes(std::byte* out, std::size_t size, Deadline deadline) {
+  const std::size_t taken = std::min(size, ahead_end_ - ahead_begin_);
+  if (taken > 0) std::memcpy(out, ahead_.data() + ahead_begin_, taken);
+  ahead_begin_ += taken;
+  out += taken;
+  size -= taken;
   while (size > 0) {
     // Without room for them, the kernel closes descriptors that come along.
     const ssize_t got = ::recv(socket_.get(), out, size, MSG_DONTWAIT);
@@ -202,16 +226,25 @@ void Channel::receive_bytes(std::byte* out, std::size_t size, Deadline deadline)
 
 std::vector<Descriptor> Channel::receive_first(std::byte* out, std::size_t size, Deadline deadline,
                                                bool descriptors) {
+  if (!descriptors || ahead_begin_ < ahead_end_) {
+    while (size > 0) {
+      if (ahead_begin_ == ahead_end_) fill_ahead(deadline);
+      const std::size_t step = std::min(size, ahead_end_ - ahead_begin_);
+      receive_bytes(out, step, deadline);
+      out += step;
+      size -= step;
+    }
+    return {};
+  }
   for (;;) {
+    wait(socket_.get(), POLLIN, deadline);
     iovec piece{out, size};
     alignas(cmsghdr) char control[CMSG_SPACE(kDescriptorsMax * sizeof(int))] = {};
     msghdr header{};
     header.msg_iov = &piece;
     header.msg_iovlen = 1;
-    if (descriptors) {
-      header.msg_control = control;
-      header.msg_controllen = sizeof(control);
-    }
+    header.msg_control = control;
+    header.msg_controllen = sizeof(control);
     const ssize_t got = ::recvmsg(socket_.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (got == 0) throw FrameError(Kind::closed, "stream closed");
     if (got > 0) {
@@ -220,7 +253,7 @@ std::vector<Descriptor> Channel::receive_first(std::byte* out, std::size_t size,
       receive_bytes(out + count, size - count, deadline);
       return taken;
     }
-    if (must_wait("recvmsg")) wait(socket_.get(), POLLIN, deadline);
+    must_wait("recvmsg");
   }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -113,8 +114,14 @@ class Channel {
   void receive_bytes(std::byte* out, std::size_t size, Deadline deadline);
   std::vector<Descriptor> receive_first(std::byte* out, std::size_t size, Deadline deadline,
                                         bool descriptors);
+  void fill_ahead(Deadline deadline);
 
   Descriptor socket_;
+  // Read but not asked for yet. A short frame is then one call of the system: for tasks of many
+  // small questions these calls are most of the time.
+  std::array<std::byte, 4096> ahead_{};
+  std::size_t ahead_begin_ = 0;
+  std::size_t ahead_end_ = 0;
 };
 
 /// A connected pair of Unix stream sockets, closed on exec. Throws std::system_error.
