@@ -29,6 +29,7 @@ constexpr const char* kCoordinatorDefault = "127.0.0.1:7070";
 constexpr const char* kEvaluatorDefault = "compile";
 constexpr std::int64_t kBlobCacheBytes = std::int64_t{256} << 20;
 constexpr int kBlobFoldersMax = 256;
+constexpr std::size_t kDigestLetters = 12;
 
 std::string default_name() {
   char host[256] = "worker";
@@ -68,7 +69,9 @@ agent::v1::AgentDescription describe(const config::v1::WorkerConfig& config, Wor
   }
   description.set_sandbox_level(to_proto(workshop.sandbox_level()));
   for (const std::string& wall : workshop.sandbox_walls()) description.add_sandbox_walls(wall);
-  description.set_toolchain(workshop.toolchain().versions());
+  // The digest covers the SDK, too: results are found again under this text.
+  description.set_toolchain(workshop.toolchain().versions() + "; build " +
+                            workshop.toolchain().digest().substr(0, kDigestLetters));
   for (const GpuDevice& gpu : gpus) {
     auto& added = *description.add_gpus();
     added.set_id(gpu.id);
