@@ -116,6 +116,7 @@ std::string campaign_details(const Campaign& campaign) {
   }
   text += line("evaluations", of_budget(used.evaluations(), budget.evaluations()) + ", " +
                                   std::to_string(used.evaluations_failed()) + " failed, " +
+                                  std::to_string(used.evaluations_reused()) + " known before, " +
                                   std::to_string(campaign.evaluations_open()) + " open");
   text += line("proposals", std::to_string(used.proposals()) + ", " +
                                 std::to_string(used.proposals_failed()) + " failed, " +

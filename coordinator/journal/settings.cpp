@@ -98,6 +98,7 @@ Json to_json(const search::Settings& settings) {
   json["inspirations"] = settings.inspirations;
   json["failures"] = settings.failures;
   json["repeats"] = settings.repeats;
+  json["evaluation_seed"] = optional_json(settings.evaluation_seed);
   json["final_repeats"] = settings.final_repeats;
   json["evaluations_parallel"] = settings.evaluations_parallel;
   json["proposals_parallel"] = settings.proposals_parallel;
@@ -123,6 +124,8 @@ search::Settings settings_from_json(const Json& json) {
   settings.inspirations = json.at("inspirations");
   settings.failures = json.at("failures");
   settings.repeats = json.at("repeats");
+  settings.evaluation_seed =
+      optional_from<std::uint64_t>(json.value("evaluation_seed", Json(nullptr)));
   settings.final_repeats = json.at("final_repeats");
   settings.evaluations_parallel = json.at("evaluations_parallel");
   settings.proposals_parallel = json.at("proposals_parallel");

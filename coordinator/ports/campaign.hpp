@@ -31,6 +31,7 @@ struct CampaignDefinition {
   std::map<std::string, double> parameters;
   std::string instructions;
   int output_tokens = 0;
+  bool reuses_results = false;  ///< An equal evaluation that was made before is not made again.
   // What a worker must be able to do.
   std::string runtime;
   int sandbox_level = 0;
@@ -42,6 +43,7 @@ struct CampaignDefinition {
 struct Consumption {
   std::int64_t evaluations = 0;
   std::int64_t evaluations_failed = 0;
+  std::int64_t evaluations_reused = 0;
   std::int64_t final_evaluations = 0;
   std::int64_t proposals = 0;
   std::int64_t proposals_failed = 0;

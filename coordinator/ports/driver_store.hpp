@@ -36,6 +36,7 @@ struct DriverStep {
 struct StepState {
   CampaignState state = CampaignState::running;
   int evaluations_added = 0;
+  int evaluations_reused = 0;  ///< Results were known: they are the next inputs.
   int proposals_added = 0;
   std::vector<EndedAttempt> cancelled;
 };

@@ -303,6 +303,11 @@ void Search::request_evaluations() {
     } else {
       evaluation.repeat = variants_.at(plan.variant).trial.issue();
       --evaluations_unissued_;
+      if (settings_.evaluation_seed) {
+        rng = Rng(*settings_.evaluation_seed)
+                  .split("evaluation")
+                  .split(static_cast<std::uint64_t>(evaluation.repeat));
+      }
     }
     evaluations_.emplace(number, evaluation);
     emit(RequestEvaluation{number, plan.variant, plan.split, rng.next(),

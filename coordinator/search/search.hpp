@@ -54,6 +54,9 @@ inline constexpr std::size_t kFailuresKept = 256;
 /// score is not comparable (the seed excepted). The same holds for a variant that is cut short by
 /// the end of the search; one that never had an evaluation stays pending.
 ///
+/// With `evaluation_seed` every variant is measured on the same draws: differences between variants
+/// are then not those of their luck. The finals tell what of a score was made to measure.
+///
 /// **Ends.** Draining cancels the open proposals. An answer that comes in nevertheless is paid for
 /// but not used. Evaluations that are open finish and count, may change the best, and may overrun
 /// gpu_time and wall_time by themselves (at most `evaluations_parallel` of them). When tokens or

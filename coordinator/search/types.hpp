@@ -113,6 +113,9 @@ struct Settings {
   int inspirations = 2;
   int failures = 2;
   int repeats = 1;
+  /// What search evaluations draw at random follows from it and the repeat, the same for every
+  /// variant. None (campaigns of older versions): each evaluation has a seed of its own.
+  std::optional<std::uint64_t> evaluation_seed;
   int final_repeats = 3;
   int evaluations_parallel = 64;
   int proposals_parallel = 8;

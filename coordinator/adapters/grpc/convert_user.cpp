@@ -25,6 +25,7 @@ void final_to_proto(const FinalScore& score, user::v1::FinalScore* message) {
 void consumption_to_proto(const Consumption& used, user::v1::Consumption* message) {
   message->set_evaluations(used.evaluations);
   message->set_evaluations_failed(used.evaluations_failed);
+  message->set_evaluations_reused(used.evaluations_reused);
   message->set_final_evaluations(used.final_evaluations);
   message->set_proposals(used.proposals);
   message->set_proposals_failed(used.proposals_failed);

@@ -253,6 +253,7 @@ search::Settings settings_of(const TaskManifest& task, const SeedFacts& seed,
   settings.inspirations = search.inspirations();
   settings.failures = search.failures();
   settings.repeats = spec.evaluation().repeats();
+  settings.evaluation_seed = spec.evaluation().seed();
   settings.final_repeats = spec.evaluation().final_repeats();
   settings.evaluations_parallel = spec.evaluation().parallel();
   settings.proposals_parallel = spec.codegen().parallel();
@@ -286,6 +287,8 @@ void fill_defaults(const TaskManifest& task, const SeedFacts& seed, CampaignSpec
   fill_search(task, seed, spec);
   auto* evaluation = spec.mutable_evaluation();
   if (evaluation->repeats() == 0) evaluation->set_repeats(1);
+  if (!evaluation->has_seed()) evaluation->set_seed(1);
+  if (!evaluation->has_reuse()) evaluation->set_reuse(true);
   if (evaluation->final_repeats() == 0) evaluation->set_final_repeats(3);
   if (evaluation->parallel() == 0) evaluation->set_parallel(default_parallel(spec.budget()));
   auto* codegen = spec.mutable_codegen();
@@ -338,6 +341,7 @@ CampaignDefinition make_definition(const TaskManifest& task, const SeedFacts& se
   definition.parameters = {spec.task().parameters().begin(), spec.task().parameters().end()};
   definition.instructions = clean_text(spec.codegen().instructions(), kInstructionsBytesMax);
   definition.output_tokens = spec.codegen().output_tokens();
+  definition.reuses_results = spec.evaluation().reuse();
   definition.runtime = task.candidate().runtime() == spec::v1::RUNTIME_LIBTORCH ? "libtorch"
                        : task.candidate().runtime() == spec::v1::RUNTIME_CPP    ? "cpp"
                                                                                 : "process";

@@ -14,6 +14,8 @@ constexpr double kMicroPerDollar = 1e6;
 
 constexpr const char* kEvaluations = "cambrian_coordinator_evaluations_total";
 constexpr const char* kEvaluationsHelp = "Counted evaluations, by outcome";
+constexpr const char* kReused = "cambrian_coordinator_evaluations_reused_total";
+constexpr const char* kReusedHelp = "Counted evaluations whose result was known from before";
 constexpr const char* kProposals = "cambrian_coordinator_proposals_total";
 constexpr const char* kProposalsHelp = "Counted proposals, by outcome";
 constexpr const char* kVariants = "cambrian_coordinator_variants_total";
@@ -83,6 +85,7 @@ void MetricsObserver::register_known_series() {
   }
   for (const char* kind : {"prompt", "completion"}) counter(kTokens, kTokensHelp, {{"kind", kind}});
   counter(kCost, kCostHelp, {});
+  counter(kReused, kReusedHelp, {});
 }
 
 metrics::Counter MetricsObserver::counter(const char* name, const char* help,
@@ -132,6 +135,9 @@ void MetricsObserver::on_step(const std::vector<Input>& inputs, const DriverStep
                               const StepState& state, milliseconds duration) {
   step_duration_.observe(static_cast<double>(duration.count()) / kMillisecondsPerSecond);
   on_attempts_ended(state.cancelled);
+  if (state.evaluations_reused > 0) {
+    counter(kReused, kReusedHelp, {}).add(static_cast<double>(state.evaluations_reused));
+  }
   for (const auto& input : inputs) {
     const auto* finished = std::get_if<search::EvaluationFinished>(&input.event);
     if (finished == nullptr) continue;

@@ -6,19 +6,20 @@ namespace cambrian::coordinator::postgres {
 namespace {
 
 // The columns of campaign_of; constant text put together at compile time, values only by params.
-#define CAMPAIGN_COLUMNS                                                                        \
-  "SELECT c.id, c.name, c.spec, c.state, c.end_reason, c.reason,"                               \
-  " (extract(epoch FROM c.created_at) * 1000000)::bigint,"                                      \
-  " (extract(epoch FROM c.ended_at) * 1000000)::bigint,"                                        \
-  " c.evaluations, c.evaluations_failed, c.final_evaluations, c.proposals, c.proposals_failed," \
-  " c.duplicates, c.tokens, c.cost_micro_usd, c.gpu_time_ms, c.cpu_time_ms, c.running_ms,"      \
-  " c.best_variant, c.best_score, c.seed_score,"                                                \
-  " (SELECT count(*) FROM work_item w WHERE w.campaign_id = c.id AND w.kind = 'evaluation'"     \
-  "  AND w.state IN ('ready', 'leased')),"                                                      \
-  " (SELECT count(*) FROM work_item w WHERE w.campaign_id = c.id AND w.kind = 'proposal'"       \
-  "  AND w.state IN ('ready', 'leased')),"                                                      \
-  " c.last_sequence, c.applied_sequence, c.task_name, c.objective_metric, c.is_maximized,"      \
-  " c.definition -> 'settings' -> 'budget'"                                                     \
+#define CAMPAIGN_COLUMNS                                                                    \
+  "SELECT c.id, c.name, c.spec, c.state, c.end_reason, c.reason,"                           \
+  " (extract(epoch FROM c.created_at) * 1000000)::bigint,"                                  \
+  " (extract(epoch FROM c.ended_at) * 1000000)::bigint,"                                    \
+  " c.evaluations, c.evaluations_failed, c.evaluations_reused, c.final_evaluations,"        \
+  " c.proposals, c.proposals_failed,"                                                       \
+  " c.duplicates, c.tokens, c.cost_micro_usd, c.gpu_time_ms, c.cpu_time_ms, c.running_ms,"  \
+  " c.best_variant, c.best_score, c.seed_score,"                                            \
+  " (SELECT count(*) FROM work_item w WHERE w.campaign_id = c.id AND w.kind = 'evaluation'" \
+  "  AND w.state IN ('ready', 'leased')),"                                                  \
+  " (SELECT count(*) FROM work_item w WHERE w.campaign_id = c.id AND w.kind = 'proposal'"   \
+  "  AND w.state IN ('ready', 'leased')),"                                                  \
+  " c.last_sequence, c.applied_sequence, c.task_name, c.objective_metric, c.is_maximized,"  \
+  " c.definition -> 'settings' -> 'budget'"                                                 \
   " FROM campaign c "
 
 constexpr const char* kGet = CAMPAIGN_COLUMNS "WHERE c.name = $1 AND NOT c.is_deleting";
@@ -86,17 +87,13 @@ CampaignRecord campaign_of(const pqxx::row& row) {
   record.reason = row[5].as<std::string>();
   record.created_at = instant_of(row[6]);
   record.ended_at = optional_instant_of(row[7]);
-  std::int64_t* const counters[] = {&record.consumption.evaluations,
-                                    &record.consumption.evaluations_failed,
-                                    &record.consumption.final_evaluations,
-                                    &record.consumption.proposals,
-                                    &record.consumption.proposals_failed,
-                                    &record.consumption.duplicates,
-                                    &record.consumption.tokens,
-                                    &record.consumption.cost_micro_usd,
-                                    &record.consumption.gpu_time_ms,
-                                    &record.consumption.cpu_time_ms,
-                                    &record.consumption.running_ms};
+  std::int64_t* const counters[] = {
+      &record.consumption.evaluations,        &record.consumption.evaluations_failed,
+      &record.consumption.evaluations_reused, &record.consumption.final_evaluations,
+      &record.consumption.proposals,          &record.consumption.proposals_failed,
+      &record.consumption.duplicates,         &record.consumption.tokens,
+      &record.consumption.cost_micro_usd,     &record.consumption.gpu_time_ms,
+      &record.consumption.cpu_time_ms,        &record.consumption.running_ms};
   int column = 8;
   for (auto* counter : counters) *counter = row[column++].as<std::int64_t>();
   record.best_variant = optional_of<std::int64_t>(row[column++]);

@@ -17,6 +17,7 @@ Json to_json(const CampaignDefinition& definition) {
           {"parameters", definition.parameters},
           {"instructions", definition.instructions},
           {"output_tokens", definition.output_tokens},
+          {"reuses_results", definition.reuses_results},
           {"runtime", definition.runtime},
           {"sandbox_level", definition.sandbox_level},
           {"gpus", definition.gpus},
@@ -32,6 +33,7 @@ CampaignDefinition definition_from_json(const Json& json) {
   definition.parameters = json.at("parameters").get<Metrics>();
   definition.instructions = json.at("instructions");
   definition.output_tokens = json.at("output_tokens");
+  definition.reuses_results = json.value("reuses_results", false);
   definition.runtime = json.at("runtime");
   definition.sandbox_level = json.at("sandbox_level");
   definition.gpus = json.at("gpus");

@@ -1,20 +1,18 @@
 #include "coordinator/adapters/postgres/driver_step.hpp"
 
-#include "coordinator/adapters/postgres/item_end.hpp"
+#include "coordinator/adapters/postgres/result_reuse.hpp"
 
 namespace cambrian::coordinator::postgres {
 namespace {
 
 constexpr const char* kLock =
-    "SELECT applied_sequence, last_sequence, state, definition, priority, end_reason, reason"
+    "SELECT applied_sequence, last_sequence, state, definition, priority, end_reason, reason,"
+    " task_digest"
     " FROM campaign WHERE id = $1 AND driver_epoch = $2 FOR NO KEY UPDATE";
 constexpr const char* kInsertProposal =
     "INSERT INTO proposal (campaign_id, number, operator, parents, inspirations, failures, seed,"
     " variants, model, temperature) VALUES ($1, $2, $3, $4::bigint[], $5::bigint[], $6::bigint[],"
     " $7::numeric, $8, $9, $10)";
-constexpr const char* kInsertEvaluation =
-    "INSERT INTO evaluation (campaign_id, number, variant, split, seed, is_final)"
-    " VALUES ($1, $2, $3, $4, $5::numeric, $6)";
 constexpr const char* kInsertItem =
     "INSERT INTO work_item (campaign_id, kind, number, priority, runtime, sandbox_level, gpus,"
     " model, attempt_budget_min_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
@@ -60,6 +58,7 @@ class Step {
         priority_(row[4].as<int>()),
         end_reason_(known_word<search::EndReason>(row[5].view())),
         reason_(row[6].as<std::string>()) {
+    definition_.task_digest = row[7].as<std::string>();
     state_.state = known_word<CampaignState>(row[2].view());
   }
 
@@ -76,10 +75,17 @@ class Step {
   }
 
   void operator()(const search::RequestEvaluation& command) {
-    transaction_.exec(
-        kInsertEvaluation,
-        pqxx::params{campaign_.value, command.evaluation.value, command.variant.value,
-                     word(command.split), std::to_string(command.seed), command.is_final});
+    const EvaluationContent content{.task_digest = definition_.task_digest,
+                                    .parameters = Json(definition_.parameters).dump(),
+                                    .gpus = definition_.gpus};
+    const bool is_reusing = definition_.reuses_results && !command.is_final;
+    insert_evaluation(transaction_, campaign_, command, is_reusing ? &content : nullptr);
+    if (is_reusing) {
+      if (auto event = reuse_result(transaction_, campaign_, command, content.task_digest)) {
+        reused_.push_back(std::move(*event));
+        return;
+      }
+    }
     transaction_.exec(kInsertItem,
                       pqxx::params{campaign_.value, "evaluation", command.evaluation.value,
                                    priority_, definition_.runtime, definition_.sandbox_level,
@@ -156,6 +162,10 @@ class Step {
   }
 
   StepState store(std::int64_t applied) {
+    for (const auto& event : reused_) {
+      insert_event(transaction_, campaign_, ++last_sequence_, event);
+    }
+    state_.evaluations_reused = static_cast<int>(reused_.size());
     std::optional<std::int64_t> best_variant;
     std::optional<double> best_score;
     if (best_) {
@@ -239,6 +249,7 @@ class Step {
   std::optional<search::SetBest> best_;
   std::optional<double> seed_score_;
   std::int64_t duplicates_ = 0;
+  std::vector<StoredEvent> reused_;  ///< Results for the next step: behind what this one says.
 };
 
 }  // namespace

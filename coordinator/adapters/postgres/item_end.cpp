@@ -194,6 +194,25 @@ AfterEnd end_attempt(pqxx::work& transaction, LockedItem& item, AttemptEnd end,
   return AfterEnd::ready;
 }
 
+StoredEvent evaluation_event(const search::RequestEvaluation& request,
+                             const EvaluationResult& result, const std::string& agent_name) {
+  auto event = make_input(search::EvaluationFinished{.evaluation = request.evaluation,
+                                                     .outcome = result.outcome,
+                                                     .metrics = result.metrics,
+                                                     .gpu_time_ms = result.gpu_time_ms},
+                          "variant " + std::to_string(request.variant.value) +
+                              (request.is_final ? " final evaluation: " : " evaluated: ") +
+                              word(result.outcome));
+  event.variant = request.variant.value;
+  event.payload["variant"] = request.variant.value;
+  event.payload["is_final"] = request.is_final;
+  event.payload["split"] = word(request.split);
+  event.payload["agent"] = agent_name;
+  event.payload["is_cached"] = result.is_cached;
+  event.payload["timings_ms"] = result.timings_ms;
+  return event;
+}
+
 void conclude_evaluation(pqxx::work& transaction, const LockedItem& item,
                          const EvaluationResult& result, const std::string& agent_name) {
   const auto row =
@@ -212,21 +231,11 @@ void conclude_evaluation(pqxx::work& transaction, const LockedItem& item,
   transaction.exec(kCountEvaluation, pqxx::params{item.campaign.value, is_final ? 0 : 1,
                                                   !is_final && has_failed ? 1 : 0, is_final ? 1 : 0,
                                                   result.gpu_time_ms, result.cpu_time_ms});
-  auto event =
-      make_input(search::EvaluationFinished{.evaluation = {item.number},
-                                            .outcome = result.outcome,
-                                            .metrics = result.metrics,
-                                            .gpu_time_ms = result.gpu_time_ms},
-                 "variant " + std::to_string(variant) +
-                     (is_final ? " final evaluation: " : " evaluated: ") + word(result.outcome));
-  event.variant = variant;
-  event.payload["variant"] = variant;
-  event.payload["is_final"] = is_final;
-  event.payload["split"] = row[2].as<std::string>();
-  event.payload["agent"] = agent_name;
-  event.payload["is_cached"] = result.is_cached;
-  event.payload["timings_ms"] = result.timings_ms;
-  append_event(transaction, item.campaign, event);
+  const search::RequestEvaluation request{.evaluation = {item.number},
+                                          .variant = {variant},
+                                          .split = known_word<search::Split>(row[2].view()),
+                                          .is_final = is_final};
+  append_event(transaction, item.campaign, evaluation_event(request, result, agent_name));
 }
 
 void conclude_proposal(pqxx::work& transaction, const LockedItem& item,

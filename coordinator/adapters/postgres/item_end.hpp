@@ -63,6 +63,10 @@ void charge(pqxx::work& transaction, const LockedItem& item, const Cost& cost,
 AfterEnd end_attempt(pqxx::work& transaction, LockedItem& item, AttemptEnd end,
                      const std::string& evidence);
 
+/// The input that a counted result is, with what people want to know of it.
+StoredEvent evaluation_event(const search::RequestEvaluation& request,
+                             const EvaluationResult& result, const std::string& agent_name);
+
 /// Stores the final result of an evaluation, marks the item done, counts, appends the event.
 void conclude_evaluation(pqxx::work& transaction, const LockedItem& item,
                          const EvaluationResult& result, const std::string& agent_name);

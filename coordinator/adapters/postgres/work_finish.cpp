@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "coordinator/adapters/postgres/item_end.hpp"
+#include "coordinator/adapters/postgres/result_reuse.hpp"
 #include "coordinator/adapters/postgres/work_store.hpp"
 
 namespace cambrian::coordinator::postgres {
@@ -91,6 +91,7 @@ Verdict accept(pqxx::work& transaction, LockedItem& item, const WorkReport& repo
   transaction.exec(kFinishAttempt, lease_and_cost(report.lease, cost));
   if (const auto* evaluation = std::get_if<EvaluationResult>(&report.result)) {
     conclude_evaluation(transaction, item, *evaluation, agent_name);
+    note_result(transaction, item, *evaluation);
   } else {
     conclude_proposal(transaction, item, std::get<ProposalResult>(report.result), agent_name);
   }

@@ -146,6 +146,41 @@ TEST_CASE("Search: a final has fresh seeds, the same for seed and best on both s
   }
 }
 
+TEST_CASE("Search: every variant meets the same draws, repeat by repeat, whatever the seed",
+          "[unit][search]") {
+  // (variant, seed) of every search evaluation, in the order in which they were asked for.
+  const auto seeds_with = [](std::uint64_t seed, std::optional<std::uint64_t> evaluation_seed) {
+    Settings settings = settings_of();
+    settings.seed = seed;
+    settings.evaluation_seed = evaluation_seed;
+    settings.repeats = 2;
+    settings.budget.evaluations = 6;
+    Driver driver(settings);
+    driver.start_with_seed(0.5);
+    driver.answer(driver.first_open_proposal(), {"a"});
+    driver.finish_evaluations(0.6);
+    driver.answer(driver.first_open_proposal(), {"b"});
+    driver.finish_evaluations(0.7);
+    std::map<std::int64_t, std::vector<std::uint64_t>> seeds;
+    for (const auto& request : driver.every<RequestEvaluation>()) {
+      if (!request.is_final) seeds[request.variant.value].push_back(request.seed);
+    }
+    REQUIRE(seeds.size() == 3);
+    return seeds;
+  };
+  const auto same = seeds_with(7, 1);
+  CHECK(same.at(0).size() == 2);
+  CHECK(same.at(0)[0] != same.at(0)[1]);
+  CHECK(same.at(1) == same.at(0));
+  CHECK(same.at(2) == same.at(0));
+  CHECK(seeds_with(8, 1) == same);
+  CHECK(seeds_with(7, 2).at(0) != same.at(0));
+  // Campaigns of older versions.
+  const auto own = seeds_with(7, std::nullopt);
+  CHECK(own.at(1) != own.at(0));
+  CHECK(seeds_with(8, std::nullopt) != own);
+}
+
 TEST_CASE("Search: a seed that stays the best is evaluated once more, not twice",
           "[unit][search]") {
   Settings settings = settings_of();

@@ -1,0 +1,106 @@
+#include "coordinator/adapters/postgres/result_reuse.hpp"
+
+#include "common/log/log.hpp"
+
+namespace cambrian::coordinator::postgres {
+namespace {
+
+/// Begins every key. Another one makes results of older releases unfindable.
+constexpr const char* kKeySalt = "1";
+
+constexpr const char* kInsert =
+    "INSERT INTO evaluation (campaign_id, number, variant, split, seed, is_final, content_key)"
+    " SELECT $1::bigint, $2::bigint, v.number, $4::text, $5::numeric, $6::boolean,"
+    " CASE WHEN $7::boolean THEN encode(sha256("
+    "  convert_to(concat_ws(E'\\n', $8::text, $9::text, $10::jsonb::text, $11::integer, v.files,"
+    "   $4::text, $5::text, (SELECT value FROM judge_secret)), 'UTF8')), 'hex') ELSE '' END"
+    " FROM variant v WHERE v.campaign_id = $1 AND v.number = $3";
+// Connected: heard of within the time of a lease.
+constexpr const char* kReuse =
+    "UPDATE evaluation e SET outcome = s.outcome, metrics = s.metrics, diagnostics = s.diagnostics,"
+    " log = s.log, memory_peak_bytes = s.memory_peak_bytes, result_key = s.result_key,"
+    " behaviour_digest = s.behaviour_digest, is_cached = true, agent_name = s.agent_name,"
+    " finished_at = now()"
+    " FROM result r JOIN evaluation s ON s.campaign_id = r.campaign_id AND s.number = r.number"
+    " JOIN task t ON t.digest = $3"
+    " WHERE e.campaign_id = $1 AND e.number = $2 AND r.content_key = e.content_key"
+    " AND t.repeatability = 'repeatable' AND EXISTS (SELECT 1 FROM agent a WHERE a.kind = 'worker'"
+    "  AND a.last_sync_at > now() - interval '1 minute'"
+    "  AND a.description ->> 'toolchain' = r.toolchain)"
+    " RETURNING e.outcome, e.metrics, e.agent_name";
+constexpr const char* kCount =
+    "UPDATE campaign SET evaluations = evaluations + 1,"
+    " evaluations_reused = evaluations_reused + 1,"
+    " evaluations_failed = evaluations_failed + $2 WHERE id = $1";
+// The update sees the table as it was before the insert: a result is compared with an earlier one.
+constexpr const char* kNote =
+    "WITH content AS (SELECT e.content_key, a.description ->> 'toolchain' AS toolchain,"
+    "  c.task_digest FROM evaluation e JOIN campaign c ON c.id = e.campaign_id"
+    "  JOIN agent a ON a.agent_id = $3"
+    "  WHERE e.campaign_id = $1 AND e.number = $2 AND e.content_key <> ''),"
+    " kept AS (INSERT INTO result (content_key, toolchain, campaign_id, number)"
+    "  SELECT content_key, toolchain, $1::bigint, $2::bigint FROM content ON CONFLICT DO NOTHING),"
+    " seen AS (SELECT k.task_digest, CASE WHEN s.outcome = $4 AND s.metrics = $5::jsonb"
+    "   THEN 'repeatable' ELSE 'noisy' END AS repeatability FROM content k"
+    "  JOIN result r USING (content_key, toolchain)"
+    "  JOIN evaluation s ON s.campaign_id = r.campaign_id AND s.number = r.number)"
+    " UPDATE task t SET repeatability = seen.repeatability FROM seen"
+    " WHERE t.digest = seen.task_digest AND t.repeatability NOT IN ('noisy', seen.repeatability)"
+    " RETURNING t.name, t.repeatability";
+
+/// True for outcomes that follow from the content alone.
+bool is_repeatable(search::Outcome outcome) {
+  switch (outcome) {
+    case search::Outcome::success:
+    case search::Outcome::compile_error:
+    case search::Outcome::bad_output:
+    case search::Outcome::not_finite: return true;
+    case search::Outcome::crash:
+    case search::Outcome::timeout:
+    case search::Outcome::out_of_memory:
+    case search::Outcome::resource_exceeded:
+    case search::Outcome::infrastructure: return false;
+  }
+  return false;
+}
+
+}  // namespace
+
+void insert_evaluation(pqxx::work& transaction, CampaignId campaign,
+                       const search::RequestEvaluation& command, const EvaluationContent* content) {
+  const EvaluationContent none{.task_digest = "", .parameters = "{}", .gpus = 0};
+  const EvaluationContent& used = content == nullptr ? none : *content;
+  transaction.exec(
+      kInsert,
+      pqxx::params{campaign.value, command.evaluation.value, command.variant.value,
+                   word(command.split), std::to_string(command.seed), command.is_final,
+                   content != nullptr, kKeySalt, used.task_digest, used.parameters, used.gpus});
+}
+
+std::optional<StoredEvent> reuse_result(pqxx::work& transaction, CampaignId campaign,
+                                        const search::RequestEvaluation& command,
+                                        const std::string& task_digest) {
+  if (command.evaluation.value % kReuseCheckInterval == 0) return std::nullopt;
+  const auto rows =
+      transaction.exec(kReuse, pqxx::params{campaign.value, command.evaluation.value, task_digest});
+  if (rows.empty()) return std::nullopt;
+  EvaluationResult result;
+  result.outcome = known_word<search::Outcome>(rows[0][0].view());
+  result.metrics = json_of(rows[0][1]).get<std::map<std::string, double>>();
+  result.is_cached = true;
+  const int failed = result.outcome == search::Outcome::success ? 0 : 1;
+  transaction.exec(kCount, pqxx::params{campaign.value, failed});
+  return evaluation_event(command, result, rows[0][2].as<std::string>());
+}
+
+void note_result(pqxx::work& transaction, const LockedItem& item, const EvaluationResult& result) {
+  if (!is_repeatable(result.outcome)) return;
+  for (const auto& row :
+       transaction.exec(kNote, pqxx::params{item.campaign.value, item.number, item.agent_id,
+                                            word(result.outcome), Json(result.metrics).dump()})) {
+    log::info("task_repeatability_seen",
+              {{"task", row[0].as<std::string>()}, {"repeatability", row[1].as<std::string>()}});
+  }
+}
+
+}  // namespace cambrian::coordinator::postgres
