@@ -81,6 +81,40 @@ TEST_CASE("campaign: from a file to a winner that can be looked at", "[integrati
             .code == 0);
 }
 
+TEST_CASE("campaign: a clone is the same search with another seed, and knows equal results",
+          "[integration][cli]") {
+  const Environment& cambrian = shared_environment();
+  const Folder folder;
+  REQUIRE(
+      cambrian.run({"campaign", "submit", folder.write("source.yaml", campaign_text("source", 5))})
+          .code == 0);
+  REQUIRE(cambrian.run({"campaign", "wait", "source", "--for", "120s"}).code == 0);
+  const auto get = [&](const std::string& name) {
+    return json::parse(cambrian.run({"campaign", "get", name, "--json"}).out);
+  };
+  for (const std::string seed : {"8", "9"}) {
+    const Run cloned = cambrian.run({"campaign", "clone", "source", "--seed", seed});
+    INFO(cloned.err);
+    REQUIRE(cloned.code == 0);
+    CHECK(cloned.out == "campaign source-" + seed + " is source with seed " + seed + "\n");
+    REQUIRE(cambrian.run({"campaign", "wait", "source-" + seed, "--for", "120s"}).code == 0);
+  }
+  const auto source = get("source");
+  auto spec = get("source-9")["spec"];
+  CHECK(spec["seed"] == "9");
+  spec["seed"] = source["spec"]["seed"];
+  spec["name"] = "source";
+  CHECK(spec == source["spec"]);
+  // The seed program was evaluated twice by now, to the same end.
+  const auto used = get("source-9")["consumption"];
+  CHECK(used["evaluations"] == "5");
+  REQUIRE(used.contains("evaluations_reused"));
+  CHECK(std::stoi(used["evaluations_reused"].get<std::string>()) >= 1);
+  CHECK(cambrian.run({"campaign", "replay", "source-9"}).code == 0);
+  CHECK(cambrian.run({"campaign", "clone", "nobody", "--seed", "1"}).code == 5);
+  CHECK(cambrian.run({"campaign", "clone", "source"}).code == 2);
+}
+
 TEST_CASE("compare: arms of real campaigns, with plots, and again from its own JSON",
           "[integration][cli]") {
   const Environment& cambrian = shared_environment();
