@@ -17,7 +17,7 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parents[2]
 BINARIES = Path(os.environ.get("CAMBRIAN_BINARY_DIR", SOURCE / "build" / "release")) / "bin"
 COMMAND_SECONDS_MAX = 300
-POLL_SECONDS = 2
+POLL_SECONDS = 5
 ARMS_MAX = 20
 SEEDS_MAX = 200
 
@@ -35,18 +35,23 @@ def parse_arguments():
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--evaluations", type=int, default=100, help="budget of each campaign")
     parser.add_argument("--parallel", type=int, default=0,
-                        help="evaluations of one campaign in flight (default: the service's)")
+                        help="evaluations of one campaign in flight (default: two for each slot; "
+                             "more would hide from a search what it could have learnt)")
+    parser.add_argument("--evaluator", choices=["warm", "compile"], default="warm",
+                        help="of the worker; results are the same (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=1, help="evaluations of each variant")
     parser.add_argument("--final-repeats", type=int, default=3)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=NUMBER",
                         help="a parameter of the task; repeatable")
     parser.add_argument("--slots", type=int, default=os.cpu_count(), help="evaluations at once")
-    parser.add_argument("--minutes-max", type=float, default=120, help="give up after so long")
+    parser.add_argument("--minutes-max", type=float, default=120,
+                        help="compare what there is after so long (default: %(default)s)")
     parser.add_argument("--target", help="score that counts as a success")
     parser.add_argument("--svg", help="folder for plots")
     parser.add_argument("--export", help="folder for the events of every campaign")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     options = parser.parse_args()
+    options.parallel = options.parallel or 2 * options.slots
     options.arms = [arm for arm in options.arms.split(",") if arm]
     if not 2 <= len(set(options.arms)) <= ARMS_MAX or len(set(options.arms)) < len(options.arms):
         parser.error(f"--arms needs 2 to {ARMS_MAX} different arms")
@@ -79,11 +84,10 @@ def campaign_of(options, name, arm, seed):
         "api_version": "cambrian/v1", "kind": "Campaign", "name": name, "seed": seed,
         "task": {"source": str(options.task.resolve())},
         "search": search_of(arm),
-        "evaluation": {"repeats": options.repeats, "final_repeats": options.final_repeats},
+        "evaluation": {"repeats": options.repeats, "final_repeats": options.final_repeats,
+                       "parallel": options.parallel},
         "budget": {"evaluations": options.evaluations},
     }
-    if options.parallel:
-        spec["evaluation"]["parallel"] = options.parallel
     if options.set:
         spec["task"]["parameters"] = {
             name: number(value) for name, _, value in (one.partition("=") for one in options.set)}
@@ -93,8 +97,9 @@ def campaign_of(options, name, arm, seed):
 class Service:
     """A local environment in a folder of its own that ends with this program."""
 
-    def __init__(self, slots):
+    def __init__(self, slots, evaluator):
         self.slots = slots
+        self.evaluator = evaluator
         self.directory = Path(tempfile.mkdtemp(prefix="cambrian-bench-"))
         self.directory.chmod(0o755)  # PostgreSQL runs as another user where we are root.
         self.environment = {
@@ -106,7 +111,10 @@ class Service:
 
     def __enter__(self):
         try:
-            self.run("dev", "up", "--workers", "1", "--slots", str(self.slots))
+            config = self.directory / "worker.yaml"
+            config.write_text(f"evaluator: {self.evaluator}\n")
+            self.run("dev", "up", "--workers", "1", "--slots", str(self.slots),
+                     "--worker-config", str(config))
         except BaseException:
             self.__exit__()
             raise
@@ -158,10 +166,8 @@ def wait_for_all(service, options, count):
             print(f"bench: {done} of {count} campaigns, {evaluations} of "
                   f"{count * options.evaluations} evaluations", file=sys.stderr)
             reported = evaluations
-        if done == count:
-            return
-        if time.monotonic() > deadline:
-            sys.exit(f"not done within {options.minutes_max} minutes")
+        if done == count or time.monotonic() > deadline:
+            return done == count
         time.sleep(POLL_SECONDS)
 
 
@@ -176,12 +182,15 @@ def export_all(service, names, folder):
 def main():
     options = parse_arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with Service(options.slots) as service:
+    with Service(options.slots, options.evaluator) as service:
         begin = time.monotonic()
         names = submit_all(service, options)
-        wait_for_all(service, options, options.seeds * len(options.arms))
+        is_complete = wait_for_all(service, options, options.seeds * len(options.arms))
+        if not is_complete:
+            print(f"not done within {options.minutes_max} minutes: campaigns are cut to the "
+                  "shortest", file=sys.stderr)
         seconds = time.monotonic() - begin
-        if options.export:
+        if options.export and is_complete:  # The events of others have no end yet.
             export_all(service, names, options.export)
         arguments = ["compare", *(f"{arm}={','.join(names[arm])}" for arm in options.arms)]
         arguments += ["--target", options.target] if options.target else []
@@ -195,6 +204,7 @@ def main():
         result["seeds"] = list(range(options.first_seed, options.first_seed + options.seeds))
         result["parameters"] = options.set
         result["seconds"] = round(seconds, 1)
+        result["is_complete"] = is_complete
         print(json.dumps(result, indent=2))
 
 
