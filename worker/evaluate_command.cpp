@@ -167,9 +167,10 @@ int run_evaluate(const EvaluateOptions& options, const Places& places) {
   request->judge_secret = *secret;
   const auto workshop = Workshop::open(places);
   if (!workshop) return report(workshop.error());
-  if (WarmTemplates* warm = (*workshop)->warm_templates()) {
+  WarmTemplates* warm = (*workshop)->warm_templates();
+  if (const auto kind = warm_kind(*request); warm != nullptr && kind) {
     // For one evaluation the compiler would be faster: who asks for the warm one means it.
-    warm->wait_ready(request->task->manifest.candidate.runtime, kWarmUpTime, signals.token());
+    warm->wait_ready(*kind, kWarmUpTime, signals.token());
   }
   const auto result = (*workshop)->evaluator().evaluate(
       *request, signals.token(), [](std::string_view phase, std::optional<double> fraction) {

@@ -125,6 +125,14 @@ Arguments candidate_host_command(const std::string& candidate) {
   return command;
 }
 
+Arguments python_host_command(bool torch) {
+  Arguments command = {"/usr/bin/python3", in(kSdkFolder, "warm/python.py"),
+                       in(kSdkFolder, "lib/libcambrian_python_host.so"), "cambrian_sdk"};
+  // An optimiser imports the last one when it is made, which takes longer than all the rest.
+  if (torch) append(command, {"torch", "torch._dynamo"});
+  return command;
+}
+
 std::vector<std::pair<std::string, std::string>> run_environment(int cpus) {
   const std::string threads = std::to_string(cpus);
   return {{"OMP_NUM_THREADS", threads},     {"OPENBLAS_NUM_THREADS", threads},

@@ -68,6 +68,9 @@ std::vector<std::string> evaluator_command(const CompileOptions& options);
 /// Starts a host of candidates; `candidate` is empty for one that forks for each.
 std::vector<std::string> candidate_host_command(const std::string& candidate);
 
+/// Starts a host of Python candidates, with or without PyTorch imported.
+std::vector<std::string> python_host_command(bool torch);
+
 /// Environment of a running judge or candidate beyond what every sandbox has: thread counts,
 /// because LibTorch with more threads than cores is many times slower, and where Python finds the
 /// SDK.

@@ -1,18 +1,15 @@
 // cambrian-evaluator --library FILE --source FILE --inline small|all -- CLANG FLAGS
 //
 // Holds a compiler that has parsed the headers of all candidates, and forks it for each candidate:
-// the fork is shut up in a sandbox before it gets the sources, compiles them, links a shared
-// object, and ends. Descriptor 5 holds the sources, descriptor 6 takes what was built.
-#include <fcntl.h>
+// the fork is shut up in a sandbox before it reads the sources, compiles them, links a shared
+// object, and ends. The sources are in /src.
 #include <spawn.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 
 #include "worker/adapters/sandbox/serve_forks.hpp"
@@ -37,27 +34,6 @@ int exit_code(Outcome outcome) {
     case Outcome::unsupported: return kCompileUnsupported;
   }
   return kCompileUnsupported;
-}
-
-bool write_sources(int descriptor) {
-  std::string text;
-  char buffer[64 << 10];
-  for (ssize_t count = 0;
-       (count = pread(descriptor, buffer, sizeof buffer, static_cast<off_t>(text.size()))) > 0;) {
-    text.append(buffer, static_cast<std::size_t>(count));
-    if (text.size() > kArchiveBytesMax) return false;
-  }
-  const auto files = read_archive(text);
-  if (!files) return false;
-  for (const ArchivedFile& file : *files) {
-    const std::filesystem::path path = std::filesystem::path(kSourceFolder) / file.path;
-    std::error_code error;
-    std::filesystem::create_directories(path.parent_path(), error);
-    std::ofstream out(path, std::ios::binary);
-    out << file.content;
-    if (!out.flush()) return false;
-  }
-  return chdir(kSourceFolder) == 0;
 }
 
 // Ends as the child did: a signal says which limit it met.
@@ -115,13 +91,13 @@ bool copy_result(int descriptor) {
 }
 
 int build(WarmCompiler& compiler, const ForkedProgram& program) {
-  if (program.files.size() != 2 || !write_sources(program.files[0])) return kCompileUnsupported;
+  if (program.output < 0 || chdir(kSourceFolder) != 0) return kCompileUnsupported;
   std::vector<std::string> objects;
   const int code = compile_all(compiler, program.arguments, objects);
   if (code != kCompiled) return code;
   // What the linker finds is said better by that of a plain compile.
   if (!link_objects(objects) || !compiler.is_complete(kLinked)) return kCompileUnsupported;
-  return copy_result(program.files[1]) ? kCompiled : kCompileUnsupported;
+  return copy_result(program.output) ? kCompiled : kCompileUnsupported;
 }
 
 }  // namespace

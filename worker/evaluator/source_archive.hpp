@@ -2,22 +2,24 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
-/// The sources of one compile as a text: the worker writes it, the compile server reads it in its
-/// sandbox.
+/// The files of one fork as a text: the worker writes it, the fork unpacks it.
 namespace cambrian::worker {
 
+/// Both belong to somebody else.
 struct ArchivedFile {
-  std::string path;  ///< Relative, without . and .. parts.
-  std::string content;
+  std::string_view path;  ///< Relative, without . and .. parts.
+  std::string_view content;
 };
 
-inline constexpr std::size_t kArchiveBytesMax = 16 << 20;
+/// Larger programs are not for forks.
+inline constexpr std::size_t kArchiveBytesMax = 64 << 20;
 
 std::string write_archive(const std::vector<ArchivedFile>& files);
-/// Nothing when it is damaged.
-std::optional<std::vector<ArchivedFile>> read_archive(const std::string& text);
+/// The files are parts of `text`. Nothing when it is damaged, or a path leaves its folder.
+std::optional<std::vector<ArchivedFile>> read_archive(std::string_view text);
 
 /// Exit codes of a compile in a fork.
 inline constexpr int kCompiled = 0;

@@ -63,13 +63,12 @@ class SandboxedProcess {
 
 /// What a fork gets beside its command.
 struct ForkFiles {
-  /// Its descriptors from 5 on. They stay the caller's.
-  std::vector<int> files;
-  /// A folder that is an empty tmpfs in the fork.
-  std::string scratch;
-  /// Where not empty: a file in there that holds what the first of `files` holds. The tmpfs is
-  /// read-only then.
-  std::string copied_to;
+  /// An archive (worker/evaluator/source_archive.hpp), and the folder of the fork that it is
+  /// unpacked to, which is read-only then. It stays the caller's.
+  int archive = -1;
+  std::string folder;
+  /// Descriptor 5 of the fork, or -1. It stays the caller's.
+  int output = -1;
 };
 
 /// A process that others are forked from, each into a sandbox of its own. Destroying it ends it and

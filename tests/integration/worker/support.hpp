@@ -47,7 +47,7 @@ inline Workshop& workshop() {
     places.evaluator = evaluator_path();
     auto made = Workshop::open(places);
     if (made && places.evaluator == EvaluatorPath::warm) {
-      CHECK((*made)->warm_templates()->wait_ready(Runtime::cpp, std::chrono::minutes(5), {}));
+      CHECK((*made)->warm_templates()->wait_ready(WarmKind::cpp, std::chrono::minutes(5), {}));
     }
     return made;
   }();

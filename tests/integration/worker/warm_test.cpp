@@ -64,8 +64,8 @@ EvaluationResult run_on(Workshop& on, const EvaluationRequest& request) {
   return *result;
 }
 
-void wait_for(Runtime runtime) {
-  REQUIRE(warm_workshop().warm_templates()->wait_ready(runtime, std::chrono::minutes(15), {}));
+void wait_for(WarmKind kind) {
+  REQUIRE(warm_workshop().warm_templates()->wait_ready(kind, std::chrono::minutes(15), {}));
 }
 
 std::map<std::string, double> without_times(std::map<std::string, double> metrics) {
@@ -171,7 +171,7 @@ TEST_CASE("warm evaluator: plain C++ gives the same metrics, messages and outcom
   const std::string folder = std::string(kSource) + "/tasks/online-bin-packing/";
   const std::string seed = read(folder + "seed/priority.cpp");
   const std::map<std::string, double> small = {{"items", 500}, {"instances", 2}};
-  wait_for(Runtime::cpp);
+  wait_for(WarmKind::cpp);
 
   for (const auto& entry : fs::directory_iterator(folder + "seeds")) {
     INFO(entry.path());
@@ -207,7 +207,7 @@ TEST_CASE("warm evaluator: plain C++ gives the same metrics, messages and outcom
 TEST_CASE("warm evaluator: what it is not sure of, the compiler decides", "[integration]") {
   if (!has_warm_evaluator()) SKIP("built without libclang");
   const auto task = shipped_task("online-bin-packing");
-  wait_for(Runtime::cpp);
+  wait_for(WarmKind::cpp);
   const std::string head = "#include \"priority.hpp\"\n";
   const std::string body =
       "std::vector<double> priority(double, const std::vector<double>& bins) {\n"
@@ -231,7 +231,7 @@ TEST_CASE("warm evaluator: what it is not sure of, the compiler decides", "[inte
 TEST_CASE("warm evaluator: a candidate stands behind the same walls", "[integration]") {
   if (!has_warm_evaluator()) SKIP("built without libclang");
   const auto task = shipped_task("online-bin-packing");
-  wait_for(Runtime::cpp);
+  wait_for(WarmKind::cpp);
   const auto looking = request_of(task, kLooking, {{"items", 50}, {"instances", 1}});
   const auto result = compare(looking);
   CHECK(result.outcome == Outcome::success);
@@ -249,9 +249,9 @@ TEST_CASE("warm evaluator: one that is killed is replaced, and nobody waits for 
           "[integration]") {
   if (!has_warm_evaluator()) SKIP("built without libclang");
   const auto task = shipped_task("online-bin-packing");
-  wait_for(Runtime::cpp);
+  wait_for(WarmKind::cpp);
   WarmTemplates& templates = *warm_workshop().warm_templates();
-  std::shared_ptr<WarmServers> sick = templates.find(Runtime::cpp);
+  std::shared_ptr<WarmServers> sick = templates.find(WarmKind::cpp);
   REQUIRE(sick != nullptr);
   // As a sick one looks like: forks in a row that did not start.
   sick->failures = 1000;
@@ -263,7 +263,7 @@ TEST_CASE("warm evaluator: one that is killed is replaced, and nobody waits for 
       "#include \"priority.hpp\"\n// Never built before.\n"
       "std::vector<double> priority(double, const std::vector<double>& bins) { return bins; }\n";
   CHECK(run_on(warm_workshop(), request_of(task, source)).outcome == Outcome::success);
-  wait_for(Runtime::cpp);
+  wait_for(WarmKind::cpp);
   const auto again = run_on(warm_workshop(), request_of(task, source + "// And once more.\n"));
   CHECK(again.outcome == Outcome::success);
   CHECK(again.path == EvaluatorPath::warm);
@@ -274,7 +274,7 @@ TEST_CASE("warm evaluator: LibTorch gives the same metrics bit for bit", "[integ
   if (!workshop().toolchain().has_libtorch()) SKIP("no LibTorch here");
   const auto task = shipped_task("mnist1d");
   const std::string folder = std::string(kSource) + "/tasks/mnist1d/";
-  wait_for(Runtime::libtorch);
+  wait_for(WarmKind::libtorch);
   const std::map<std::string, double> few = {{"steps", 12}, {"train_seconds", 200}};
   const std::string seed = read(folder + "seed/model.cpp");
   CHECK(compare(request_of(task, seed, few)).outcome == Outcome::success);
@@ -282,4 +282,35 @@ TEST_CASE("warm evaluator: LibTorch gives the same metrics bit for bit", "[integ
   CHECK(compare(request_of(task, cnn, few)).outcome == Outcome::success);
   const std::string wrong = replaced(cnn, "nn::Linear", "nn::Linaer");
   CHECK(compare(request_of(task, wrong, few)).outcome == Outcome::compile_error);
+}
+
+TEST_CASE("warm evaluator: Python gives the same metrics, messages and outcomes", "[integration]") {
+  const auto task = shipped_task("python-regression");
+  const std::string seed = read(std::string(kSource) + "/tasks/python-regression/seed/model.py");
+  const std::map<std::string, double> few = {{"steps", 20}, {"train_seconds", 100}};
+  if (!warm_workshop().warm_templates()->wait_ready(WarmKind::python_torch, std::chrono::minutes(5),
+                                                    {})) {
+    SKIP("no PyTorch here");
+  }
+  CHECK(compare(request_of(task, seed, few)).outcome == Outcome::success);
+  // Random numbers without a seed, threads, and what a script finds out about itself.
+  const std::string busy = replaced(
+      seed, "def train(model, inputs, targets, training):\n",
+      "import random, sys, threading\n"
+      "print(sys.argv, __name__, sys.modules['__main__'].__file__, len(threading.enumerate()))\n"
+      "def train(model, inputs, targets, training):\n"
+      "    thread = threading.Thread(target=print, args=('thread',))\n"
+      "    thread.start()\n    thread.join()\n    random.random()\n");
+  const auto result = compare(request_of(task, busy, few));
+  CHECK(result.outcome == Outcome::success);
+  CHECK_THAT(result.log, ContainsSubstring("['main.py'] model /program/main.py 1"));
+  CHECK(result.log == run_on(workshop(), request_of(task, busy, few)).log);
+  for (const std::string& broken :
+       {replaced(seed, "nn.Tanh", "nn.Tahn"), "def make_model(:\n" + seed,
+        replaced(seed, "import torch",
+                 "import atexit, sys, torch\natexit.register(print, 'over')\nsys.exit('no')"),
+        "import no_such_module\n" + seed}) {
+    INFO(broken);
+    CHECK(compare(request_of(task, broken, few)).outcome == Outcome::crash);
+  }
 }

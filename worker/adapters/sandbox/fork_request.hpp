@@ -11,13 +11,12 @@
 /// and what follows are the arguments of the program:
 ///   user_namespace   1: make one, because the server is run by an ordinary user
 ///   disk             bytes of each tmpfs of the fork
-///   scratch          folder of the server's root that becomes a tmpfs, too
-///   copied_to        file in there that becomes a copy of the first file; the tmpfs is read-only
-///   then hidden           folder or file that is shown empty; any number of times everything that
-///   supervisor.hpp names
+///   folder           folder of the server's root that the archive is unpacked to
+///   hidden           folder or file that is shown empty; any number of times
+///   everything that supervisor.hpp names
 /// The descriptors are the program's socket, the pipe for its output, the supervisor's control
-/// socket, the system call filter, and the program's files, in this order. What comes back on the
-/// control socket is what cambrian-sandbox-init would say.
+/// socket, the system call filter, the archive, and where there is one the program's output, in
+/// this order. What comes back on the control socket is what cambrian-sandbox-init would say.
 namespace cambrian::worker {
 
 inline constexpr int kForkServerSocket = 3;
@@ -27,8 +26,10 @@ struct ForkServerReady {
 };
 
 inline constexpr std::size_t kForkRequestBytesMax = 32 << 10;
-/// Descriptors of a request before the program's files, and in all.
-inline constexpr std::size_t kForkRequestDescriptors = 4;
-inline constexpr std::size_t kForkRequestDescriptorsMax = 8;
+/// Descriptors of a request, without and with an output.
+inline constexpr std::size_t kForkRequestDescriptors = 5;
+inline constexpr std::size_t kForkRequestDescriptorsMax = 6;
+/// The program's output in the fork.
+inline constexpr int kForkOutput = 5;
 
 }  // namespace cambrian::worker

@@ -69,8 +69,7 @@ int descriptor_for(const std::vector<std::pair<int, int>>& descriptors, int thei
 std::string request_text(const SandboxHost& host, const SandboxCommand& command, long long uid,
                          const ForkFiles& files) {
   Arguments words = {"user_namespace=" + std::string(host.is_root ? "0" : "1"),
-                     "disk=" + std::to_string(command.disk_bytes), "scratch=" + files.scratch,
-                     "copied_to=" + files.copied_to};
+                     "disk=" + std::to_string(command.disk_bytes), "folder=" + files.folder};
   for (const auto& path : command.hidden) words.push_back("hidden=" + path.string());
   const Arguments all = bubblewrap_arguments(host, command, uid);
   const auto supervisor = std::find(all.begin(), all.end(), "--") + 2;
@@ -215,8 +214,9 @@ Result<std::unique_ptr<SandboxedProcess>> BubblewrapForkServer::fork(const Sandb
                           std::vector<int> sent = {descriptor_for(descriptors, kProgramSocket),
                                                    descriptor_for(descriptors, 1),
                                                    descriptor_for(descriptors, kControlSocket),
-                                                   descriptor_for(descriptors, kSeccompProgram)};
-                          sent.insert(sent.end(), files.files.begin(), files.files.end());
+                                                   descriptor_for(descriptors, kSeccompProgram),
+                                                   files.archive};
+                          if (files.output >= 0) sent.push_back(files.output);
                           CAMBRIAN_TRY_STATUS(send_request(channel_.get(), text, sent));
                           return 0;
                         });

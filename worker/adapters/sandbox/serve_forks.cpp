@@ -5,6 +5,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -25,20 +26,19 @@
 
 #include "worker/adapters/sandbox/fork_request.hpp"
 #include "worker/adapters/sandbox/supervise.hpp"
+#include "worker/evaluator/source_archive.hpp"
 
 namespace cambrian::worker {
 namespace {
 
 // Received descriptors are moved up here, so that putting one in place never overwrites another.
 constexpr int kFirstFreeDescriptor = 64;
-constexpr int kFirstFile = kControlSocket + 1;
 
 struct Request {
   SupervisorSettings settings;
   bool has_user_namespace = false;
   std::string disk = "0";
-  std::string scratch;
-  std::string copied_to;
+  std::string folder;
   std::vector<std::string> hidden;
   std::vector<std::string> arguments;
   std::vector<int> descriptors;
@@ -96,10 +96,8 @@ std::optional<Request> parse(std::string_view text, std::vector<int> descriptors
       request.has_user_namespace = value == "1";
     } else if (name == "disk") {
       request.disk = value;
-    } else if (name == "scratch") {
-      request.scratch = value;
-    } else if (name == "copied_to") {
-      request.copied_to = value;
+    } else if (name == "folder") {
+      request.folder = value;
     } else if (name == "hidden") {
       request.hidden.push_back(value);
     }
@@ -169,21 +167,39 @@ void cover_file(const char* source, const std::string& path) {
   if (mount(nullptr, path.c_str(), nullptr, flags, nullptr) != 0) die("covering " + path);
 }
 
-void copy_file(int from, const std::string& path) {
-  const int to = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
+void write_whole(const std::string& path, std::string_view content) {
+  const int to = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755);
   if (to < 0) die(path);
-  std::array<char, 64 << 10> buffer{};
-  off_t at = 0;
-  ssize_t count = 0;
-  while ((count = pread(from, buffer.data(), buffer.size(), at)) > 0) {
-    if (write(to, buffer.data(), static_cast<std::size_t>(count)) != count) die(path);
-    at += count;
+  while (!content.empty()) {
+    const ssize_t count = write(to, content.data(), content.size());
+    if (count < 0 && errno != EINTR) die(path);
+    if (count > 0) content.remove_prefix(static_cast<std::size_t>(count));
   }
-  if (count < 0) die(path);
   close(to);
 }
 
-void mount_all(const Request& request, const std::vector<int>& files) {
+// Into a tmpfs of its own, where nobody else has written. Nothing that the files say is looked at.
+void unpack(int archive, const std::string& folder) {
+  struct stat info{};
+  if (fstat(archive, &info) != 0) die("archive");
+  const auto size = static_cast<std::size_t>(info.st_size);
+  void* mapped = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, archive, 0);
+  if (mapped == MAP_FAILED) die("archive");
+  const auto files = read_archive(std::string_view(static_cast<const char*>(mapped), size));
+  errno = EINVAL;
+  if (!files) die("archive");
+  for (const ArchivedFile& file : *files) {
+    const std::string path = folder + "/" + std::string(file.path);
+    for (std::size_t slash = path.find('/', folder.size() + 1); slash != std::string::npos;
+         slash = path.find('/', slash + 1)) {
+      if (mkdir(path.substr(0, slash).c_str(), 0755) != 0 && errno != EEXIST) die(path);
+    }
+    write_whole(path, file.content);
+  }
+  munmap(mapped, size);
+}
+
+void mount_all(const Request& request, int archive) {
   if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) die("private mounts");
   for (const std::string& path : request.hidden) {
     struct stat info{};
@@ -197,11 +213,9 @@ void mount_all(const Request& request, const std::vector<int>& files) {
   const std::string options = "mode=1777,size=" + request.disk;
   mount_tmpfs("/tmp", options, 0);
   mount_tmpfs("/dev/shm", options, 0);
-  if (!request.scratch.empty()) mount_tmpfs(request.scratch, options, 0);
-  if (!request.copied_to.empty() && !files.empty()) {
-    copy_file(files[0], request.copied_to);
-    mount_tmpfs(request.scratch, "", MS_REMOUNT | MS_RDONLY);
-  }
+  mount_tmpfs(request.folder, "mode=0755,size=" + request.disk, 0);
+  unpack(archive, request.folder);
+  mount_tmpfs(request.folder, "", MS_REMOUNT | MS_RDONLY);
   if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
     die("/proc");
   }
@@ -233,49 +247,64 @@ void drop_capabilities() {
   if (syscall(SYS_capset, &header, none) != 0) die("capabilities");
 }
 
-// Puts output, socket, control socket and files where the supervisor and the program expect them.
-std::vector<int> place_descriptors(const Request& request) {
+/// What of a request's descriptors is kept for later, out of the way of the others.
+struct HighDescriptors {
+  int filter = -1;
+  int archive = -1;
+};
+
+// Puts log, socket, control socket and output where the supervisor and the program expect them.
+HighDescriptors place_descriptors(const Request& request) {
   std::vector<int> high;
   for (const int descriptor : request.descriptors) {
     high.push_back(fcntl(descriptor, F_DUPFD_CLOEXEC, kFirstFreeDescriptor));
     if (high.back() < 0) die("descriptors");
   }
-  const std::size_t output = 1;
-  if (dup2(high[output], 1) < 0 || dup2(high[output], 2) < 0 || dup2(high[0], kProgramSocket) < 0 ||
+  if (dup2(high[1], 1) < 0 || dup2(high[1], 2) < 0 || dup2(high[0], kProgramSocket) < 0 ||
       dup2(high[2], kControlSocket) < 0) {
     die("descriptors");
   }
-  std::vector<int> files;
-  for (std::size_t i = kForkRequestDescriptors; i < high.size(); ++i) {
-    files.push_back(kFirstFile + static_cast<int>(files.size()));
-    if (dup2(high[i], files.back()) < 0) die("descriptors");
+  // What a compiler starts needs no output of ours.
+  if (high.size() > kForkRequestDescriptors &&
+      dup3(high[kForkRequestDescriptors], kForkOutput, O_CLOEXEC) < 0) {
+    die("descriptors");
   }
-  return files;
+  return {.filter = high[3], .archive = high[4]};
 }
 
 [[noreturn]] void become_fork(const Request& request, uid_t user, gid_t group,
                               const std::function<int(const ForkedProgram&)>& program) {
   signal(SIGCHLD, SIG_DFL);
-  const int filter = fcntl(request.descriptors[3], F_DUPFD_CLOEXEC, kFirstFreeDescriptor);
-  ForkedProgram forked{request.arguments, place_descriptors(request)};
+  const HighDescriptors high = place_descriptors(request);
+  std::vector<int> kept;
+  if (request.descriptors.size() > kForkRequestDescriptors) kept.push_back(kForkOutput);
   if (request.has_user_namespace) map_user(user, group);
-  mount_all(request, forked.files);
+  mount_all(request, high.archive);
   if (chdir("/tmp") != 0) die("/tmp");
-  install_filter(filter);
+  install_filter(high.filter);
   if (request.has_user_namespace) drop_capabilities();
-  supervise(request.settings, forked.files, [&](int failure) {
+  supervise(request.settings, kept, [&](int failure) {
     close(failure);
     // Nothing is executed that would close them: the control socket above all must not be left,
     // because whoever has it speaks for the supervisor.
-    if (!request.copied_to.empty()) forked.files.clear();
     close(kControlSocket);
-    close_range(static_cast<unsigned>(kFirstFile + static_cast<int>(forked.files.size())), ~0U, 0);
+    close_range(static_cast<unsigned>(kForkOutput + (kept.empty() ? 0 : 1)), ~0U, 0);
     // What an executed program would be: its own memory is open to its own user.
     prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-    const int code = program(forked);
+    const int code = program({request.arguments, kept.empty() ? -1 : kForkOutput});
     std::fflush(nullptr);
     _exit(code);
   });
+}
+
+// A fork has one thread only; what the others held would stay taken.
+bool has_one_thread() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    int threads = 0;
+    if (std::sscanf(line.c_str(), "Threads: %d", &threads) == 1) return threads == 1;
+  }
+  return false;
 }
 
 }  // namespace
@@ -285,6 +314,10 @@ int serve_forks(const ServeOptions& options,
   signal(SIGCHLD, SIG_IGN);  // Nobody waits for a fork: its end is told on its control socket.
   const uid_t user = geteuid();
   const gid_t group = getegid();
+  if (!has_one_thread()) {
+    std::fprintf(stderr, "a fork server must have one thread\n");
+    return 1;
+  }
   const OwnMemory own = measure_own_memory();
   const ForkServerReady ready{own.resident};
   if (send(kForkServerSocket, &ready, sizeof ready, MSG_NOSIGNAL) < 0) return 1;

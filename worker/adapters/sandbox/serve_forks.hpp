@@ -9,7 +9,7 @@ namespace cambrian::worker {
 /// What a forked program gets, beside its socket and its output.
 struct ForkedProgram {
   std::vector<std::string> arguments;
-  std::vector<int> files;
+  int output = -1;  ///< Descriptor for what it makes, or -1.
 };
 
 struct ServeOptions {
@@ -22,9 +22,10 @@ struct ServeOptions {
 /// shuts the fork up in a sandbox of its own (process, mount, network, IPC and host name
 /// namespaces, fresh /proc, /tmp and /dev/shm, another user or a user namespace, no capabilities,
 /// the system call filter, the supervisor's limits), and only then calls `program`, whose result is
-/// the exit code. Nothing that the program reads is read before.
+/// the exit code. The program's files are unpacked before, and not
+/// looked at.
 ///
-/// This process must have one thread. Returns an exit code.
+/// This process must have one thread, or it is refused. Returns an exit code.
 int serve_forks(const ServeOptions& options,
                 const std::function<int(const ForkedProgram&)>& program);
 

@@ -5,10 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "common/log/log.hpp"
-#include "worker/evaluator/source_archive.hpp"
 
 namespace cambrian::worker {
 namespace {
@@ -32,6 +32,24 @@ class WarmProgram final : public Program {
   CachedFolder folder_;
 };
 
+/// Python files, and the same as the plain way built them.
+class PythonProgram final : public Program {
+ public:
+  PythonProgram(WarmKind kind, std::shared_ptr<const Program> plain)
+      : kind_(kind), plain_(std::move(plain)) {}
+  WarmKind kind() const { return kind_; }
+  const Program& plain() const { return *plain_; }
+
+ private:
+  WarmKind kind_;
+  std::shared_ptr<const Program> plain_;  // Shared with nobody; that is how programs are made.
+};
+
+void note_start(WarmServers& servers, const ProcessExit& exit) {
+  servers.failures = exit.was_started ? 0 : servers.failures + 1;
+  if (!exit.was_started) log::warn("warm_fork_failed", {{"cause", exit.failure}});
+}
+
 /// A process of a fork server, which lives as long.
 class ServedProcess final : public SandboxedProcess {
  public:
@@ -39,33 +57,60 @@ class ServedProcess final : public SandboxedProcess {
       : servers_(std::move(servers)), process_(std::move(process)) {}
   void stop() override { process_->stop(); }
   std::optional<ProcessExit> wait(std::chrono::milliseconds longest) override {
-    return process_->wait(longest);
+    const auto exit = process_->wait(longest);
+    if (exit && !is_noted_.exchange(true)) note_start(*servers_, *exit);
+    return exit;
   }
   std::string log() const override { return process_->log(); }
 
  private:
   std::shared_ptr<WarmServers> servers_;  // Shared with other processes and the templates.
   std::unique_ptr<SandboxedProcess> process_;
+  std::atomic<bool> is_noted_ = false;
 };
 
 // Where a candidate's process finds it.
 std::string program_path() { return std::string(kProgramFolder) + "/" + std::string(kObjectName); }
 
-bool is_eligible(const EvaluationRequest& request) {
-  const TaskManifest& manifest = request.task->manifest;
-  const CandidateSpec& candidate = manifest.candidate;
-  const bool is_ours = candidate.runtime == Runtime::libtorch || candidate.runtime == Runtime::cpp;
-  return is_ours && candidate.options.empty() && manifest.limits.cpus == 1;
+// In a file of the seed, or in the variant's own.
+bool mentions_torch(const EvaluationRequest& request) {
+  const auto& files = request.task->files;
+  const auto& sources = request.sources;
+  const auto mentions = [](const auto& file) {
+    return file.path.ends_with(".py") && file.content.find("torch") != std::string::npos;
+  };
+  return std::any_of(sources.begin(), sources.end(), mentions) ||
+         std::any_of(files.begin(), files.end(), [&](const TaskFile& file) {
+           return file.path.starts_with("seed/") && mentions(file);
+         });
 }
 
-Result<Descriptor> make_archive(const std::vector<FileToWrite>& files) {
-  std::vector<ArchivedFile> archived;
-  for (const FileToWrite& file : files) archived.push_back({file.path, *file.content});
-  const std::string text = write_archive(archived);
-  Descriptor memory(memfd_create("sources", MFD_CLOEXEC));
+// `python3 FILE.py ...`, and nothing that the host does not do.
+bool is_plain_python(const EvaluationRequest& request) {
+  const CandidateSpec& candidate = request.task->manifest.candidate;
+  const auto& files = request.task->files;
+  return candidate.build.empty() && candidate.run.size() >= 2 && candidate.run[0] == "python3" &&
+         candidate.run[1].ends_with(".py") && !candidate.run[1].starts_with('-') &&
+         request.gpus.empty() && std::none_of(files.begin(), files.end(), [](const TaskFile& file) {
+           return file.executable && file.path.starts_with("seed/");
+         });
+}
+
+std::vector<ArchivedFile> archived(const std::vector<FileToWrite>& files) {
+  std::vector<ArchivedFile> list;
+  for (const FileToWrite& file : files) list.push_back({file.path, *file.content});
+  return list;
+}
+
+Result<Descriptor> make_archive(const std::vector<ArchivedFile>& files) {
+  const std::string text = write_archive(files);
+  if (text.size() > kArchiveBytesMax) {
+    return fail(Errc::exhausted, "too large for a fork: bytes=" + std::to_string(text.size()));
+  }
+  Descriptor memory(memfd_create("files", MFD_CLOEXEC));
   const auto size = static_cast<ssize_t>(text.size());
   if (!memory || write(memory.get(), text.data(), text.size()) != size) {
-    return fail(Errc::unavailable, "no memory file for sources");
+    return fail(Errc::unavailable, "no memory file for a fork");
   }
   return memory;
 }
@@ -101,18 +146,54 @@ bool is_for_compiler(const ProcessExit& exit) {
   return !is_limit;
 }
 
+// What was built, from a folder that untrusted code has not seen. Nothing where it is too large.
+Result<std::optional<std::string>> read_object(const fs::path& folder) {
+  const fs::path path = folder / kObjectName;
+  const Descriptor file(open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  struct stat info{};
+  if (!file || fstat(file.get(), &info) != 0) {
+    return fail(Errc::unavailable, "program is gone: path=" + path.string());
+  }
+  if (static_cast<std::size_t>(info.st_size) > kArchiveBytesMax / 2) return std::nullopt;
+  std::string content(static_cast<std::size_t>(info.st_size), '\0');
+  if (pread(file.get(), content.data(), content.size(), 0) != info.st_size) {
+    return fail(Errc::unavailable, "program is not readable: path=" + path.string());
+  }
+  return std::optional(std::move(content));
+}
+
 }  // namespace
 
-Result<BuildResult> WarmCandidates::build(const EvaluationRequest& request, std::stop_token stop) {
-  if (is_eligible(request)) {
-    CAMBRIAN_TRY(auto built, build_warm(request, stop));
-    if (built) return std::move(*built);
+std::optional<WarmKind> warm_kind(const EvaluationRequest& request) {
+  const TaskManifest& manifest = request.task->manifest;
+  if (!manifest.candidate.options.empty() || manifest.limits.cpus != 1) return std::nullopt;
+  switch (manifest.candidate.runtime) {
+    case Runtime::libtorch: return WarmKind::libtorch;
+    case Runtime::cpp: return WarmKind::cpp;
+    case Runtime::process: break;
   }
-  return plain_.build(request, stop);
+  if (!is_plain_python(request)) return std::nullopt;
+  return mentions_torch(request) ? WarmKind::python_torch : WarmKind::python;
+}
+
+Result<BuildResult> WarmCandidates::build(const EvaluationRequest& request, std::stop_token stop) {
+  const auto kind = warm_kind(request);
+  if (!kind) return plain_.build(request, stop);
+  if (*kind == WarmKind::libtorch || *kind == WarmKind::cpp) {
+    CAMBRIAN_TRY(auto built, build_warm(request, *kind, stop));
+    return built ? std::move(*built) : plain_.build(request, stop);
+  }
+  const bool is_ready = templates_.find(*kind) != nullptr;
+  CAMBRIAN_TRY(BuildResult built, plain_.build(request, stop));
+  if (built.program && is_ready) {
+    built.path = EvaluatorPath::warm;
+    built.program = std::make_shared<PythonProgram>(*kind, std::move(built.program));
+  }
+  return built;
 }
 
 Result<std::optional<BuildResult>> WarmCandidates::build_warm(const EvaluationRequest& request,
-                                                              std::stop_token stop) {
+                                                              WarmKind kind, std::stop_token stop) {
   // What is wrong with a request is said by the plain compiler.
   if (request.task->manifest.sandbox > toolchain_.sandbox().level() || too_large(request)) {
     return std::nullopt;
@@ -126,14 +207,14 @@ Result<std::optional<BuildResult>> WarmCandidates::build_warm(const EvaluationRe
     result.path = EvaluatorPath::warm;
     return result;
   }
-  return compile(request, files, key, stop);
+  return compile(request, files, key, kind, stop);
 }
 
 Result<std::optional<BuildResult>> WarmCandidates::compile(const EvaluationRequest& request,
                                                            const std::vector<FileToWrite>& files,
-                                                           const std::string& key,
+                                                           const std::string& key, WarmKind kind,
                                                            std::stop_token stop) {
-  const auto servers = templates_.find(request.task->manifest.candidate.runtime);
+  const auto servers = templates_.find(kind);
   if (!servers) return std::nullopt;
   SandboxCommand command = compile_command(request);
   command.arguments = compiled_sources(files);
@@ -141,7 +222,8 @@ Result<std::optional<BuildResult>> WarmCandidates::compile(const EvaluationReque
   CAMBRIAN_TRY_STATUS(toolchain_.cache().check_room(command.disk_bytes));
   CAMBRIAN_TRY(const ScratchFolder scratch, toolchain_.cache().make_scratch());
   CAMBRIAN_TRY(const fs::path output, Toolchain::make_output(scratch));
-  CAMBRIAN_TRY(const Descriptor archive, make_archive(files));
+  const auto archive = make_archive(archived(files));
+  if (!archive) return std::nullopt;
   const fs::path object = output / kObjectName;
   const Descriptor built(
       open(object.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
@@ -149,15 +231,12 @@ Result<std::optional<BuildResult>> WarmCandidates::compile(const EvaluationReque
 
   ++servers->forks;
   auto process = servers->compiler->fork(
-      command, {{archive.get(), built.get()}, std::string(kSourceFolder), ""});
+      command,
+      {.archive = archive->get(), .folder = std::string(kSourceFolder), .output = built.get()});
   if (!process) return std::nullopt;
   CAMBRIAN_TRY(const ProcessExit exit, wait_for(**process, stop));
-  servers->failures = exit.was_started ? 0 : servers->failures + 1;
-  if (!exit.was_started) {
-    log::warn("warm_fork_failed", {{"cause", exit.failure}});
-    return std::nullopt;
-  }
-  if (is_for_compiler(exit)) return std::nullopt;
+  note_start(*servers, exit);
+  if (!exit.was_started || is_for_compiler(exit)) return std::nullopt;
   BuildRun run = Toolchain::conclude(exit, (*process)->log());
   BuildResult result;
   result.cpu_time = run.cpu_time;
@@ -176,21 +255,42 @@ Result<std::optional<BuildResult>> WarmCandidates::compile(const EvaluationReque
 Result<std::unique_ptr<SandboxedProcess>> WarmCandidates::start(const EvaluationRequest& request,
                                                                 const Program& program,
                                                                 int socket) {
+  if (const auto* python = dynamic_cast<const PythonProgram*>(&program)) {
+    SandboxCommand command = candidate_process(request, socket);
+    command.arguments = request.task->manifest.candidate.run;
+    command.arguments.erase(command.arguments.begin());
+    CAMBRIAN_TRY(const auto files, candidate_files(request));
+    CAMBRIAN_TRY(auto forked,
+                 fork_host(request, python->kind(), std::move(command), archived(files)));
+    if (forked) return forked;
+    return plain_.start(request, python->plain(), socket);
+  }
   const auto* warm = dynamic_cast<const WarmProgram*>(&program);
   if (warm == nullptr) return plain_.start(request, program, socket);
-  const TaskManifest& manifest = request.task->manifest;
   SandboxCommand command = candidate_process(request, socket);
-  CAMBRIAN_TRY(command.hidden, data_.hidden(manifest.data));
-  const auto servers = templates_.find(manifest.candidate.runtime);
-  if (!servers || !request.gpus.empty()) return start_cold(request, command, warm->folder());
-  const fs::path object = warm->folder() / kObjectName;
-  const Descriptor file(open(object.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (!file) return fail(Errc::unavailable, "program is gone: path=" + object.string());
   command.arguments = {program_path()};
+  const bool libtorch = request.task->manifest.candidate.runtime == Runtime::libtorch;
+  CAMBRIAN_TRY(const auto object, read_object(warm->folder()));
+  if (object && request.gpus.empty()) {
+    CAMBRIAN_TRY(auto forked, fork_host(request, libtorch ? WarmKind::libtorch : WarmKind::cpp,
+                                        command, {{kObjectName, *object}}));
+    if (forked) return forked;
+  }
+  return start_cold(request, std::move(command), warm->folder());
+}
+
+Result<std::unique_ptr<SandboxedProcess>> WarmCandidates::fork_host(
+    const EvaluationRequest& request, WarmKind kind, SandboxCommand command,
+    const std::vector<ArchivedFile>& files) {
+  const auto servers = templates_.find(kind);
+  const auto archive = make_archive(files);
+  std::unique_ptr<SandboxedProcess> none;
+  if (!servers || !archive) return none;
+  CAMBRIAN_TRY(command.hidden, data_.hidden(request.task->manifest.data));
   ++servers->forks;
   auto process = servers->host->fork(
-      command, {{file.get()}, std::string(kProgramFolder), command.arguments.front()});
-  if (!process) return start_cold(request, command, warm->folder());
+      command, {.archive = archive->get(), .folder = std::string(kProgramFolder)});
+  if (!process) return none;
   return std::make_unique<ServedProcess>(servers, std::move(*process));
 }
 
@@ -199,6 +299,7 @@ Result<std::unique_ptr<SandboxedProcess>> WarmCandidates::start_cold(
   const bool libtorch = request.task->manifest.candidate.runtime == Runtime::libtorch;
   CAMBRIAN_TRY(const CachedFolder library,
                toolchain_.warm_library(toolchain_.compile_options(libtorch), {}));
+  CAMBRIAN_TRY(command.hidden, data_.hidden(request.task->manifest.data));
   command.arguments = candidate_host_command(program_path());
   command.mounts = toolchain_.mounts();
   command.mounts.push_back({library.path(), std::string(kWarmFolder), false});

@@ -2,12 +2,17 @@
 
 #include "worker/adapters/toolchain/compiled_candidate.hpp"
 #include "worker/adapters/toolchain/warm_templates.hpp"
+#include "worker/evaluator/source_archive.hpp"
 
 namespace cambrian::worker {
 
-/// Candidates by the warm evaluator, and by the plain compiler whatever it cannot do: other
-/// runtimes, compiler options, several cores, and everything while it is not ready. A GPU is not
-/// offered to forks: such a candidate is compiled warm and started cold.
+/// The warm evaluator for a request. Nothing: it is one for the plain way, with compiler options,
+/// several cores, or a build or run command that is not plain Python.
+std::optional<WarmKind> warm_kind(const EvaluationRequest& request);
+
+/// Candidates by the warm evaluator, and by the plain way whatever it cannot do, and everything
+/// while it is not ready. A GPU is not offered to forks: such a candidate is compiled warm and
+/// started cold.
 class WarmCandidates final : public CandidateRuntime {
  public:
   /// All must outlive it.
@@ -22,12 +27,16 @@ class WarmCandidates final : public CandidateRuntime {
   WarmTemplates& templates() { return templates_; }
 
  private:
-  struct Compile;
-  Result<std::optional<BuildResult>> build_warm(const EvaluationRequest& request,
+  Result<std::optional<BuildResult>> build_warm(const EvaluationRequest& request, WarmKind kind,
                                                 std::stop_token stop);
   Result<std::optional<BuildResult>> compile(const EvaluationRequest& request,
                                              const std::vector<FileToWrite>& files,
-                                             const std::string& key, std::stop_token stop);
+                                             const std::string& key, WarmKind kind,
+                                             std::stop_token stop);
+  /// Null: the host takes none.
+  Result<std::unique_ptr<SandboxedProcess>> fork_host(const EvaluationRequest& request,
+                                                      WarmKind kind, SandboxCommand command,
+                                                      const std::vector<ArchivedFile>& files);
   Result<std::unique_ptr<SandboxedProcess>> start_cold(const EvaluationRequest& request,
                                                        SandboxCommand command,
                                                        const std::filesystem::path& folder);

@@ -26,7 +26,7 @@ constexpr milliseconds kPauseMax = std::chrono::minutes(10);
 constexpr std::int64_t kServerDiskBytes = std::int64_t{16} << 20;
 
 std::string_view sickness(const WarmServers& servers, Clock::time_point started) {
-  if (!servers.compiler->is_alive() || !servers.host->is_alive()) return "ended";
+  if (!servers.is_alive()) return "ended";
   if (servers.failures >= kFailuresMax) return "failures";
   if (servers.forks >= kForksMax) return "forks";
   return Clock::now() - started > kAgeMax ? "age" : "";
@@ -34,24 +34,34 @@ std::string_view sickness(const WarmServers& servers, Clock::time_point started)
 
 }  // namespace
 
+std::string_view to_string(WarmKind kind) {
+  switch (kind) {
+    case WarmKind::libtorch: return "libtorch";
+    case WarmKind::cpp: return "cpp";
+    case WarmKind::python: return "python";
+    case WarmKind::python_torch: return "python_torch";
+  }
+  return "cpp";
+}
+
 WarmTemplates::WarmTemplates(Toolchain& toolchain, std::filesystem::path programs)
     : toolchain_(toolchain), programs_(std::move(programs)) {
   for (std::size_t i = 0; i < slots_.size(); ++i) {
+    slots_[i].kind = static_cast<WarmKind>(i);
     keepers_[i] = std::jthread([this, i](std::stop_token stop) { keep(slots_[i], stop); });
   }
 }
 
-std::shared_ptr<WarmServers> WarmTemplates::find(Runtime runtime) {
+std::shared_ptr<WarmServers> WarmTemplates::find(WarmKind kind) {
   const std::lock_guard lock(mutex_);
-  want(slot_of(runtime));
-  const auto& servers = slot_of(runtime).servers;
-  if (!servers || !servers->compiler->is_alive() || !servers->host->is_alive()) return nullptr;
-  return servers;
+  want(slot_of(kind));
+  const auto& servers = slot_of(kind).servers;
+  return servers && servers->is_alive() ? servers : nullptr;
 }
 
-bool WarmTemplates::wait_ready(Runtime runtime, milliseconds longest, std::stop_token stop) {
+bool WarmTemplates::wait_ready(WarmKind kind, milliseconds longest, std::stop_token stop) {
   std::unique_lock lock(mutex_);
-  Slot& slot = slot_of(runtime);
+  Slot& slot = slot_of(kind);
   want(slot);
   changed_.wait_for(lock, stop, longest, [&] { return slot.servers || slot.is_hopeless; });
   return slot.servers != nullptr;
@@ -61,9 +71,7 @@ std::int64_t WarmTemplates::memory_bytes() {
   const std::lock_guard lock(mutex_);
   std::int64_t sum = 0;
   for (const Slot& slot : slots_) {
-    if (slot.servers) {
-      sum += slot.servers->compiler->memory_bytes() + slot.servers->host->memory_bytes();
-    }
+    if (slot.servers) sum += slot.servers->memory_bytes();
   }
   return sum;
 }
@@ -81,12 +89,12 @@ void WarmTemplates::keep(Slot& slot, std::stop_token stop) {
   milliseconds pause = kPauseFirst;
   while (!stop.stop_requested()) {
     const auto begun = Clock::now();
-    auto started = start(slot.runtime, stop);
+    auto started = start(slot.kind, stop);
     if (stop.stop_requested()) return;
     std::unique_lock lock(mutex_);
     if (!started) {
       log::warn("warm_evaluator_failed",
-                {{"runtime", to_string(slot.runtime)}, {"cause", started.error().message}});
+                {{"kind", to_string(slot.kind)}, {"cause", started.error().message}});
       slot.is_hopeless = true;
       changed_.notify_all();
       if (started.error().code == Errc::not_found) return;
@@ -98,10 +106,9 @@ void WarmTemplates::keep(Slot& slot, std::stop_token stop) {
     slot.is_hopeless = false;
     changed_.notify_all();
     const auto ready = Clock::now();
-    log::info("warm_evaluator_ready", {{"runtime", to_string(slot.runtime)},
+    log::info("warm_evaluator_ready", {{"kind", to_string(slot.kind)},
                                        {"duration_ms", ready - begun},
-                                       {"memory_bytes", (*started)->compiler->memory_bytes() +
-                                                            (*started)->host->memory_bytes()}});
+                                       {"memory_bytes", (*started)->memory_bytes()}});
     std::string_view reason;
     while (!stop.stop_requested() && (reason = sickness(**started, ready)).empty()) {
       changed_.wait_for(lock, stop, kTick, [] { return false; });
@@ -111,15 +118,28 @@ void WarmTemplates::keep(Slot& slot, std::stop_token stop) {
     slot.servers.reset();
     lock.unlock();
     if (!stop.stop_requested()) {
-      log::warn("warm_evaluator_replaced", {{"runtime", to_string(slot.runtime)},
+      log::warn("warm_evaluator_replaced", {{"kind", to_string(slot.kind)},
                                             {"reason", reason},
                                             {"forks", (*started)->forks.load()}});
     }
   }
 }
 
-Result<std::shared_ptr<WarmServers>> WarmTemplates::start(Runtime runtime, std::stop_token stop) {
-  const bool libtorch = runtime == Runtime::libtorch;
+Result<std::shared_ptr<WarmServers>> WarmTemplates::start(WarmKind kind, std::stop_token stop) {
+  if (kind == WarmKind::libtorch || kind == WarmKind::cpp) {
+    return start_cpp(kind == WarmKind::libtorch, stop);
+  }
+  auto servers = std::make_shared<WarmServers>();
+  SandboxCommand command;
+  command.environment = run_environment(1);
+  command.disk_bytes = kServerDiskBytes;
+  command.mounts = toolchain_.mounts();
+  command.arguments = python_host_command(kind == WarmKind::python_torch);
+  CAMBRIAN_TRY(servers->host, start_server(command, stop));
+  return servers;
+}
+
+Result<std::shared_ptr<WarmServers>> WarmTemplates::start_cpp(bool libtorch, std::stop_token stop) {
   const auto evaluator = programs_ / "cambrian-evaluator";
   const auto host = programs_ / "cambrian-candidate-host";
   if (libtorch && !toolchain_.has_libtorch()) return fail(Errc::not_found, "no LibTorch here");
@@ -127,13 +147,13 @@ Result<std::shared_ptr<WarmServers>> WarmTemplates::start(Runtime runtime, std::
     return fail(Errc::not_found, "program is missing: program=" + evaluator.string());
   }
   const CompileOptions options = toolchain_.compile_options(libtorch);
-  CAMBRIAN_TRY(CachedFolder library, toolchain_.warm_library(options, stop));
-  auto servers = std::make_shared<WarmServers>(std::move(library));
+  auto servers = std::make_shared<WarmServers>();
+  CAMBRIAN_TRY(servers->library, toolchain_.warm_library(options, stop));
   SandboxCommand command;
   command.environment = run_environment(1);
   command.disk_bytes = kServerDiskBytes;
   command.mounts = toolchain_.mounts();
-  command.mounts.push_back({servers->library.path(), std::string(kWarmFolder), false});
+  command.mounts.push_back({servers->library->path(), std::string(kWarmFolder), false});
   command.mounts.push_back({evaluator, std::string(kEvaluatorTarget), false});
   command.mounts.push_back({host, std::string(kHostTarget), false});
   command.arguments = candidate_host_command("");

@@ -15,12 +15,21 @@
 
 namespace cambrian::worker {
 
-/// The two processes of one warm evaluator: a compiler that has parsed the headers, and a host that
-/// has loaded the libraries.
-struct WarmServers {
-  explicit WarmServers(CachedFolder warm_library) : library(std::move(warm_library)) {}
+/// What a warm evaluator holds: libraries, or Python with what candidates import.
+enum class WarmKind { libtorch, cpp, python, python_torch };
 
-  CachedFolder library;
+std::string_view to_string(WarmKind kind);
+
+/// The processes of one warm evaluator: a compiler that has parsed the headers, for C++, and a host
+/// that has loaded the libraries.
+struct WarmServers {
+  bool is_alive() const { return host->is_alive() && (!compiler || compiler->is_alive()); }
+  /// Before any fork.
+  std::int64_t memory_bytes() const {
+    return host->memory_bytes() + (compiler ? compiler->memory_bytes() : 0);
+  }
+
+  std::optional<CachedFolder> library;
   std::unique_ptr<ForkServer> compiler;
   std::unique_ptr<ForkServer> host;
   std::atomic<int> forks = 0;
@@ -28,33 +37,34 @@ struct WarmServers {
   std::atomic<int> failures = 0;
 };
 
-/// Keeps a warm evaluator for each runtime that was asked for: starts it in the background, and
+/// Keeps a warm evaluator of each kind that was asked for: starts it in the background, and
 /// again when it is sick or old. What still runs in an old one ends there. Threads: any.
 class WarmTemplates {
  public:
   /// `programs` holds cambrian-evaluator and cambrian-candidate-host. `toolchain` must outlive it.
   WarmTemplates(Toolchain& toolchain, std::filesystem::path programs);
 
-  /// The servers for a runtime, which this asks for. Null: there are none now, or never will be.
-  std::shared_ptr<WarmServers> find(Runtime runtime);
+  /// The servers of a kind, which this asks for. Null: there are none now, or never will be.
+  std::shared_ptr<WarmServers> find(WarmKind kind);
   /// Waits until there are some, at most so long. False: there are none.
-  bool wait_ready(Runtime runtime, std::chrono::milliseconds longest, std::stop_token stop);
-  /// Memory of the compilers and hosts, in bytes, before any fork.
+  bool wait_ready(WarmKind kind, std::chrono::milliseconds longest, std::stop_token stop);
+  /// Memory of those that run, in bytes, before any fork.
   std::int64_t memory_bytes();
   const std::filesystem::path& programs() const { return programs_; }
 
  private:
   struct Slot {
-    Runtime runtime;
+    WarmKind kind = WarmKind::libtorch;
     std::shared_ptr<WarmServers> servers;  // Shared with what runs in them.
     bool is_hopeless = false;
     bool is_wanted = false;
   };
 
-  Slot& slot_of(Runtime runtime) { return slots_[runtime == Runtime::libtorch ? 0 : 1]; }
+  Slot& slot_of(WarmKind kind) { return slots_[static_cast<std::size_t>(kind)]; }
   void want(Slot& slot);
   void keep(Slot& slot, std::stop_token stop);
-  Result<std::shared_ptr<WarmServers>> start(Runtime runtime, std::stop_token stop);
+  Result<std::shared_ptr<WarmServers>> start(WarmKind kind, std::stop_token stop);
+  Result<std::shared_ptr<WarmServers>> start_cpp(bool libtorch, std::stop_token stop);
   Result<std::unique_ptr<ForkServer>> start_server(const SandboxCommand& command,
                                                    std::stop_token stop);
 
@@ -62,9 +72,8 @@ class WarmTemplates {
   const std::filesystem::path programs_;
   std::mutex mutex_;  // Guards slots_.
   std::condition_variable_any changed_;
-  std::array<Slot, 2> slots_ = {Slot{.runtime = Runtime::libtorch, .servers = {}},
-                                Slot{.runtime = Runtime::cpp, .servers = {}}};
-  std::array<std::jthread, 2> keepers_;
+  std::array<Slot, 4> slots_;
+  std::array<std::jthread, 4> keepers_;
 };
 
 }  // namespace cambrian::worker

@@ -1,0 +1,14 @@
+// Lets Python be forked for each candidate: sdk/warm/python.py loads this library.
+#include <vector>
+
+#include "worker/adapters/sandbox/serve_forks.hpp"
+
+/// `program` gets the arguments of a candidate and gives its exit code, in a fork that is shut up
+/// in a sandbox. Returns when the worker hangs up.
+extern "C" int cambrian_serve_forks(int (*program)(int count, const char* const* arguments)) {
+  return cambrian::worker::serve_forks({}, [program](const cambrian::worker::ForkedProgram& fork) {
+    std::vector<const char*> arguments;
+    for (const std::string& argument : fork.arguments) arguments.push_back(argument.c_str());
+    return program(static_cast<int>(arguments.size()), arguments.data());
+  });
+}

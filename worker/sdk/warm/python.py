@@ -1,0 +1,90 @@
+"""Python with the modules of candidates loaded, which is forked for each of them:
+
+    python3 python.py LIBRARY MODULE...
+
+LIBRARY (worker/evaluator/python_host.cpp) serves the worker. Each fork is shut up in its sandbox,
+with the candidate's files in /program, before run() is called.
+"""
+
+import atexit
+import builtins
+import ctypes
+import gc
+import importlib
+import os
+import random
+import signal
+import sys
+import threading
+import types
+
+PROGRAM = "/program"
+
+
+def prepare(arguments):
+    """Makes this process what `python3 ARGUMENTS...` would be."""
+    os.chdir(PROGRAM)
+    os.environ["CAMBRIAN_FD"] = "3"
+    sys.argv = list(arguments)
+    sys.path[0] = os.path.dirname(os.path.join(PROGRAM, arguments[0]))
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    # What a fresh process draws from the system must not be the same in all of them.
+    random.seed()
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()
+    module = types.ModuleType("__main__")
+    module.__file__ = os.path.join(PROGRAM, arguments[0])
+    module.__builtins__ = builtins
+    sys.modules["__main__"] = module
+    return module
+
+
+def status_of(code):
+    if code is None or isinstance(code, int):
+        return (code or 0) & 0xFF
+    print(code, file=sys.stderr)
+    return 1
+
+
+def execute(module):
+    """The exit status of the script."""
+    try:
+        with open(module.__file__, "rb") as file:
+            code = compile(file.read(), module.__file__, "exec", dont_inherit=True)
+        exec(code, module.__dict__)
+    except SystemExit as end:
+        return status_of(end.code)
+    except BaseException as error:
+        # Without the line of this file.
+        own = error.with_traceback(error.__traceback__.tb_next)
+        sys.excepthook(type(own), own, own.__traceback__)
+        return 1
+    return 0
+
+
+def run(count, words):
+    status = execute(prepare([words[i].decode() for i in range(count)]))
+    # As the interpreter ends.
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            status = status or 120
+    return status
+
+
+def main():
+    library, *modules = sys.argv[1:]
+    for module in modules:
+        importlib.import_module(module)
+    # Forks share what is here until they write to it, and looking for garbage is writing.
+    gc.collect()
+    gc.freeze()
+    function = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.POINTER(ctypes.c_char_p))
+    return ctypes.PyDLL(library).cambrian_serve_forks(function(run))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
