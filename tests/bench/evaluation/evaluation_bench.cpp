@@ -5,13 +5,14 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <chrono>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "common/config/value.hpp"
 #include "common/task/task_folder.hpp"
+#include "tests/bench/evaluation/process_memory.hpp"
+#include "tests/bench/evaluation/throughput.hpp"
 #include "worker/adapters/grpc/convert.hpp"
 #include "worker/assembly.hpp"
 
@@ -19,6 +20,7 @@ namespace {
 
 using namespace cambrian;
 using namespace cambrian::worker;
+using bench::median;
 using nlohmann::json;
 
 constexpr std::size_t kSourceBytesMax = 1 << 20;
@@ -30,18 +32,11 @@ struct Options {
   std::vector<std::string> settings;
   std::string cache;
   int gxx = 0;
+  int slots = 0;
 };
 
 double seconds(const std::optional<Duration>& duration) {
   return duration ? std::chrono::duration<double>(*duration).count() : -1;
-}
-
-double median(std::vector<double> values) {
-  std::erase_if(values, [](double value) { return value < 0; });
-  if (values.empty()) return -1;
-  std::sort(values.begin(), values.end());
-  const std::size_t half = values.size() / 2;
-  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
 Places places_of(const Options& options, EvaluatorPath path) {
@@ -179,40 +174,86 @@ json summarise(const json& rows) {
   return summary;
 }
 
-Result<json> run(const Options& options) {
-  CAMBRIAN_TRY(task::LoadedTask loaded, task::load_task_folder(options.task));
-  CAMBRIAN_TRY(const std::shared_ptr<const Task> task,
-               from_proto(loaded.bundle, loaded.digest, std::move(loaded.contents)));
-  CAMBRIAN_TRY(const auto warm, Workshop::open(places_of(options, EvaluatorPath::warm)));
-  CAMBRIAN_TRY(const auto plain, Workshop::open(places_of(options, EvaluatorPath::compile)));
-  const bool libtorch = task->manifest.candidate.runtime == Runtime::libtorch;
-  CAMBRIAN_TRY(const auto header, plain->toolchain().precompiled_header(
-                                      plain->toolchain().compile_options(libtorch), {}));
+struct Bench {
+  const Options& options;
+  std::shared_ptr<const Task> task;
+  std::unique_ptr<Workshop> warm;
+  std::unique_ptr<Workshop> plain;
+};
+
+Result<EvaluationResult> evaluate(Workshop& on, const EvaluationRequest& request) {
+  return on.evaluator().evaluate(request, {}, [](auto, auto) {});
+}
+
+// What the first evaluation of a task would wait for, in both ways.
+Result<Duration> warm_up(Bench& bench) {
+  CAMBRIAN_TRY(const EvaluationRequest first,
+               make_request(bench.task, bench.options, bench.options.sources.at(0)));
+  const auto kind = warm_kind(first);
+  if (!kind) return fail(Errc::invalid_argument, "no task for warm evaluators");
+  const bool libtorch = bench.task->manifest.candidate.runtime == Runtime::libtorch;
+  if (bench.task->manifest.candidate.runtime != Runtime::process) {
+    Toolchain& toolchain = bench.plain->toolchain();
+    CAMBRIAN_TRY(const auto header,
+                 toolchain.precompiled_header(toolchain.compile_options(libtorch), {}));
+  }
   const auto begun = std::chrono::steady_clock::now();
-  WarmTemplates& templates = *warm->warm_templates();
-  if (!templates.wait_ready(task->manifest.candidate.runtime, kWarmUpTime, {})) {
+  if (!bench.warm->warm_templates()->wait_ready(*kind, kWarmUpTime, {})) {
     return fail(Errc::unavailable, "the warm evaluator did not start");
   }
-  const Duration warm_up = std::chrono::steady_clock::now() - begun;
+  return std::chrono::steady_clock::now() - begun;
+}
+
+// All sources, one after the other, each in every way.
+Result<json> compare_ways(Bench& bench) {
+  const Options& options = bench.options;
   json rows = json::array();
   for (const std::string& source : options.sources) {
-    CAMBRIAN_TRY(const EvaluationRequest request, make_request(task, options, source));
-    const auto evaluate = [&](Workshop& on) {
-      return on.evaluator().evaluate(request, {}, [](auto, auto) {});
-    };
-    CAMBRIAN_TRY(const EvaluationResult by_warm, evaluate(*warm));
-    CAMBRIAN_TRY(const EvaluationResult by_compiler, evaluate(*plain));
+    CAMBRIAN_TRY(const EvaluationRequest request, make_request(bench.task, options, source));
+    CAMBRIAN_TRY(const EvaluationResult by_warm, evaluate(*bench.warm, request));
+    CAMBRIAN_TRY(const EvaluationResult by_compiler, evaluate(*bench.plain, request));
     const bool is_timed = static_cast<int>(rows.size()) < options.gxx;
-    rows.push_back({{"source", source},
-                    {"warm", describe(by_warm)},
-                    {"compile", describe(by_compiler)},
-                    {"gxx_compile_seconds", is_timed ? time_gxx(options, *task, source) : -1}});
+    rows.push_back(
+        {{"source", source},
+         {"warm", describe(by_warm)},
+         {"compile", describe(by_compiler)},
+         {"gxx_compile_seconds", is_timed ? time_gxx(options, *bench.task, source) : -1}});
     std::cerr << rows.back().dump() << '\n';
   }
-  json summary = summarise(rows);
-  summary["warm_up_seconds"] = seconds(warm_up);
-  summary["warm_memory_bytes"] = templates.memory_bytes();
-  return json{{"task", task->manifest.name}, {"summary", summary}, {"sources", rows}};
+  return rows;
+}
+
+Result<json> run_slots(Bench& bench, std::int64_t idle_bytes) {
+  std::vector<EvaluationRequest> requests;
+  for (const std::string& source : bench.options.sources) {
+    CAMBRIAN_TRY(requests.emplace_back(), make_request(bench.task, bench.options, source));
+  }
+  // The judge is compiled once for each task, not for each evaluation.
+  CAMBRIAN_TRY(const auto first, evaluate(*bench.warm, requests.front()));
+  requests.erase(requests.begin());
+  return bench::measure_throughput(*bench.warm, requests, bench.options.slots, idle_bytes);
+}
+
+Result<json> run(const Options& options) {
+  CAMBRIAN_TRY(task::LoadedTask loaded, task::load_task_folder(options.task));
+  Bench bench{options, nullptr, nullptr, nullptr};
+  CAMBRIAN_TRY(bench.task, from_proto(loaded.bundle, loaded.digest, std::move(loaded.contents)));
+  CAMBRIAN_TRY(bench.warm, Workshop::open(places_of(options, EvaluatorPath::warm)));
+  CAMBRIAN_TRY(bench.plain, Workshop::open(places_of(options, EvaluatorPath::compile)));
+  CAMBRIAN_TRY(const Duration warmed, warm_up(bench));
+  const std::int64_t memory = bench::warm_memory_bytes();
+  json result = {{"task", bench.task->manifest.name}};
+  if (options.slots > 0) {
+    CAMBRIAN_TRY(result["throughput"], run_slots(bench, memory));
+  } else {
+    CAMBRIAN_TRY(result["sandbox_start_seconds"],
+                 bench::measure_sandbox(bench.plain->toolchain().sandbox()));
+    CAMBRIAN_TRY(result["sources"], compare_ways(bench));
+    result["summary"] = summarise(result["sources"]);
+    result["summary"]["warm_up_seconds"] = seconds(warmed);
+    result["summary"]["warm_memory_bytes"] = memory;
+  }
+  return result;
 }
 
 }  // namespace
@@ -224,6 +265,8 @@ int main(int argc, char** argv) {
   app.add_option("sources", options.sources, "variants of its evolvable file")->required();
   app.add_option("--set", options.settings, "NAME=NUMBER: a parameter of the task");
   app.add_option("--cache", options.cache, "folder for caches")->required();
+  app.add_option("--slots", options.slots,
+                 "only count evaluations by the warm way in so many slots");
   app.add_option("--gxx", options.gxx, "compile so many of them with g++ -O2, too");
   CLI11_PARSE(app, argc, argv);
   const auto result = run(options);
