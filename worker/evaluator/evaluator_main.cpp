@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -47,19 +48,27 @@ int wait_for(pid_t child) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : kCompileUnsupported;
 }
 
-// A source that comes first must not be seen by the next one, so each gets a fork.
-int compile_all(WarmCompiler& compiler, const std::vector<std::string>& sources,
+bool is_object(const std::string& name) { return name.starts_with(kFixedObjectFolder); }
+
+// Objects are as they are. A source that comes first must not be seen by the next one, so each but
+// the last gets a fork.
+int compile_all(WarmCompiler& compiler, const std::vector<std::string>& inputs,
                 std::vector<std::string>& objects) {
   int result = kCompiled;
-  for (std::size_t i = 0; i < sources.size(); ++i) {
-    objects.push_back("/tmp/" + std::to_string(i) + ".o");
-    const std::string source = std::string(kSourceFolder) + "/" + sources[i];
+  const auto last = std::find_if_not(inputs.rbegin(), inputs.rend(), is_object).base();
+  for (auto input = inputs.begin(); input != inputs.end(); ++input) {
+    const std::string path = std::string(kSourceFolder) + "/" + *input;
+    if (is_object(*input)) {
+      objects.push_back(path);
+      continue;
+    }
+    objects.push_back("/tmp/" + std::to_string(objects.size()) + ".o");
     int code = kCompiled;
-    if (i + 1 == sources.size()) {
-      code = exit_code(compiler.compile(source, objects.back()));
+    if (input + 1 == last) {
+      code = exit_code(compiler.compile(path, objects.back()));
     } else {
       const pid_t child = fork();
-      if (child == 0) _exit(exit_code(compiler.compile(source, objects.back())));
+      if (child == 0) _exit(exit_code(compiler.compile(path, objects.back())));
       code = child < 0 ? kCompileUnsupported : wait_for(child);
     }
     if (code == kCompileUnsupported || result == kCompiled) result = code;

@@ -21,6 +21,9 @@ std::string write_archive(const std::vector<ArchivedFile>& files);
 /// The files are parts of `text`. Nothing when it is damaged, or a path leaves its folder.
 std::optional<std::vector<ArchivedFile>> read_archive(std::string_view text);
 
+/// Where objects that need no compile lie among the sources of one. No task has such a folder.
+inline constexpr std::string_view kFixedObjectFolder = "cambrian-fixed-objects";
+
 /// Exit codes of a compile in a fork.
 inline constexpr int kCompiled = 0;
 inline constexpr int kCompileFailed = 1;

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <fstream>
 
 #include "common/log/log.hpp"
 
@@ -115,6 +116,18 @@ Result<Descriptor> make_archive(const std::vector<ArchivedFile>& files) {
   return memory;
 }
 
+/// What one compile gets.
+struct WarmInputs {
+  std::vector<ArchivedFile> files;
+  std::vector<std::string> objects;  ///< Contents of files that were compiled before.
+  std::vector<std::string> names;    ///< Sources and objects, in the order of a plain compile.
+};
+
+std::string read_file(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return std::string(std::istreambuf_iterator<char>(in), {});
+}
+
 SandboxCommand compile_command(const EvaluationRequest& request) {
   SandboxCommand command;
   command.profile = SandboxProfile::compile;
@@ -125,6 +138,21 @@ SandboxCommand compile_command(const EvaluationRequest& request) {
   command.log_bytes = kCompileLogBytes;
   command.processes = kCompileProcesses;
   return command;
+}
+
+WarmInputs warm_inputs(const std::vector<FileToWrite>& files, const CompileInputs& fixed) {
+  WarmInputs inputs;
+  inputs.files = archived(files);
+  inputs.names = fixed.inputs;
+  inputs.objects.reserve(inputs.names.size());
+  for (std::string& name : inputs.names) {
+    if (!fixed.objects || !name.starts_with(kFixedFolder)) continue;
+    const std::string file = fs::path(name).filename();
+    name = std::string(kFixedObjectFolder) + "/" + file;
+    inputs.objects.push_back(read_file(fixed.objects->path() / file));
+    inputs.files.push_back({name, inputs.objects.back()});
+  }
+  return inputs;
 }
 
 Result<ProcessExit> wait_for(SandboxedProcess& process, std::stop_token stop) {
@@ -210,19 +238,38 @@ Result<std::optional<BuildResult>> WarmCandidates::build_warm(const EvaluationRe
   return compile(request, files, key, kind, stop);
 }
 
+Result<CompileInputs> WarmCandidates::compile_fixed_warm(const EvaluationRequest& request,
+                                                         const std::vector<FileToWrite>& files,
+                                                         WarmKind kind, std::stop_token stop) {
+  // LibTorch's templates would be instantiated in them once more, beside those that the warm
+  // library has: of a plain program there is one of each.
+  if (kind != WarmKind::cpp) return CompileInputs{compiled_sources(files), std::nullopt};
+  CompileOptions options = toolchain_.compile_options(false);
+  // What a plain compile has from the precompiled header, as parts of a shared object.
+  options.extra = {"-fPIC", "-include",
+                   std::string(kSdkFolder) + "/include/cambrian/candidate.hpp"};
+  BuildJob job;
+  job.time = request.task->manifest.limits.compile_time;
+  job.mounts = toolchain_.mounts();
+  CAMBRIAN_TRY(job.hidden, data_.hidden(request.task->manifest.data));
+  return compile_fixed(toolchain_, request, files, options, std::move(job), stop);
+}
+
 Result<std::optional<BuildResult>> WarmCandidates::compile(const EvaluationRequest& request,
                                                            const std::vector<FileToWrite>& files,
                                                            const std::string& key, WarmKind kind,
                                                            std::stop_token stop) {
   const auto servers = templates_.find(kind);
   if (!servers) return std::nullopt;
+  CAMBRIAN_TRY(const CompileInputs fixed, compile_fixed_warm(request, files, kind, stop));
+  WarmInputs inputs = warm_inputs(files, fixed);
   SandboxCommand command = compile_command(request);
-  command.arguments = compiled_sources(files);
+  command.arguments = std::move(inputs.names);
   CAMBRIAN_TRY(command.hidden, data_.hidden(request.task->manifest.data));
   CAMBRIAN_TRY_STATUS(toolchain_.cache().check_room(command.disk_bytes));
   CAMBRIAN_TRY(const ScratchFolder scratch, toolchain_.cache().make_scratch());
   CAMBRIAN_TRY(const fs::path output, Toolchain::make_output(scratch));
-  const auto archive = make_archive(archived(files));
+  const auto archive = make_archive(inputs.files);
   if (!archive) return std::nullopt;
   const fs::path object = output / kObjectName;
   const Descriptor built(

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "worker/adapters/toolchain/compiled_candidate.hpp"
+#include "worker/adapters/toolchain/fixed_objects.hpp"
 #include "worker/adapters/toolchain/warm_templates.hpp"
 #include "worker/evaluator/source_archive.hpp"
 
@@ -29,6 +30,9 @@ class WarmCandidates final : public CandidateRuntime {
  private:
   Result<std::optional<BuildResult>> build_warm(const EvaluationRequest& request, WarmKind kind,
                                                 std::stop_token stop);
+  Result<CompileInputs> compile_fixed_warm(const EvaluationRequest& request,
+                                           const std::vector<FileToWrite>& files, WarmKind kind,
+                                           std::stop_token stop);
   Result<std::optional<BuildResult>> compile(const EvaluationRequest& request,
                                              const std::vector<FileToWrite>& files,
                                              const std::string& key, WarmKind kind,
