@@ -129,8 +129,12 @@ Result<int> run(const config::v1::WorkerConfig& config, const Places& places) {
                              {"gpus", gpus.size()}});
   const std::jthread warming(
       [&workshop](std::stop_token stop) { warm_up(workshop->toolchain(), stop); });
-  agent::Agent agent(channel, std::move(options),
-                     [&handler](agent::Attempt& attempt) { return handler.handle(attempt); });
+  agent::Agent agent(channel, std::move(options), [&](agent::Attempt& attempt) {
+    auto handled = handler.handle(attempt);
+    WarmTemplates* warm = workshop->warm_templates();
+    if (warm != nullptr) metrics.set_warm_memory(warm->memory_bytes());
+    return handled;
+  });
   return agent.run();
 }
 

@@ -1,5 +1,7 @@
 #include "worker/probe_command.hpp"
 
+#include <unistd.h>
+
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -18,7 +20,12 @@ json probe_toolchain(const Places& places, Sandbox& sandbox) {
   if (!toolchain) return {{"problem", toolchain.error().message}};
   json runtimes = {"cpp", "process"};
   if ((*toolchain)->has_libtorch()) runtimes.push_back("libtorch");
-  return {{"versions", (*toolchain)->versions()}, {"runtimes", runtimes}};
+  json evaluators = {"compile"};
+  if (access((places.programs / "cambrian-evaluator").c_str(), X_OK) == 0) {
+    evaluators.push_back("warm");
+  }
+  return {
+      {"versions", (*toolchain)->versions()}, {"runtimes", runtimes}, {"evaluators", evaluators}};
 }
 
 json probe_gpus() {

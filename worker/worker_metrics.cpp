@@ -42,6 +42,8 @@ std::vector<std::string> outcome_names() {
 WorkerMetrics::WorkerMetrics(Registry& registry, int slots)
     : busy_(registry.gauge(kSlots, kSlotsHelp, {{"state", "busy"}})),
       free_(registry.gauge(kSlots, kSlotsHelp, {{"state", "free"}})),
+      warm_memory_(registry.gauge("cambrian_worker_warm_memory_bytes",
+                                  "Memory of the warm evaluators, which their forks share.")),
       outcomes_(counters(registry, "cambrian_worker_evaluations_total",
                          "Evaluations that ended here, counted or not.", {}, "outcome",
                          outcome_names())),
@@ -50,6 +52,9 @@ WorkerMetrics::WorkerMetrics(Registry& registry, int slots)
                       {"time", "memory", "disk", "processes", "output"})),
       candidate_cache_(cache_counters(registry, "candidate")),
       judge_cache_(cache_counters(registry, "judge")),
+      evaluators_(counters(registry, "cambrian_worker_evaluators_total",
+                           "Evaluations by what made a program of the source.", {}, "evaluator",
+                           {"compile", "warm"})),
       duration_(registry.histogram("cambrian_worker_evaluation_duration_seconds",
                                    "Whole evaluation, with fetching.",
                                    metrics::duration_buckets())) {
@@ -68,10 +73,15 @@ void WorkerMetrics::evaluation_ended() {
   free_.add(1);
 }
 
+void WorkerMetrics::set_warm_memory(std::int64_t bytes) {
+  warm_memory_.set(static_cast<double>(bytes));
+}
+
 void WorkerMetrics::count(const EvaluationResult& result) {
   outcomes_.at(std::string(to_string(result.outcome))).add();
   candidate_cache_.at(result.is_candidate_cached ? "hit" : "miss").add();
   judge_cache_.at(result.is_judge_cached ? "hit" : "miss").add();
+  evaluators_.at(std::string(to_string(result.path))).add();
   if (!result.limit_hit.empty()) kills_.at(std::string(result.limit_hit)).add();
   const Duration fetch = result.timings.fetch.value_or(Duration{0});
   const Duration total = result.timings.total.value_or(Duration{0});

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 
@@ -16,14 +17,17 @@ class WorkerMetrics {
   void evaluation_started();
   void evaluation_ended();
   void count(const EvaluationResult& result);
+  void set_warm_memory(std::int64_t bytes);
 
  private:
   metrics::Gauge busy_;
   metrics::Gauge free_;
+  metrics::Gauge warm_memory_;
   std::map<std::string, metrics::Counter> outcomes_;
   std::map<std::string, metrics::Counter> kills_;
   std::map<std::string, metrics::Counter> candidate_cache_;
   std::map<std::string, metrics::Counter> judge_cache_;
+  std::map<std::string, metrics::Counter> evaluators_;
   metrics::Histogram duration_;
 };
 
