@@ -1,4 +1,4 @@
-// expect: resource_exceeded
+// expect: resource_exceeded|timeout
 // Files without number.
 #include "act.hpp"
 
