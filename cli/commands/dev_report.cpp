@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "cambrian/user/v1/operation_service.grpc.pb.h"
 #include "cli/output/document.hpp"
@@ -37,19 +38,32 @@ Status wait_for_agents(const Session& caller, const dev::State& state,
   global.endpoint = state.endpoint;
   Session session(global, caller.terminal());
   const auto deadline = std::chrono::steady_clock::now() + kTimeout;
+  std::set<std::string> told;
+  int draining = 0;
   while (std::chrono::steady_clock::now() < deadline) {
+    for (const std::string& name : dev::restart_drained(options.directory)) {
+      if (told.insert(name).second) caller.note(name + " was drained: starting it again");
+    }
     const auto agents =
         session.call(&user::v1::WorkerService::Stub::ListWorkers, user::v1::ListWorkersRequest());
     int workers = 0;
     int codegens = 0;
+    draining = 0;
     const auto known = agents ? *agents : user::v1::ListWorkersResponse();
     for (const auto& one : known.workers()) {
+      draining += one.state() == user::v1::WORKER_STATE_DRAINING ? 1 : 0;
       if (one.state() != user::v1::WORKER_STATE_ALIVE) continue;
       const bool is_worker = one.description().kind() == agent::v1::AGENT_KIND_WORKER;
       (is_worker ? workers : codegens) += 1;
     }
     if (workers >= options.workers && codegens > 0) return {};
     rpc::wait_unless_stopped({}, kInterval);
+  }
+  if (draining > 0) {
+    return fail(
+        Errc::deadline_exceeded,
+        "an agent was drained and still finishes what it does; try again when it is gone: " +
+            program_call() + " worker list");
   }
   return fail(Errc::deadline_exceeded,
               "worker or codegen client does not reach the coordinator; see the logs in " +

@@ -147,31 +147,11 @@ std::optional<State> state_of(const Layout& layout, const ProcessId& supervisor)
   return std::nullopt;
 }
 
-/// Has the supervisor start again what was drained, and waits for it.
-Result<State> start_drained(const Layout& layout, State state, const Report& report) {
-  const auto is_down = [](const ServiceState& one) { return one.phase == "drained"; };
-  if (std::ranges::none_of(state.services, is_down)) return state;
-  for (const ServiceState& one : state.services) {
-    if (is_down(one)) report(one.name + " was drained: starting it again");
-  }
-  send_signal(state.supervisor, SIGHUP);
-  const auto is_ready = [](const ServiceState& one) { return one.phase == "ready"; };
-  const auto deadline = Clock::now() + kUpTimeout;
-  while (!std::ranges::all_of(state.services, is_ready)) {
-    if (!is_alive(state.supervisor) || Clock::now() >= deadline) {
-      return fail(Errc::deadline_exceeded,
-                  "what was drained does not come back; the logs are in " + layout.logs().string());
-    }
-    rpc::wait_unless_stopped({}, kPollInterval);
-    if (auto now = read_state(layout); now && *now) state = std::move(**now);
-  }
-  return state;
-}
-
 /// Uses the environment of a supervisor that runs already, or is just starting.
 Result<UpResult> join(const Layout& layout, const ProcessId& supervisor, const Report& report) {
+  auto now = state_of(layout, supervisor);
+  if (now && now->is_ready) return UpResult{std::move(*now), true, {}};
   CAMBRIAN_TRY(State state, wait_until_ready(layout, supervisor, report));
-  CAMBRIAN_TRY(state, start_drained(layout, std::move(state), report));
   return UpResult{std::move(state), true, {}};
 }
 
@@ -231,6 +211,18 @@ Result<bool> down(const std::filesystem::path& directory, const Report& report) 
     remove_run_files(layout);
   }
   return was_running;
+}
+
+std::vector<std::string> restart_drained(const std::filesystem::path& directory) {
+  const Layout layout = make_layout(directory);
+  std::vector<std::string> names;
+  const auto state = read_state(layout);
+  if (!state || !*state) return names;
+  for (const ServiceState& one : (*state)->services) {
+    if (one.phase == "drained") names.push_back(one.name);
+  }
+  if (!names.empty()) send_signal((*state)->supervisor, SIGHUP);
+  return names;
 }
 
 Result<std::optional<StatusResult>> status(const std::filesystem::path& directory) {

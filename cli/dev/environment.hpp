@@ -20,12 +20,16 @@ struct UpResult {
   std::chrono::milliseconds took{0};
 };
 
-/// Starts the environment and waits until everything is ready. When it runs with the same programs
-/// and options, only what was drained is started again; with others all is started anew. Of several
-/// calls at once, all end in one environment. Errors: not_found for missing
-/// programs or PostgreSQL, conflict for a taken port, exhausted for a full disk, unavailable with
-/// the end of a log for a service that does not come up; everything is ended again then.
+/// Starts the environment and waits until everything is ready. Nothing happens when it runs with
+/// the same programs and options; with others it is started anew. Of several calls at once, all end
+/// in one environment. Errors: not_found for missing programs or PostgreSQL, conflict for a taken
+/// port, exhausted for a full disk, unavailable with the end of a log for a service that does not
+/// come up; everything is ended again then.
 Result<UpResult> up(const EnvironmentOptions& options, const Report& report);
+
+/// Has the supervisor start again what was drained, and gives the names: also of what drains now
+/// and has not ended yet, when it is called again.
+std::vector<std::string> restart_drained(const std::filesystem::path& directory);
 
 /// Ends everything, also what a killed supervisor left behind. False when nothing ran.
 Result<bool> down(const std::filesystem::path& directory, const Report& report);

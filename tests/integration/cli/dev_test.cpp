@@ -76,7 +76,23 @@ TEST_CASE("dev: a drained worker stays down until the next up", "[integration][c
   CHECK(up.code == 0);
   CHECK(up.out.starts_with("already running\n"));
   CHECK(up.err.find("worker-1 was drained: starting it again") != std::string::npos);
-  CHECK(phase_of("worker-1") == "ready");
+  CHECK(cambrian.wait_until_ready());
+
+  // One that has not noticed yet that it is to end is waited for.
+  std::string id;
+  const auto workers = json::parse(cambrian.run({"worker", "list", "--json"}).out);
+  for (const auto& one : workers["workers"]) {
+    const auto& who = one["description"];
+    // The name is that of the drained one, too.
+    if (who["name"] == "worker-1" && one["state"] == "WORKER_STATE_ALIVE") id = who["agent_id"];
+  }
+  REQUIRE(cambrian.run({"worker", "drain", id}).code == 0);
+  const pid_t before = cambrian.pid_of("worker-1");
+  const Run soon = cambrian.run({"dev", "up", "--workers", "1", "--slots", "2"});
+  INFO(soon.err);
+  CHECK(soon.code == 0);
+  CHECK(cambrian.wait_until_ready());
+  CHECK(cambrian.pid_of("worker-1") != before);
 }
 
 TEST_CASE("dev: two ups at once end in one environment", "[integration][cli]") {
