@@ -106,6 +106,12 @@ class Doctor {
     add("toolchain", problem.empty() ? Verdict::ok : Verdict::failure,
         problem.empty() ? versions : problem,
         problem.empty() ? "" : "install the packages of the set runtime in deploy/packages.txt");
+    const std::string evaluators = list_of(probe, "/toolchain/evaluators");
+    if (evaluators.empty()) return;
+    const bool has_warm = evaluators.find("warm") != std::string::npos;
+    add("evaluators", has_warm ? Verdict::ok : Verdict::unused,
+        has_warm ? evaluators + " (workers with --evaluator warm)"
+                 : evaluators + "; warm is built where libclang 19 is found");
   }
 
   static std::string text_of(const nlohmann::json& json, const char* path) {
