@@ -1,14 +1,15 @@
+#include "coordinator/adapters/postgres/work_claim.hpp"
+
 #include <algorithm>
 
 #include "coordinator/adapters/postgres/codec.hpp"
 #include "coordinator/adapters/postgres/work_store.hpp"
 
 namespace cambrian::coordinator::postgres {
-namespace {
 
 // The inner select is an array on purpose: joined to the UPDATE, a parameter in LIMIT makes the
 // planner walk the finished rows (measured: 21 claims a second instead of 1,829 with 32 clients).
-constexpr const char* kClaimEvaluations =
+const char* const kClaimEvaluations =
     "WITH claimed AS (UPDATE work_item SET state = 'leased', epoch = epoch + 1, agent_id = $1,"
     "  renewed_at = now(), lease_expires_at = now() + $3 * interval '1 millisecond',"
     "  attempt_deadline = now() + greatest($4, attempt_budget_min_ms) * interval '1 millisecond'"
@@ -29,6 +30,9 @@ constexpr const char* kClaimEvaluations =
     " FROM claimed i JOIN campaign c ON c.id = i.campaign_id"
     " JOIN evaluation e ON e.campaign_id = i.campaign_id AND e.number = i.number"
     " JOIN variant v ON v.campaign_id = i.campaign_id AND v.number = e.variant ORDER BY i.id";
+
+namespace {
+
 constexpr const char* kClaimProposals =
     "WITH claimed AS (UPDATE work_item SET state = 'leased', epoch = epoch + 1, agent_id = $1,"
     "  renewed_at = now(), lease_expires_at = now() + $3 * interval '1 millisecond',"

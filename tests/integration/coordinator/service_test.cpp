@@ -7,6 +7,7 @@
 #include "common/blob/blob_client.hpp"
 #include "common/digest/sha256.hpp"
 #include "common/rpc/channel.hpp"
+#include "coordinator/adapters/postgres/work_claim.hpp"
 #include "grpcpp/generic/generic_stub.h"
 #include "tests/integration/coordinator/fixture.hpp"
 #include "tests/support/postgres.hpp"
@@ -307,12 +308,9 @@ TEST_CASE("service: the claim stays a look at the few ready items, whatever has 
       " SELECT 1, 'evaluation', n, 'done', 50, 'cpp' FROM generate_series(100, 100000) n");
   sql.exec("ANALYZE work_item");
   REQUIRE(service.worker.finish(seed.lease(), success(1)).ok());
-  const auto rows = sql.exec(
-      "EXPLAIN SELECT w.id FROM work_item w JOIN campaign c ON c.id = w.campaign_id"
-      " WHERE w.state = 'ready' AND w.kind = 'evaluation' AND w.not_before <= now()"
-      " AND c.state IN ('running', 'draining', 'finalizing') AND w.runtime = ANY('{cpp}'::text[])"
-      " ORDER BY w.priority DESC, array_position('{1}'::bigint[], w.campaign_id) NULLS FIRST, w.id"
-      " LIMIT 4 FOR UPDATE OF w SKIP LOCKED");
+  sql.exec(std::string("PREPARE claim AS ") + coordinator::postgres::kClaimEvaluations);
+  const auto rows =
+      sql.exec("EXPLAIN EXECUTE claim('agent', 'name', 60000, 1000, '{cpp}', 2, 0, 4, '{1}')");
   std::string plan;
   for (const auto& row : rows) plan += row[0].as<std::string>() + "\n";
   INFO(plan);
