@@ -11,7 +11,11 @@
 namespace cambrian::task {
 namespace {
 
-constexpr std::size_t kTextBytesMax = 16 * 1024;
+// The bounds are the coordinator's: a test of its resolver compares them.
+constexpr std::size_t kDescriptionBytesMax = 4 * 1024;
+constexpr std::size_t kInstructionsBytesMax = 16 * 1024;
+constexpr int kFeaturesMax = 6;
+constexpr int kConstraintsMax = 8;
 
 class CampaignChecker {
  public:
@@ -44,8 +48,8 @@ class CampaignChecker {
     require(spec_.kind() == "Campaign", "kind", "kind must be Campaign", "write kind: Campaign");
     require(is_resource_name(spec_.name()), "name", "name is missing or not a valid name",
             "use 1 to 63 lower case letters, digits and dashes");
-    require(spec_.description().size() <= kTextBytesMax, "description",
-            "description is longer than 16 KiB");
+    require(spec_.description().size() <= kDescriptionBytesMax, "description",
+            "description is longer than 4 KiB");
     range(spec_.priority(), "priority", 0, 100, "0 to 100");
     const auto& task = spec_.task();
     require(!task.source().empty() || !task.digest().empty(), "task", "the campaign has no task",
@@ -60,13 +64,16 @@ class CampaignChecker {
   void check_search() {
     const auto& search = spec_.search();
     range(search.islands(), "search.islands", 0, 64, "1 to 64");
-    range(search.island_size(), "search.island_size", 0, 10'000, "1 to 10000");
+    range(search.island_size(), "search.island_size", 0, 100'000, "1 to 100000");
     range(search.migration_interval(), "search.migration_interval", 0, 1e6, "1 to 1000000");
     range(search.migration_fraction(), "search.migration_fraction", 0, 1, "0 to 1, or 10%");
-    range(search.children(), "search.children", 0, 1000, "1 to 1000");
+    range(search.children(), "search.children", 0, 10'000, "1 to 10000");
+    range(search.generations(), "search.generations", 0, 1e6, "1 to 1000000");
     range(search.exploitation(), "search.exploitation", 0, 1, "0 to 1, or 70%");
     range(search.inspirations(), "search.inspirations", 0, 8, "0 to 8");
     range(search.failures(), "search.failures", 0, 8, "0 to 8");
+    require(search.constraints_size() <= kConstraintsMax, "search.constraints",
+            "more than " + std::to_string(kConstraintsMax) + " constraints");
   }
 
   void check_operators() {
@@ -83,7 +90,8 @@ class CampaignChecker {
   }
 
   void check_features() {
-    require(spec_.search().features_size() <= 4, "search.features", "more than 4 features");
+    require(spec_.search().features_size() <= kFeaturesMax, "search.features",
+            "more than " + std::to_string(kFeaturesMax) + " features");
     for (int i = 0; i < spec_.search().features_size(); ++i) {
       const auto& feature = spec_.search().features(i);
       const std::string field = "search.features[" + std::to_string(i) + "]";
@@ -101,7 +109,7 @@ class CampaignChecker {
     const auto& evaluation = spec_.evaluation();
     range(evaluation.repeats(), "evaluation.repeats", 0, 100, "1 to 100");
     range(evaluation.final_repeats(), "evaluation.final_repeats", 0, 100, "1 to 100");
-    range(evaluation.parallel(), "evaluation.parallel", 0, 10'000, "1 to 10000");
+    range(evaluation.parallel(), "evaluation.parallel", 0, 100'000, "1 to 100000");
   }
 
   void check_codegen() {
@@ -116,8 +124,8 @@ class CampaignChecker {
     }
     range(codegen.output_tokens(), "codegen.output_tokens", 0, 1e6, "1 to 1000000");
     range(codegen.variants(), "codegen.variants", 0, 16, "1 to 16");
-    range(codegen.parallel(), "codegen.parallel", 0, 1000, "1 to 1000");
-    require(codegen.instructions().size() <= kTextBytesMax, "codegen.instructions",
+    range(codegen.parallel(), "codegen.parallel", 0, 10'000, "1 to 10000");
+    require(codegen.instructions().size() <= kInstructionsBytesMax, "codegen.instructions",
             "instructions are longer than 16 KiB");
   }
 

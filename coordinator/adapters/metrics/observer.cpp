@@ -51,6 +51,13 @@ std::int64_t value_or_zero(const std::map<std::string, std::int64_t>& values,
   return found == values.end() ? 0 : found->second;
 }
 
+/// The count under "kind/state".
+double count_of(const std::map<std::string, std::int64_t>& values, std::string key,
+                const std::string& state) {
+  key.append("/").append(state);
+  return static_cast<double>(value_or_zero(values, key));
+}
+
 }  // namespace
 
 MetricsObserver::MetricsObserver(metrics::Registry& registry, const std::string& version)
@@ -164,13 +171,13 @@ void MetricsObserver::on_overview(const Overview& overview) {
     for (const std::string state : {"ready", "leased"}) {
       registry_
           .gauge("cambrian_coordinator_work_items", "Open work", {{"kind", kind}, {"state", state}})
-          .set(static_cast<double>(value_or_zero(overview.items, kind + "/" + state)));
+          .set(count_of(overview.items, kind, state));
     }
     for (const std::string state : {"alive", "draining", "lost"}) {
       registry_
           .gauge("cambrian_coordinator_agents", "Agents seen within a day",
                  {{"kind", agent}, {"state", state}})
-          .set(static_cast<double>(value_or_zero(overview.agents, agent + "/" + state)));
+          .set(count_of(overview.agents, agent, state));
     }
     const auto slots = value_or_zero(overview.slots, agent);
     const auto busy = value_or_zero(overview.items, kind + "/leased");

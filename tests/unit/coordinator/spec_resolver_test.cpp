@@ -5,6 +5,7 @@
 #include <set>
 #include <tuple>
 
+#include "common/task/campaign.hpp"
 #include "common/task/task_folder.hpp"
 #include "coordinator/ports/words.hpp"
 
@@ -12,6 +13,8 @@ using namespace cambrian;
 using namespace cambrian::coordinator;
 
 namespace {
+
+std::string text_of(int size) { return std::string(static_cast<std::size_t>(size), 'x'); }
 
 spec::v1::TaskManifest make_task() {
   spec::v1::TaskManifest task;
@@ -125,6 +128,46 @@ TEST_CASE("spec_resolver: enumerators that this version does not know are refuse
         std::set<std::string>{"spec.search.policy", "spec.search.operators[0].kind"});
   spec.mutable_search()->set_policy(static_cast<spec::v1::Policy>(-1));
   CHECK(fields(wire::check_spec(task, make_seed(), spec)).contains("spec.search.policy"));
+}
+
+TEST_CASE("spec_resolver: a file that passes the command line's checks passes here, and else not",
+          "[unit][coordinator]") {
+  using Spec = spec::v1::CampaignSpec;
+  struct Bound {
+    const char* field;
+    int largest;
+    void (*set)(Spec&, int);
+  };
+  const Bound bounds[] = {
+      {"islands", 64, [](Spec& s, int n) { s.mutable_search()->set_islands(n); }},
+      {"island_size", 100'000, [](Spec& s, int n) { s.mutable_search()->set_island_size(n); }},
+      {"migration", 1'000'000,
+       [](Spec& s, int n) { s.mutable_search()->set_migration_interval(n); }},
+      {"children", 10'000, [](Spec& s, int n) { s.mutable_search()->set_children(n); }},
+      {"generations", 1'000'000, [](Spec& s, int n) { s.mutable_search()->set_generations(n); }},
+      {"inspirations", 8, [](Spec& s, int n) { s.mutable_search()->set_inspirations(n); }},
+      {"failures", 8, [](Spec& s, int n) { s.mutable_search()->set_failures(n); }},
+      {"repeats", 100, [](Spec& s, int n) { s.mutable_evaluation()->set_repeats(n); }},
+      {"final_repeats", 100, [](Spec& s, int n) { s.mutable_evaluation()->set_final_repeats(n); }},
+      {"parallel", 100'000, [](Spec& s, int n) { s.mutable_evaluation()->set_parallel(n); }},
+      {"proposals", 10'000, [](Spec& s, int n) { s.mutable_codegen()->set_parallel(n); }},
+      {"variants", 16, [](Spec& s, int n) { s.mutable_codegen()->set_variants(n); }},
+      {"tokens", 1'000'000, [](Spec& s, int n) { s.mutable_codegen()->set_output_tokens(n); }},
+      {"priority", 100, [](Spec& s, int n) { s.set_priority(n); }},
+      {"description", 4'096, [](Spec& s, int n) { s.set_description(text_of(n)); }},
+      {"instructions", 16'384,
+       [](Spec& s, int n) { s.mutable_codegen()->set_instructions(text_of(n)); }}};
+  const auto task = make_task();
+  for (const auto& bound : bounds) {
+    for (const bool is_over : {false, true}) {
+      CAPTURE(bound.field, is_over);
+      auto spec = make_spec();
+      bound.set(spec, bound.largest + (is_over ? 1 : 0));
+      CHECK(task::check_campaign(spec).empty() == !is_over);
+      wire::fill_defaults(task, make_seed(), spec);
+      CHECK(wire::check_spec(task, make_seed(), spec).empty() == !is_over);
+    }
+  }
 }
 
 TEST_CASE("spec_resolver: constraints keep which bounds are set", "[unit][coordinator]") {
