@@ -15,6 +15,7 @@
 #include "codegen-client/adapters/openai/openai_model.hpp"
 #include "codegen-client/app/endpoint.hpp"
 #include "codegen-client/app/proposal_handler.hpp"
+#include "codegen-client/probe_command.hpp"
 #include "codegen-client/settings.hpp"
 #include "codegen-client/system_clock.hpp"
 #include "common/agent/agent.hpp"
@@ -41,6 +42,8 @@ struct Flags {
   std::vector<std::string> models{};
   std::string key_file{};
   bool stream = false;
+  bool should_probe = false;  ///< Ask the endpoints about themselves, say what is wrong, and end.
+  bool is_json = false;
 };
 
 void add_flags(CLI::App& app, Flags& flags) {
@@ -58,6 +61,11 @@ void add_flags(CLI::App& app, Flags& flags) {
   app.add_option("--key-file", flags.key_file, "file with the key of that endpoint");
   app.add_flag("--stream", flags.stream, "ask that endpoint for streamed answers");
   app.set_version_flag("--version", CAMBRIAN_VERSION);
+  CLI::App* probe =
+      app.add_subcommand("probe", "ask each endpoint for its models, say what is wrong, and end");
+  probe->add_flag("--json", flags.is_json, "print one JSON object");
+  probe->fallthrough();
+  probe->callback([&flags] { flags.should_probe = true; });
 }
 
 Result<config::v1::CodegenConfig> make_config(const Flags& flags) {
@@ -198,6 +206,14 @@ agent::AttemptOutcome run_attempt(ProposalHandler& handler, agent::Attempt& atte
   return to_proto(*report);
 }
 
+int probe_endpoints(const Flags& flags) {
+  const auto config = make_config(flags);
+  if (!config) return report_bad_configuration(config.error().message, flags.is_json);
+  auto parts = read_endpoints(*config);
+  if (!parts) return report_bad_configuration(parts.error().message, flags.is_json);
+  return run_probe(std::move(*parts), flags.is_json);
+}
+
 Result<int> run(const Flags& flags) {
   CAMBRIAN_TRY(const auto config, make_config(flags));
   CAMBRIAN_TRY(auto parts, read_endpoints(config));
@@ -238,6 +254,7 @@ int main(int argument_count, char** arguments) {
   codegen::Flags flags;
   codegen::add_flags(app, flags);
   CLI11_PARSE(app, argument_count, arguments);
+  if (flags.should_probe) return codegen::probe_endpoints(flags);
   const auto code = codegen::run(flags);
   if (code) return *code;
   std::fprintf(stderr, "cambrian-codegen: %s\n", code.error().message.c_str());

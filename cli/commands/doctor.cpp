@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -9,7 +10,6 @@
 #include "cli/cli.hpp"
 #include "cli/commands/local_evaluation.hpp"
 #include "cli/dev/environment.hpp"
-#include "cli/dev/network.hpp"
 #include "cli/dev/postgres.hpp"
 #include "cli/output/document.hpp"
 #include "cli/output/table.hpp"
@@ -33,6 +33,7 @@ struct Finding {
 
 struct DoctorOptions {
   std::vector<std::string> tasks;
+  std::string codegen_config;
 };
 
 std::string verdict_name(Verdict verdict) {
@@ -57,6 +58,9 @@ class Doctor {
     check_postgres();
     check_disk();
     check_environment();
+    if (!options_.codegen_config.empty()) {
+      check_model_endpoints({"--config", options_.codegen_config});
+    }
     check_server();
     return std::move(findings_);
   }
@@ -195,16 +199,42 @@ class Doctor {
       return;
     }
     add("local environment", Verdict::ok, "everything runs");
-    check_model_endpoint((*status)->state.model_url);
+    for (const auto& one : (*status)->state.services) {
+      if (one.name == "codegen") check_model_endpoints(arguments_of(one.process.pid));
+    }
   }
 
-  void check_model_endpoint(const std::string& url) {
-    constexpr std::chrono::seconds kTimeout{3};
-    if (url.empty()) return;
-    const bool is_open = dev::accepts_connections(url, kTimeout);
-    add("model endpoint", is_open ? Verdict::ok : Verdict::failure,
-        url + (is_open ? " accepts connections" : " does not accept connections"),
-        is_open ? "" : "start that server, or leave out --base-url for the embedded code model");
+  /// With what a program was started, without its own name.
+  static std::vector<std::string> arguments_of(pid_t pid) {
+    std::ifstream input("/proc/" + std::to_string(pid) + "/cmdline", std::ios::binary);
+    std::vector<std::string> arguments;
+    for (std::string argument; std::getline(input, argument, '\0');) arguments.push_back(argument);
+    if (!arguments.empty()) arguments.erase(arguments.begin());
+    return arguments;
+  }
+
+  /// The codegen client asks itself: it alone may read the keys.
+  void check_model_endpoints(std::vector<std::string> arguments) {
+    const std::string program = (program_folder() / "cambrian-codegen").string();
+    std::vector<std::string> command{program};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    command.insert(command.end(), {"probe", "--json"});
+    const auto output = run_program(command);
+    const auto probe = output ? nlohmann::json::parse(output->text, nullptr, false)
+                              : nlohmann::json(nlohmann::json::value_t::discarded);
+    if (!probe.is_object() || !probe.contains("endpoints")) {
+      return add("model endpoint", Verdict::warning, "cambrian-codegen cannot ask it",
+                 "try it by hand: " + program + " probe --config FILE");
+    }
+    for (const auto& one : probe["endpoints"]) {
+      const std::string verdict = text_of(one, "/verdict");
+      const std::string url = text_of(one, "/url");
+      add("model endpoint " + text_of(one, "/name"),
+          verdict == "ok"        ? Verdict::ok
+          : verdict == "warning" ? Verdict::warning
+                                 : Verdict::failure,
+          url + (url.empty() ? "" : " ") + text_of(one, "/detail"), text_of(one, "/fix"));
+    }
   }
 
   void check_server() {
@@ -304,6 +334,8 @@ void add_doctor_command(Cli& cli) {
   CLI::App* command = cli.add(&cli.app, "doctor", "find out what does not work, and how to mend it",
                               "cambrian doctor --task tasks/fashion-mnist");
   command->add_option("--task", options->tasks, "task folder whose data are looked for");
+  command->add_option("--codegen-config", options->codegen_config,
+                      "configuration of a codegen client whose endpoints are asked");
   cli.on(command, [options](Session& session) { return run_doctor(session, *options); });
 }
 

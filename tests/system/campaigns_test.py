@@ -1,8 +1,10 @@
 """What a user does by hand: two campaigns at once, pause and resume, watch, stop, delete."""
 
+import os
 import subprocess
 import time
 import unittest
+import unittest.mock
 
 from service import BINARIES, CommandFailed, Service
 
@@ -64,6 +66,29 @@ class Campaigns(unittest.TestCase):
         self.assertRegex(said, r"ok +postgresql")
         self.assertRegex(said, r"ok +sandbox: standard")
         self.assertRegex(said, r"ok +workers: 2 alive")
+
+    def test_doctor_asks_the_endpoint_of_the_local_environment(self):
+        folder = {"CAMBRIAN_DEV_DIRECTORY": str(self.service.directory / "dev")}
+        with unittest.mock.patch.dict(os.environ, folder):
+            said = self.service.run("doctor")
+        self.assertRegex(said, r"ok +local environment: everything runs")
+        self.assertRegex(said, r"ok +model endpoint default: .* lists cambrian-mutator")
+
+    def test_doctor_asks_the_endpoints_of_a_codegen_client_and_keeps_their_key(self):
+        config = self.service.directory / "codegen.yaml"
+        key = self.service.directory / "key"
+        key.write_text("sk-canary-33d1\n")
+        url = self.service.json("dev", "status", "--directory",
+                                self.service.directory / "dev")["model_url"]
+        config.write_text(f"endpoints:\n  - name: here\n    base_url: {url}\n"
+                          f"    models: [no-such-model]\n    key_file: {key}\n"
+                          "  - name: away\n    base_url: http://127.0.0.1:9/v1\n"
+                          "    models: [m]\n")
+        said = self.service.run("doctor", "--codegen-config", config, exit_code=1)
+        self.assertRegex(said, r"failure +model endpoint here: .* does not list no-such-model; it "
+                               r"lists: .*cambrian-mutator")
+        self.assertRegex(said, r"failure +model endpoint away: .* does not answer")
+        self.assertNotIn("sk-canary", said)
 
     def test_submitting_again_changes_nothing(self):
         service = self.service

@@ -265,6 +265,53 @@ TEST_CASE("cambrian-codegen: gives the lease back on SIGTERM", "[integration][co
   CHECK(release->reason() == agent::v1::RELEASE_REASON_SHUTDOWN);
 }
 
+TEST_CASE("cambrian-codegen: probe says what is wrong with each endpoint, without the key",
+          "[integration][codegen]") {
+  const Folder folder;
+  const std::string key_file = folder.write("key", std::string(kCanary) + "\n");
+  FaultServer good([](const Request& request) {
+    CHECK(request.target == "/v1/models");
+    return http(200,
+                R"({"object":"list","data":[{"id":"m1","object":"model"},{"id":"m2:latest"}]})");
+  });
+  FaultServer strict([](const Request& request) {
+    const auto key = request.headers.find("authorization");
+    return http(401, R"({"error":{"message":"no such key: )" +
+                         (key == request.headers.end() ? "none" : key->second) + R"("}})");
+  });
+  FaultServer without_list([](const Request&) { return http(404, "not here"); });
+  const auto endpoint = [](const std::string& name, const std::string& url,
+                           const std::string& more) {
+    return "  - name: " + name + "\n    base_url: " + url + "\n" + more;
+  };
+  const std::string key = "    models: [m]\n    key_file: " + key_file + "\n";
+  const std::string config = folder.write(
+      "c.yaml", "endpoints:\n" + endpoint("good", good.url(), "    models: [m1, m2]\n") +
+                    endpoint("other", good.url(), "    models: [m1, m3]\n") +
+                    endpoint("wrong", strict.url(), key) +
+                    endpoint("keyless", strict.url(), "    models: [m]\n") +
+                    endpoint("bare", without_list.url(), "    models: [m]\n") +
+                    endpoint("dead", "http://127.0.0.1:9/v1", key));
+  Program program("cambrian-codegen", {"probe", "--config", config, "--json"}, folder.file("log"));
+  CHECK(program.end(0) == 1);
+  const std::string text = folder.read("log");
+  INFO(text);
+  CHECK(text.find(kCanary) == std::string::npos);
+  const auto findings = nlohmann::json::parse(text.substr(text.find('{'))).at("endpoints");
+  REQUIRE(findings.size() == 6);
+  const auto expect = [&](std::size_t i, const char* verdict, const char* detail, const char* fix) {
+    CHECK(findings[i].at("verdict") == verdict);
+    CHECK(findings[i].at("detail").get<std::string>().find(detail) != std::string::npos);
+    CHECK(findings[i].at("fix").get<std::string>().find(fix) != std::string::npos);
+  };
+  expect(0, "ok", "lists m1, m2", "");
+  expect(1, "failure", "does not list m3; it lists: m1, m2:latest", "under models");
+  expect(2, "failure", "does not take the key", "key_file");
+  expect(3, "failure", "wants a key", "key_file");
+  expect(4, "warning", "not with a list", "base_url");
+  expect(5, "failure", "does not answer", "start the server");
+}
+
 TEST_CASE("cambrian-codegen: says what is wrong with its configuration", "[integration][codegen]") {
   const Folder folder;
   const auto run = [&folder](const std::string& yaml) {
