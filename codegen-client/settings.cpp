@@ -81,6 +81,9 @@ EndpointSettings make_settings(const EndpointConfig& config, const std::string& 
   if (config.parallel() > 0) settings.parallel = config.parallel();
   settings.prices = {.prompt_usd_per_million = config.prompt_price_usd_per_million(),
                      .completion_usd_per_million = config.completion_price_usd_per_million()};
+  if (config.has_cached_prompt_price_usd_per_million()) {
+    settings.prices.cached_prompt_usd_per_million = config.cached_prompt_price_usd_per_million();
+  }
   if (config.context_tokens() > 0) settings.context_tokens = config.context_tokens();
   return settings;
 }
@@ -101,6 +104,8 @@ void check(const EndpointConfig& config, const EndpointParts& parts, const std::
   const std::string& url = config.base_url();
   problems.require(url.starts_with("http://") || url.starts_with("https://"),
                    at + "base_url must begin with http:// or https://");
+  problems.require(url.find_first_of("?#") == std::string::npos,
+                   at + "base_url must have no query: a key belongs in key_file");
   problems.require(!parts.settings.models.empty(), at + "models is empty: name at least one");
   problems.require(parts.settings.parallel <= Endpoint::kParallelMax && config.parallel() >= 0,
                    at + "parallel must be 1 to " + std::to_string(Endpoint::kParallelMax));
@@ -110,7 +115,8 @@ void check(const EndpointConfig& config, const EndpointParts& parts, const std::
                    at + "context_tokens must be at least " + std::to_string(kContextTokensMin));
   problems.require(config.requests_per_minute() >= 0 && config.tokens_per_minute() >= 0 &&
                        config.prompt_price_usd_per_million() >= 0 &&
-                       config.completion_price_usd_per_million() >= 0,
+                       config.completion_price_usd_per_million() >= 0 &&
+                       config.cached_prompt_price_usd_per_million() >= 0,
                    at + "rates and prices must not be negative");
   problems.require(parts.model.timeout_total.count() > 0 && parts.model.timeout_idle.count() > 0,
                    at + "request_timeout and idle_timeout must be positive");

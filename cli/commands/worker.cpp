@@ -129,15 +129,19 @@ int run_usage(Session& session, const std::string& campaign) {
                {.title = "CALLS", .is_right = true},
                {.title = "FAILED", .is_right = true},
                {.title = "VARIANTS", .is_right = true},
+               {.title = "UNKNOWN", .is_right = true, .is_wide = true},
                {.title = "PROMPT", .is_right = true},
+               {.title = "CACHED", .is_right = true, .is_wide = true},
                {.title = "ANSWER", .is_right = true},
+               {.title = "THOUGHTS", .is_right = true, .is_wide = true},
                {.title = "COST", .is_right = true},
                {.title = "LATENCY", .is_right = true}});
   for (const auto& one : response->models()) {
     table.add({one.model(), one.endpoint(), std::to_string(one.calls()),
                std::to_string(one.calls_failed()), std::to_string(one.variants()),
-               format_count(one.prompt_tokens()), format_count(one.completion_tokens()),
-               format_cost(one.cost_micro_usd()),
+               std::to_string(one.calls_unknown()), format_count(one.prompt_tokens()),
+               format_count(one.cached_prompt_tokens()), format_count(one.completion_tokens()),
+               format_count(one.reasoning_tokens()), format_cost(one.cost_micro_usd()),
                format_duration(to_milliseconds(one.latency_mean()))});
   }
   session.print(table.render(style_of(session)));

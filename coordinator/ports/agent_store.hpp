@@ -27,6 +27,9 @@ struct ModelUsage {
   std::int64_t cost_micro_usd = 0;
   double latency_mean_ms = 0;
   std::int64_t variants = 0;
+  std::int64_t cached_prompt_tokens = 0;
+  std::int64_t reasoning_tokens = 0;
+  std::int64_t calls_unknown = 0;
 };
 
 /// Numbers for metrics, over all campaigns.

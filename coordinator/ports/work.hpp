@@ -157,6 +157,9 @@ struct ModelCall {
   std::string prompt_digest;
   std::string answer_digest;
   bool is_outcome_unknown = false;
+  std::int64_t cached_prompt_tokens = 0;  ///< Of the prompt's.
+  std::int64_t reasoning_tokens = 0;      ///< Of the answer's.
+  std::string request_id;
 };
 
 struct ProposalResult {

@@ -77,6 +77,9 @@ void add_call(const CallRecord& call, agent::v1::ModelCall& out) {
   out.set_prompt_digest(call.prompt_digest);
   out.set_answer_digest(call.answer_digest);
   out.set_is_outcome_unknown(call.is_outcome_unknown);
+  out.set_cached_prompt_tokens(call.usage.cached_prompt_tokens);
+  out.set_reasoning_tokens(call.usage.reasoning_tokens);
+  out.set_request_id(call.request_id);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t kAgentIdBytesMin = 8;
 constexpr std::size_t kIdBytesMax = 64;
 constexpr std::size_t kNameBytesMax = 256;
+constexpr std::size_t kRequestIdBytesMax = 128;
 constexpr std::size_t kPhaseBytesMax = 32;
 constexpr std::size_t kDiagnosticsBytesMax = 16 * 1024;
 constexpr std::size_t kLogBytesMax = 128 * 1024;  // Twice 64 KiB: head and tail.
@@ -263,6 +264,11 @@ ModelCall call_of(const agent::v1::ModelCall& call, const std::string& field, Ch
   value.prompt_digest = check.digest(call.prompt_digest(), field + ".prompt_digest", true);
   value.answer_digest = check.digest(call.answer_digest(), field + ".answer_digest", true);
   value.is_outcome_unknown = call.is_outcome_unknown();
+  value.cached_prompt_tokens =
+      check.count(call.cached_prompt_tokens(), kTokensMax, field + ".cached_prompt_tokens");
+  value.reasoning_tokens =
+      check.count(call.reasoning_tokens(), kTokensMax, field + ".reasoning_tokens");
+  value.request_id = clean_text(call.request_id(), kRequestIdBytesMax);
   return value;
 }
 

@@ -115,6 +115,9 @@ void to_proto(const ModelUsage& usage, user::v1::ModelUsage* message) {
   message->set_cost_micro_usd(usage.cost_micro_usd);
   to_proto(milliseconds(std::llround(usage.latency_mean_ms)), message->mutable_latency_mean());
   message->set_variants(usage.variants);
+  message->set_cached_prompt_tokens(usage.cached_prompt_tokens);
+  message->set_reasoning_tokens(usage.reasoning_tokens);
+  message->set_calls_unknown(usage.calls_unknown);
 }
 
 }  // namespace cambrian::coordinator::wire

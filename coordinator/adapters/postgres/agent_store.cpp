@@ -27,7 +27,8 @@ constexpr const char* kUsage =
     " sum(m.prompt_tokens)::bigint, sum(m.completion_tokens)::bigint,"
     " sum(m.cost_micro_usd)::bigint, avg(m.latency_ms)::double precision,"
     " coalesce((SELECT count(*) FROM variant v WHERE ($1 = 0 OR v.campaign_id = $1)"
-    "  AND v.model = m.model), 0)"
+    "  AND v.model = m.model), 0), sum(m.cached_prompt_tokens)::bigint,"
+    " sum(m.reasoning_tokens)::bigint, count(*) FILTER (WHERE m.is_outcome_unknown)"
     " FROM model_call m WHERE $1 = 0 OR m.campaign_id = $1"
     " GROUP BY m.model, m.endpoint ORDER BY m.model, m.endpoint LIMIT 1000";
 constexpr const char* kOverview =
@@ -70,7 +71,10 @@ ModelUsage usage_of(const pqxx::row& row) {
           .completion_tokens = row[5].as<std::int64_t>(),
           .cost_micro_usd = row[6].as<std::int64_t>(),
           .latency_mean_ms = row[7].as<double>(),
-          .variants = row[8].as<std::int64_t>()};
+          .variants = row[8].as<std::int64_t>(),
+          .cached_prompt_tokens = row[9].as<std::int64_t>(),
+          .reasoning_tokens = row[10].as<std::int64_t>(),
+          .calls_unknown = row[11].as<std::int64_t>()};
 }
 
 }  // namespace

@@ -25,8 +25,9 @@ constexpr const char* kCountAttempt =
 constexpr const char* kInsertCall =
     "INSERT INTO model_call (campaign_id, proposal, item_id, epoch, model, endpoint,"
     " prompt_tokens, completion_tokens, cost_micro_usd, latency_ms, time_to_first_token_ms,"
-    " retries, finish_reason, prompt_digest, answer_digest, is_outcome_unknown, is_counted)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+    " retries, finish_reason, prompt_digest, answer_digest, is_outcome_unknown, is_counted,"
+    " cached_prompt_tokens, reasoning_tokens, request_id) VALUES"
+    " ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
 
 Cost cost_of(const WorkReport& report) {
   if (const auto* evaluation = std::get_if<EvaluationResult>(&report.result)) {
@@ -52,12 +53,26 @@ void store_calls(pqxx::work& transaction, const LockedItem& item, const WorkRepo
   for (const auto& call : proposal->calls) {
     std::optional<std::int64_t> first_token;
     if (call.time_to_first_token) first_token = call.time_to_first_token->count();
-    transaction.exec(kInsertCall,
-                     pqxx::params{item.campaign.value, item.number, item.id.value,
-                                  report.lease.epoch, call.model, call.endpoint, call.prompt_tokens,
-                                  call.completion_tokens, call.cost_micro_usd, call.latency.count(),
-                                  first_token, call.retries, call.finish_reason, call.prompt_digest,
-                                  call.answer_digest, call.is_outcome_unknown, is_counted});
+    transaction.exec(kInsertCall, pqxx::params{item.campaign.value,
+                                               item.number,
+                                               item.id.value,
+                                               report.lease.epoch,
+                                               call.model,
+                                               call.endpoint,
+                                               call.prompt_tokens,
+                                               call.completion_tokens,
+                                               call.cost_micro_usd,
+                                               call.latency.count(),
+                                               first_token,
+                                               call.retries,
+                                               call.finish_reason,
+                                               call.prompt_digest,
+                                               call.answer_digest,
+                                               call.is_outcome_unknown,
+                                               is_counted,
+                                               call.cached_prompt_tokens,
+                                               call.reasoning_tokens,
+                                               call.request_id});
   }
 }
 

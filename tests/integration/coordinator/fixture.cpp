@@ -469,6 +469,9 @@ agent::v1::ProposalResult proposal_of(int variants, std::int64_t tokens) {
   one->set_completion_tokens(tokens - tokens / 2);
   one->set_cost_micro_usd(7);
   one->set_finish_reason("stop");
+  one->set_cached_prompt_tokens(tokens / 4);
+  one->set_reasoning_tokens(tokens / 5);
+  one->set_request_id("req-1");
   return result;
 }
 

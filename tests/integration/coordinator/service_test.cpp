@@ -273,6 +273,9 @@ TEST_CASE("service: usage, metrics and views tell what a campaign did",
   CHECK(usage.models(0).model() == "small-1");
   CHECK(usage.models(0).calls() >= 5);
   CHECK(usage.models(0).prompt_tokens() == usage.models(0).calls() * 50);
+  CHECK(usage.models(0).cached_prompt_tokens() == usage.models(0).calls() * 25);
+  CHECK(usage.models(0).reasoning_tokens() == usage.models(0).calls() * 20);
+  CHECK(usage.models(0).calls_unknown() == 0);
   CHECK(usage.models(0).variants() == 5);
 
   const auto has = [&](const std::string& line) {
@@ -291,7 +294,9 @@ TEST_CASE("service: usage, metrics and views tell what a campaign did",
   CHECK(count("campaign WHERE state = 'succeeded' AND evaluations = 6") == 1);
   CHECK(count("leaderboard WHERE campaign = 'counted'") == 6);
   CHECK(count("lineage") == 5);
-  CHECK(count("usage WHERE calls >= 5") == 1);
+  CHECK(count("usage WHERE calls >= 5 AND cached_prompt_tokens = calls * 25") == 1);
+  CHECK(query_number(service.database,
+                     "SELECT count(*) FROM model_call WHERE request_id = 'req-1'") >= 5);
   CHECK(count("progress") >= 1);
   CHECK(count("queue_depth WHERE items = 0") == 2);
 }
