@@ -10,6 +10,7 @@
 #include <set>
 
 #include "codegen-client/adapters/grpc/convert.hpp"
+#include "codegen-client/adapters/grpc/grpc_call_ledger.hpp"
 #include "codegen-client/adapters/grpc/grpc_content_store.hpp"
 #include "codegen-client/adapters/metrics/metrics_observer.hpp"
 #include "codegen-client/adapters/openai/openai_model.hpp"
@@ -186,7 +187,8 @@ void log_report(const agent::v1::Lease& lease, const ProposalReport& report) {
                                   {"cost_micro_usd", cost}});
 }
 
-agent::AttemptOutcome run_attempt(ProposalHandler& handler, agent::Attempt& attempt) {
+agent::AttemptOutcome run_attempt(ProposalHandler& handler, agent::v1::AgentService::Stub& stub,
+                                  agent::Attempt& attempt) {
   const auto& lease = attempt.assignment().lease();
   if (!attempt.assignment().has_proposal()) return agent::v1::RELEASE_REASON_UNABLE;
   const auto proposal = from_proto(attempt.assignment().proposal());
@@ -195,8 +197,9 @@ agent::AttemptOutcome run_attempt(ProposalHandler& handler, agent::Attempt& atte
                {{"item", lease.item_id()}, {"cause", proposal.error().message}});
     return agent::v1::RELEASE_REASON_UNABLE;
   }
+  GrpcCallLedger ledger(stub, attempt.agent_id(), lease);
   const auto report = handler.handle(
-      *proposal, [&attempt](const char* phase) { attempt.set_progress(phase); },
+      *proposal, ledger, [&attempt](const char* phase) { attempt.set_progress(phase); },
       attempt.stop_token());
   if (!report) {
     log::info("proposal_stopped", {{"item", lease.item_id()}, {"cause", report.error().message}});
@@ -240,8 +243,10 @@ Result<int> run(const Flags& flags) {
   ProposalHandler handler(std::move(pointers), store, observer);
   agent::AgentOptions options;
   options.description = describe(config, endpoints);
-  agent::Agent loop(channel, std::move(options),
-                    [&handler](agent::Attempt& attempt) { return run_attempt(handler, attempt); });
+  const auto stub = agent::v1::AgentService::NewStub(channel);
+  agent::Agent loop(channel, std::move(options), [&handler, &stub](agent::Attempt& attempt) {
+    return run_attempt(handler, *stub, attempt);
+  });
   return loop.run();
 }
 

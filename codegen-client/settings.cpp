@@ -16,6 +16,7 @@ namespace {
 using config::v1::EndpointConfig;
 
 constexpr std::size_t kKeyBytesMax = 8192;
+constexpr std::size_t kLimitGroupBytesMax = 512;
 constexpr int kRetriesDefault = 2;
 constexpr std::int64_t kContextTokensMin = 1024;
 
@@ -77,6 +78,9 @@ EndpointSettings make_settings(const EndpointConfig& config, const std::string& 
                             .retries = config.has_retries() ? config.retries() : kRetriesDefault,
                             .requests_per_minute = config.requests_per_minute(),
                             .tokens_per_minute = config.tokens_per_minute()};
+  settings.limit_group = openai::loggable_url(without_slashes(config.base_url()));
+  if (!config.account().empty()) settings.limit_group += " " + config.account();
+  settings.parallel_shared = std::max(config.parallel(), 0);
   settings.models.assign(config.models().begin(), config.models().end());
   if (config.parallel() > 0) settings.parallel = config.parallel();
   settings.prices = {.prompt_usd_per_million = config.prompt_price_usd_per_million(),
@@ -104,6 +108,9 @@ void check(const EndpointConfig& config, const EndpointParts& parts, const std::
   const std::string& url = config.base_url();
   problems.require(url.starts_with("http://") || url.starts_with("https://"),
                    at + "base_url must begin with http:// or https://");
+  problems.require(parts.settings.limit_group.size() <= kLimitGroupBytesMax,
+                   at + "base_url and account must have at most " +
+                       std::to_string(kLimitGroupBytesMax) + " characters together");
   problems.require(url.find_first_of("?#") == std::string::npos,
                    at + "base_url must have no query: a key belongs in key_file");
   problems.require(!parts.settings.models.empty(), at + "models is empty: name at least one");

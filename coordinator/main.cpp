@@ -18,6 +18,7 @@
 #include "common/metrics/metrics.hpp"
 #include "coordinator/adapters/grpc/server.hpp"
 #include "coordinator/adapters/metrics/observer.hpp"
+#include "coordinator/adapters/postgres/call_store.hpp"
 #include "coordinator/adapters/postgres/campaign_store.hpp"
 #include "coordinator/adapters/postgres/cleanup_store.hpp"
 #include "coordinator/adapters/postgres/content_store.hpp"
@@ -81,6 +82,7 @@ class Program {
         blobs_(database_),
         tasks_(database_),
         agents_(database_),
+        calls_(database_),
         shortage_store_(database_),
         cleanup_(database_),
         observer_(registry_, CAMBRIAN_VERSION),
@@ -101,7 +103,7 @@ class Program {
             {.listen = config_.listen,
              .has_reflection = config_.has_reflection,
              .lease = config_.times.lease},
-            {agent_desk_, {campaign_desk_, campaigns_, tasks_, blobs_}, variants_, agents_},
+            {agent_desk_, {campaign_desk_, campaigns_, tasks_, blobs_}, variants_, agents_, calls_},
             context_.get_executor(), registry_));
     const auto metrics_address =
         config_.metrics_listen.substr(0, config_.metrics_listen.rfind(':') + 1) +
@@ -194,6 +196,7 @@ class Program {
   postgres::PostgresBlobStore blobs_;
   postgres::PostgresTaskStore tasks_;
   postgres::PostgresAgentStore agents_;
+  postgres::PostgresCallStore calls_;
   postgres::PostgresShortageStore shortage_store_;
   postgres::PostgresCleanupStore cleanup_;
   MetricsObserver observer_;

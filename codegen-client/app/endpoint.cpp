@@ -44,6 +44,14 @@ bool is_fault_of_endpoint(FailureKind kind) {
          kind == FailureKind::no_quota;
 }
 
+/// The failure of a call that was not sent because it is not on record.
+CallFailure unrecorded(const Error& error) {
+  FailureKind kind = FailureKind::connect;
+  if (error.code == Errc::cancelled) kind = FailureKind::cancelled;
+  if (error.code == Errc::exhausted) kind = FailureKind::rate_limited;
+  return {.kind = kind, .message = error.message, .should_retry = false};
+}
+
 /// What the answer took; estimated where the server does not count.
 TokenUsage used_by(const ChatReply& reply, std::int64_t prompt_estimate) {
   const TokenUsage estimate{.prompt_tokens = prompt_estimate,
@@ -146,15 +154,44 @@ std::optional<CallFailure> Endpoint::enter(std::int64_t tokens, std::stop_token 
   }
 }
 
-Sending Endpoint::send_once(const ChatRequest& request, std::int64_t prompt_estimate,
-                            std::stop_token stop) {
-  const std::int64_t reserved = prompt_estimate + request.output_tokens;
+Result<int> Endpoint::put_on_record(const Outgoing& outgoing, CallLedger& ledger,
+                                    std::stop_token stop) {
+  const ChatRequest& request = outgoing.request;
+  return ledger.begin({.model = request.model,
+                       .endpoint = settings_.name,
+                       .prompt_digest = outgoing.prompt_digest,
+                       .prompt_tokens = outgoing.prompt_estimate,
+                       .output_tokens = request.output_tokens,
+                       .cost_micro_usd = cost_max(outgoing.prompt_estimate, request.output_tokens),
+                       .limits = {.group = settings_.limit_group,
+                                  .requests_per_minute = settings_.requests_per_minute,
+                                  .tokens_per_minute = settings_.tokens_per_minute,
+                                  .parallel = settings_.parallel_shared}},
+                      std::move(stop));
+}
+
+Sending Endpoint::send_once(const Outgoing& outgoing, CallLedger& ledger, std::stop_token stop) {
+  const std::int64_t estimate = outgoing.prompt_estimate;
+  const std::int64_t reserved = estimate + outgoing.request.output_tokens;
   if (auto failure = enter(reserved, stop)) {
     return {.outcome = std::move(*failure), .was_sent = false};
   }
+  const auto number = put_on_record(outgoing, ledger, stop);
+  if (!number) {
+    const std::lock_guard lock(mutex_);
+    limiter_.settle(reserved, 0);
+    breaker_.report_nothing();
+    return {.outcome = unrecorded(number.error()), .was_sent = false};
+  }
   const SteadyTime sent = clock_.now();
-  Sending sending = model_.send(request, stop);
-  settle(sending, prompt_estimate, reserved, sent);
+  Sending sending = model_.send(outgoing.request, stop);
+  settle(sending, estimate, reserved, sent);
+  CallRecord record{.model = outgoing.request.model, .endpoint = settings_.name};
+  record.prompt_digest = outgoing.prompt_digest;
+  account(sending, estimate, record);
+  const CallFailure* failure = failure_of(sending);
+  const bool is_limited = failure != nullptr && failure->kind == FailureKind::rate_limited;
+  ledger.end(*number, record, is_limited ? failure->retry_after : std::nullopt);
   return sending;
 }
 
@@ -224,19 +261,21 @@ std::optional<std::chrono::milliseconds> Endpoint::plan_retry(const CallFailure&
   return delay;
 }
 
-Call Endpoint::call(const ChatRequest& request, std::stop_token stop) {
+Call Endpoint::call(const ChatRequest& request, CallLedger& ledger, std::stop_token stop) {
   Call call{.outcome = cancelled()};
   call.record.endpoint = settings_.name;
   call.record.model = request.model;
   call.record.prompt_digest = digest_of(request.messages);
   call.record.finish_reason = "error";
   const std::int64_t estimate = estimate_tokens(request.messages);
+  const Outgoing outgoing{
+      .request = request, .prompt_estimate = estimate, .prompt_digest = call.record.prompt_digest};
   const bool has_slot = take_slot(stop);
   const AtEnd leave([this, has_slot] {
     if (has_slot) leave_slot();
   });
   while (has_slot) {
-    Sending sending = send_once(request, estimate, stop);
+    Sending sending = send_once(outgoing, ledger, stop);
     account(sending, estimate, call.record);
     check_prompt(sending, estimate);
     std::optional<Milliseconds> delay;

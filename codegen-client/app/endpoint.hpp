@@ -14,6 +14,7 @@
 #include "codegen-client/domain/proposal.hpp"
 #include "codegen-client/domain/rate_limiter.hpp"
 #include "codegen-client/domain/tokens.hpp"
+#include "codegen-client/ports/call_ledger.hpp"
 #include "codegen-client/ports/chat_model.hpp"
 #include "codegen-client/ports/clock.hpp"
 #include "codegen-client/ports/observer.hpp"
@@ -30,6 +31,8 @@ struct EndpointSettings {
   double tokens_per_minute = 0;    ///< 0: no limit.
   Prices prices{};
   std::int64_t context_tokens = 32'768;  ///< Prompt and answer together.
+  std::string limit_group{};             ///< Who shares the limits with us. Empty: nobody.
+  int parallel_shared = 0;               ///< Most calls at once of all of them. 0: no such limit.
 };
 
 /// One call, with everything that was done for it.
@@ -39,8 +42,9 @@ struct Call {
 };
 
 /// One endpoint with its limits: calls at once, requests and tokens a minute, a circuit breaker,
-/// retries, and the check that the server read the whole prompt. Blocking; any thread; holds its
-/// shared state behind one mutex, never while it waits.
+/// retries, and the check that the server read the whole prompt. What clients share of the limits
+/// is kept by the ledger; the limits here hold besides, and spare it questions. Blocking; any
+/// thread; holds its shared state behind one mutex, never while it waits.
 class Endpoint {
  public:
   static constexpr int kParallelMax = 256;
@@ -64,15 +68,24 @@ class Endpoint {
   /// Largest cost of a call with these tokens, in millionths of a US dollar.
   std::int64_t cost_max(std::int64_t prompt_tokens, std::int64_t output_tokens) const;
 
-  /// Sends the request, again where that is right, and accounts for it.
-  Call call(const ChatRequest& request, std::stop_token stop);
+  /// Sends the request, again where that is right, and accounts for it. Every sending is on record
+  /// in the ledger before it is sent.
+  Call call(const ChatRequest& request, CallLedger& ledger, std::stop_token stop);
 
  private:
+  /// A request with what is known of it before it is sent.
+  struct Outgoing {
+    const ChatRequest& request;
+    std::int64_t prompt_estimate = 0;
+    std::string prompt_digest{};
+  };
+
   /// A place among the calls at once. False: stopped before there was one.
   bool take_slot(std::stop_token stop);
   void leave_slot();
   std::optional<CallFailure> enter(std::int64_t tokens, std::stop_token stop);
-  Sending send_once(const ChatRequest& request, std::int64_t prompt_estimate, std::stop_token stop);
+  Sending send_once(const Outgoing& outgoing, CallLedger& ledger, std::stop_token stop);
+  Result<int> put_on_record(const Outgoing& outgoing, CallLedger& ledger, std::stop_token stop);
   void settle(const Sending& sending, std::int64_t prompt_estimate, std::int64_t reserved,
               SteadyTime sent);
   /// The wait before the failed request is sent again, or nothing when it must not be.

@@ -73,6 +73,7 @@ ProposalOutcome outcome_without_variants(bool has_no_quota,
 struct ProposalHandler::Plan {
   const Proposal& proposal;
   Endpoint* endpoint = nullptr;
+  CallLedger* ledger = nullptr;
   Task task{};
   Files parent{};
   std::vector<std::string> paths{};
@@ -189,7 +190,7 @@ void ProposalHandler::run_attempt(const Plan& plan, Attempt& attempt, std::stop_
   ChatRequest request = plan.request;
   request.messages = attempt.messages;
   request.seed = attempt.seed;
-  Call call = plan.endpoint->call(request, stop);
+  Call call = plan.endpoint->call(request, *plan.ledger, stop);
   attempt.record = std::move(call.record);
   if (auto* failure = std::get_if<CallFailure>(&call.outcome)) {
     attempt.failure = std::move(*failure);
@@ -324,13 +325,14 @@ ProposalReport ProposalHandler::conclude(const Plan& plan, const std::vector<Att
   return report;
 }
 
-Result<ProposalReport> ProposalHandler::handle(const Proposal& proposal, const OnPhase& on_phase,
-                                               std::stop_token stop) {
+Result<ProposalReport> ProposalHandler::handle(const Proposal& proposal, CallLedger& ledger,
+                                               const OnPhase& on_phase, std::stop_token stop) {
   on_phase("fetch");
   auto plan = make_plan(proposal, stop);
   if (!plan && plan.error().code == Errc::cancelled) return fail(std::move(plan).error());
   ProposalReport report;
   if (plan) {
+    plan->ledger = &ledger;
     on_phase("call");
     const std::vector<Attempt> attempts = converse(*plan, stop);
     const bool has_answer = std::any_of(attempts.begin(), attempts.end(), [](const Attempt& a) {

@@ -34,8 +34,8 @@ class ProposalHandler {
 
   /// Never fails without a report, but for one error: cancelled, when it was stopped before
   /// anything was paid for.
-  Result<ProposalReport> handle(const Proposal& proposal, const OnPhase& on_phase,
-                                std::stop_token stop);
+  Result<ProposalReport> handle(const Proposal& proposal, CallLedger& ledger,
+                                const OnPhase& on_phase, std::stop_token stop);
 
  private:
   struct Plan;

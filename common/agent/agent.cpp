@@ -303,7 +303,7 @@ void Agent::Loop::start(const v1::Assignment& assignment) {
   log::info("attempt_started",
             {{"item", assignment.lease().item_id()}, {"epoch", assignment.lease().epoch()}});
   auto& running = running_.emplace_back();
-  running.attempt = std::make_shared<Attempt>(assignment);
+  running.attempt = std::make_shared<Attempt>(assignment, options_.description.agent_id());
   running.thread = std::jthread([this, &running] { work(running); });
 }
 

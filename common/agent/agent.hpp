@@ -19,9 +19,12 @@ namespace cambrian::agent {
 /// One try at an item, in the hands of the handler. Its methods may be called from any thread.
 class Attempt {
  public:
-  explicit Attempt(v1::Assignment assignment) : assignment_(std::move(assignment)) {}
+  explicit Attempt(v1::Assignment assignment, std::string agent_id = {})
+      : assignment_(std::move(assignment)), agent_id_(std::move(agent_id)) {}
 
   const v1::Assignment& assignment() const { return assignment_; }
+  /// Of the agent that works on it: for what it says of the attempt by itself.
+  const std::string& agent_id() const { return agent_id_; }
   /// Stopped when the lease is lost, the item is cancelled or the agent shuts down: the handler
   /// returns soon then, with RELEASE_REASON_SHUTDOWN.
   std::stop_token stop_token() const { return stop_.get_token(); }
@@ -33,6 +36,7 @@ class Attempt {
 
  private:
   v1::Assignment assignment_;
+  std::string agent_id_;
   std::stop_source stop_;
   mutable std::mutex mutex_;  // Guards phase_ and fraction_.
   std::string phase_;

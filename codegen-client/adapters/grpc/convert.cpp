@@ -57,20 +57,26 @@ agent::v1::ProposalOutcome to_proto(ProposalOutcome outcome) {
   return agent::v1::PROPOSAL_OUTCOME_INFRASTRUCTURE;
 }
 
-void set_duration(std::chrono::milliseconds value, google::protobuf::Duration& out) {
+}  // namespace
+
+void to_proto(std::chrono::milliseconds value, google::protobuf::Duration& out) {
   out.set_seconds(value.count() / 1000);
   out.set_nanos(static_cast<std::int32_t>(value.count() % 1000) * 1'000'000);
 }
 
-void add_call(const CallRecord& call, agent::v1::ModelCall& out) {
+std::chrono::milliseconds to_milliseconds(const google::protobuf::Duration& duration) {
+  return std::chrono::milliseconds(duration.seconds() * 1000 + duration.nanos() / 1'000'000);
+}
+
+void to_proto(const CallRecord& call, agent::v1::ModelCall& out) {
   out.set_model(call.model);
   out.set_endpoint(call.endpoint);
   out.set_prompt_tokens(call.usage.prompt_tokens);
   out.set_completion_tokens(call.usage.completion_tokens);
   out.set_cost_micro_usd(call.cost_micro_usd);
-  set_duration(call.latency, *out.mutable_latency());
+  to_proto(call.latency, *out.mutable_latency());
   if (call.time_to_first_token) {
-    set_duration(*call.time_to_first_token, *out.mutable_time_to_first_token());
+    to_proto(*call.time_to_first_token, *out.mutable_time_to_first_token());
   }
   out.set_retries(call.retries);
   out.set_finish_reason(call.finish_reason);
@@ -81,8 +87,6 @@ void add_call(const CallRecord& call, agent::v1::ModelCall& out) {
   out.set_reasoning_tokens(call.usage.reasoning_tokens);
   out.set_request_id(call.request_id);
 }
-
-}  // namespace
 
 Result<Proposal> from_proto(const agent::v1::ProposalWork& work) {
   Proposal proposal{.task_digest = work.task_digest(),
@@ -131,7 +135,7 @@ agent::v1::ProposalResult to_proto(const ProposalReport& report) {
     out.set_source_tokens(variant.source_tokens);
     out.set_rationale(variant.rationale);
   }
-  for (const CallRecord& call : report.calls) add_call(call, *result.add_calls());
+  for (const CallRecord& call : report.calls) to_proto(call, *result.add_calls());
   for (const std::string& reason : report.rejections) result.add_rejections(reason);
   return result;
 }

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <google/protobuf/duration.pb.h>
+
+#include <chrono>
 #include <string_view>
 
 #include "cambrian/agent/v1/work.pb.h"
@@ -16,5 +19,9 @@ Result<Proposal> from_proto(const agent::v1::ProposalWork& work);
 Task from_proto(const spec::v1::TaskManifest& manifest);
 
 agent::v1::ProposalResult to_proto(const ProposalReport& report);
+void to_proto(const CallRecord& call, agent::v1::ModelCall& out);
+
+std::chrono::milliseconds to_milliseconds(const google::protobuf::Duration& duration);
+void to_proto(std::chrono::milliseconds value, google::protobuf::Duration& out);
 
 }  // namespace cambrian::codegen

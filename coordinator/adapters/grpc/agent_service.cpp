@@ -41,6 +41,27 @@ awaitable<grpc::Status> AgentService::finish(const Request* request) {
   co_return is_lost ? lease_lost(lease) : grpc::Status::OK;
 }
 
+awaitable<grpc::Status> AgentService::begin_call(const agent::v1::BeginCallRequest* request,
+                                                 agent::v1::BeginCallResponse* response) {
+  Problems problems;
+  auto begin = from_proto(*request, problems);
+  if (!problems.empty()) co_return status_of(problems);
+  const auto lease = begin.key.lease;
+  const auto grant = co_await model_calls_.begin(std::move(begin));
+  if (!grant) co_return status_of(grant.error());
+  if (grant->is_lease_lost) co_return lease_lost(lease);
+  if (grant->wait > milliseconds(0)) to_proto(grant->wait, response->mutable_wait());
+  co_return grpc::Status::OK;
+}
+
+awaitable<grpc::Status> AgentService::end_call(const agent::v1::EndCallRequest* request) {
+  Problems problems;
+  auto end = from_proto(*request, problems);
+  if (!problems.empty()) co_return status_of(problems);
+  const auto status = co_await model_calls_.end(std::move(end));
+  co_return status ? grpc::Status::OK : status_of(status.error());
+}
+
 template awaitable<grpc::Status> AgentService::finish(const agent::v1::FinishEvaluationRequest*);
 template awaitable<grpc::Status> AgentService::finish(const agent::v1::FinishProposalRequest*);
 

@@ -7,11 +7,14 @@ namespace cambrian::coordinator::wire {
 
 class AgentService final : public agent::v1::AgentService::CallbackService {
  public:
-  AgentService(Calls& calls, AgentApi& api) : calls_(calls), api_(api) {}
+  AgentService(Calls& calls, AgentApi& api, CallStore& model_calls)
+      : calls_(calls), api_(api), model_calls_(model_calls) {}
 
   CAMBRIAN_UNARY(agent::v1, Sync, sync(context, request, response))
   CAMBRIAN_UNARY(agent::v1, FinishEvaluation, finish(request))
   CAMBRIAN_UNARY(agent::v1, FinishProposal, finish(request))
+  CAMBRIAN_UNARY(agent::v1, BeginCall, begin_call(request, response))
+  CAMBRIAN_UNARY(agent::v1, EndCall, end_call(request))
 
  private:
   // Pointers are gRPC's and live until Finish, which comes after the coroutine.
@@ -20,9 +23,13 @@ class AgentService final : public agent::v1::AgentService::CallbackService {
                                agent::v1::SyncResponse* response);
   template <class Request>
   awaitable<grpc::Status> finish(const Request* request);
+  awaitable<grpc::Status> begin_call(const agent::v1::BeginCallRequest* request,
+                                     agent::v1::BeginCallResponse* response);
+  awaitable<grpc::Status> end_call(const agent::v1::EndCallRequest* request);
 
   Calls& calls_;
   AgentApi& api_;
+  CallStore& model_calls_;
 };
 
 }  // namespace cambrian::coordinator::wire

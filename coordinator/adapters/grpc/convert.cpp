@@ -15,6 +15,9 @@ constexpr std::size_t kAgentIdBytesMin = 8;
 constexpr std::size_t kIdBytesMax = 64;
 constexpr std::size_t kNameBytesMax = 256;
 constexpr std::size_t kRequestIdBytesMax = 128;
+constexpr std::size_t kLimitGroupBytesMax = 512;
+// However long an endpoint asks for: one client may not stop the others for a day.
+constexpr milliseconds kPauseMax{900'000};
 constexpr std::size_t kPhaseBytesMax = 32;
 constexpr std::size_t kDiagnosticsBytesMax = 16 * 1024;
 constexpr std::size_t kLogBytesMax = 128 * 1024;  // Twice 64 KiB: head and tail.
@@ -420,6 +423,39 @@ WorkReport from_proto(const agent::v1::FinishProposalRequest& request, Problems&
   return {.agent_id = clean_text(request.agent_id(), kIdBytesMax),
           .lease = lease_of(request.lease()),
           .result = std::move(value)};
+}
+
+CallBegin from_proto(const agent::v1::BeginCallRequest& request, Problems& problems) {
+  Checker check(problems);
+  check.require(request.number() > 0, "number", "must be positive");
+  const auto& limits = request.limits();
+  const auto is_limit = [](double number) { return std::isfinite(number) && number >= 0; };
+  check.require(is_limit(limits.requests_per_minute()), "limits.requests_per_minute",
+                "must be finite and not negative");
+  check.require(is_limit(limits.tokens_per_minute()), "limits.tokens_per_minute",
+                "must be finite and not negative");
+  check.require(limits.parallel() >= 0, "limits.parallel", "must not be negative");
+  check.require(!request.has_limits() ||
+                    (!limits.group().empty() && limits.group().size() <= kLimitGroupBytesMax),
+                "limits.group", "must have 1 to 512 characters");
+  return {.key = {.agent_id = clean_text(request.agent_id(), kIdBytesMax),
+                  .lease = lease_of(request.lease()),
+                  .number = request.number()},
+          .call = call_of(request.call(), "call", check),
+          .limits = {.group = clean_text(limits.group(), kLimitGroupBytesMax),
+                     .requests_per_minute = limits.requests_per_minute(),
+                     .tokens_per_minute = limits.tokens_per_minute(),
+                     .parallel = limits.parallel()}};
+}
+
+CallEnd from_proto(const agent::v1::EndCallRequest& request, Problems& problems) {
+  Checker check(problems);
+  check.require(request.number() > 0, "number", "must be positive");
+  return {.key = {.agent_id = clean_text(request.agent_id(), kIdBytesMax),
+                  .lease = lease_of(request.lease()),
+                  .number = request.number()},
+          .call = call_of(request.call(), "call", check),
+          .pause = std::clamp(from_proto(request.pause()), milliseconds(0), kPauseMax)};
 }
 
 void to_proto(const SyncAnswer& answer, agent::v1::SyncResponse* message) {

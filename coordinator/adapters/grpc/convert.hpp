@@ -11,6 +11,7 @@
 #include "common/rpc/status.hpp"
 #include "coordinator/ports/agent_api.hpp"
 #include "coordinator/ports/agent_store.hpp"
+#include "coordinator/ports/call_store.hpp"
 #include "coordinator/ports/campaign.hpp"
 
 /// Messages to values and back. What is wrong with a message is collected, so that the caller
@@ -31,6 +32,8 @@ void to_proto(Instant instant, google::protobuf::Timestamp* message);
 AgentReport from_proto(const agent::v1::SyncRequest& request, Problems& problems);
 WorkReport from_proto(const agent::v1::FinishEvaluationRequest& request, Problems& problems);
 WorkReport from_proto(const agent::v1::FinishProposalRequest& request, Problems& problems);
+CallBegin from_proto(const agent::v1::BeginCallRequest& request, Problems& problems);
+CallEnd from_proto(const agent::v1::EndCallRequest& request, Problems& problems);
 void to_proto(const SyncAnswer& answer, agent::v1::SyncResponse* message);
 void to_proto(const AgentRecord& record, user::v1::Worker* message);
 void to_proto(const EvaluationResult& result, agent::v1::EvaluationResult* message);

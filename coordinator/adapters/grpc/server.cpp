@@ -25,7 +25,7 @@ struct Server::State {
   State(ServerPorts ports, boost::asio::any_io_executor executor, metrics::Registry& registry,
         milliseconds lease)
       : calls(std::move(executor), registry),
-        agents(calls, ports.agents),
+        agents(calls, ports.agents, ports.calls),
         blobs(calls, ports.campaigns.blobs),
         campaigns(calls, ports.campaigns),
         variants(calls, ports.variants),

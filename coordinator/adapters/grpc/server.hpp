@@ -6,6 +6,7 @@
 #include "coordinator/adapters/grpc/campaign_service.hpp"
 #include "coordinator/ports/agent_api.hpp"
 #include "coordinator/ports/agent_store.hpp"
+#include "coordinator/ports/call_store.hpp"
 
 namespace cambrian::coordinator::wire {
 
@@ -20,6 +21,7 @@ struct ServerPorts {
   CampaignPorts campaigns;
   VariantStore& variants;
   AgentStore& agent_store;
+  CallStore& calls;
 };
 
 /// All services on one address, with health checking (NOT_SERVING until told otherwise).

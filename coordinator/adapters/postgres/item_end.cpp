@@ -18,6 +18,23 @@ constexpr const char* kEndAttempt =
     " * extract(epoch FROM CASE $3 WHEN 'lost' THEN w.renewed_at ELSE now() END - a.started_at)"
     ")::bigint END FROM work_item w WHERE w.id = a.item_id AND a.item_id = $1 AND a.epoch = $2"
     " RETURNING a.gpu_time_ms, a.agent_name";
+// A call that has not ended is charged the most that it may have taken.
+constexpr const char* kTakeOpenCalls =
+    "WITH gone AS (DELETE FROM open_call WHERE item_id = $1 AND epoch = $2 RETURNING *),"
+    " noted AS (INSERT INTO model_call (campaign_id, proposal, item_id, epoch, model, endpoint,"
+    "  prompt_tokens, completion_tokens, cost_micro_usd, latency_ms, retries, finish_reason,"
+    "  prompt_digest, answer_digest, is_outcome_unknown, is_counted, cached_prompt_tokens,"
+    "  reasoning_tokens, request_id)"
+    "  SELECT $3::bigint, $4::bigint, item_id, epoch, model, endpoint, prompt_tokens, "
+    "completion_tokens,"
+    "  cost_micro_usd, (extract(epoch FROM coalesce(ended_at, clock_timestamp()) - started_at)"
+    "   * 1000)::bigint, 0, finish_reason, prompt_digest, '', is_outcome_unknown, false,"
+    "  cached_prompt_tokens, reasoning_tokens, request_id FROM gone)"
+    " SELECT coalesce(sum(prompt_tokens + completion_tokens), 0)::bigint,"
+    "  coalesce(sum(cost_micro_usd), 0)::bigint FROM gone";
+constexpr const char* kAddCost =
+    "UPDATE attempt SET tokens = tokens + $3, cost_micro_usd = cost_micro_usd + $4"
+    " WHERE item_id = $1 AND epoch = $2";
 constexpr const char* kCharge =
     "UPDATE campaign SET tokens = tokens + $2, cost_micro_usd = cost_micro_usd + $3,"
     " gpu_time_ms = gpu_time_ms + $4, cpu_time_ms = cpu_time_ms + $5 WHERE id = $1";
@@ -151,14 +168,27 @@ void charge(pqxx::work& transaction, const LockedItem& item, const Cost& cost,
   append_event(transaction, item.campaign, event);
 }
 
+Cost take_open_calls(pqxx::work& transaction, const LockedItem& item, std::int64_t epoch) {
+  if (item.kind != WorkKind::proposal) return {};
+  const auto taken = transaction
+                         .exec(kTakeOpenCalls,
+                               pqxx::params{item.id.value, epoch, item.campaign.value, item.number})
+                         .one_row();
+  const Cost cost{.tokens = taken[0].as<std::int64_t>(),
+                  .cost_micro_usd = taken[1].as<std::int64_t>()};
+  transaction.exec(kAddCost, pqxx::params{item.id.value, epoch, cost.tokens, cost.cost_micro_usd});
+  return cost;
+}
+
 AfterEnd end_attempt(pqxx::work& transaction, LockedItem& item, AttemptEnd end,
                      const std::string& evidence) {
   const auto ended =
       transaction.exec(kEndAttempt, pqxx::params{item.id.value, item.epoch, word_of(end), evidence})
           .one_row();
   if (end != AttemptEnd::infrastructure) {
-    charge(transaction, item, {.gpu_time_ms = ended[0].as<std::int64_t>()}, word_of(end),
-           ended[1].as<std::string>());
+    Cost cost = take_open_calls(transaction, item, item.epoch);
+    cost.gpu_time_ms = ended[0].as<std::int64_t>();
+    charge(transaction, item, cost, word_of(end), ended[1].as<std::string>());
   } else if (item.kind == WorkKind::proposal &&
              transaction.exec(kIsUsedUp, pqxx::params{item.id.value}).one_row()[0].as<bool>()) {
     ++item.worker_faults;

@@ -58,6 +58,10 @@ struct Cost {
 void charge(pqxx::work& transaction, const LockedItem& item, const Cost& cost,
             const std::string& why, const std::string& agent_name);
 
+/// Takes the calls of a model off record that an attempt has begun and not reported, stores them as
+/// spent, and returns what they may have cost.
+Cost take_open_calls(pqxx::work& transaction, const LockedItem& item, std::int64_t epoch);
+
 /// Ends the attempt of the item's present epoch and decides what becomes of the item. An attempt
 /// that ends without a report is charged the time in which its agent was known to hold the GPUs.
 AfterEnd end_attempt(pqxx::work& transaction, LockedItem& item, AttemptEnd end,

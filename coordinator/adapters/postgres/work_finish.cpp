@@ -7,7 +7,8 @@ namespace cambrian::coordinator::postgres {
 namespace {
 
 constexpr const char* kFindAttempt =
-    "SELECT agent_id, agent_name, coalesce(outcome, ''), gpu_time_ms FROM attempt"
+    "SELECT agent_id, agent_name, coalesce(outcome, ''), gpu_time_ms, tokens, cost_micro_usd"
+    " FROM attempt"
     " WHERE item_id = $1 AND epoch = $2";
 constexpr const char* kFinishAttempt =
     "UPDATE attempt SET ended_at = now(), outcome = 'finished', is_counted = true,"
@@ -22,6 +23,11 @@ constexpr const char* kNoteStale =
     " AND stale_report_at IS NULL";
 constexpr const char* kCountAttempt =
     "UPDATE agent SET attempts_finished = attempts_finished + 1 WHERE agent_id = $1";
+constexpr const char* kForgetOpenCalls = "DELETE FROM open_call WHERE item_id = $1 AND epoch = $2";
+// What was stored when the attempt ended without a report.
+constexpr const char* kForgetGuesses =
+    "DELETE FROM model_call WHERE campaign_id = $1 AND item_id = $2 AND epoch = $3"
+    " AND NOT is_counted";
 constexpr const char* kInsertCall =
     "INSERT INTO model_call (campaign_id, proposal, item_id, epoch, model, endpoint,"
     " prompt_tokens, completion_tokens, cost_micro_usd, latency_ms, time_to_first_token_ms,"
@@ -50,6 +56,12 @@ void store_calls(pqxx::work& transaction, const LockedItem& item, const WorkRepo
                  bool is_counted) {
   const auto* proposal = std::get_if<ProposalResult>(&report.result);
   if (proposal == nullptr) return;
+  const auto& lease = report.lease;
+  transaction.exec(kForgetOpenCalls, pqxx::params{lease.item.value, lease.epoch});
+  if (!is_counted) {
+    transaction.exec(kForgetGuesses,
+                     pqxx::params{item.campaign.value, lease.item.value, lease.epoch});
+  }
   for (const auto& call : proposal->calls) {
     std::optional<std::int64_t> first_token;
     if (call.time_to_first_token) first_token = call.time_to_first_token->count();
@@ -113,8 +125,8 @@ Verdict accept(pqxx::work& transaction, LockedItem& item, const WorkReport& repo
   return Verdict::accepted;
 }
 
-/// The result does not count, what it took does; less the GPU time that was charged when the
-/// attempt ended without a report.
+/// The result does not count, what it took does; less what was charged when the attempt ended
+/// without a report.
 Verdict refuse(pqxx::work& transaction, const LockedItem& item, const WorkReport& report,
                const pqxx::row& attempt) {
   auto cost = cost_of(report);
@@ -122,7 +134,12 @@ Verdict refuse(pqxx::work& transaction, const LockedItem& item, const WorkReport
   parameters.append(report.agent_id);
   if (transaction.exec(kNoteStale, parameters).affected_rows() == 0) return Verdict::stale;
   store_calls(transaction, item, report, false);
-  cost.gpu_time_ms = std::max<std::int64_t>(0, cost.gpu_time_ms - attempt[3].as<std::int64_t>());
+  const auto not_yet_charged = [&attempt](std::int64_t used, pqxx::row::size_type column) {
+    return std::max<std::int64_t>(0, used - attempt[column].as<std::int64_t>());
+  };
+  cost.gpu_time_ms = not_yet_charged(cost.gpu_time_ms, 3);
+  cost.tokens = not_yet_charged(cost.tokens, 4);
+  cost.cost_micro_usd = not_yet_charged(cost.cost_micro_usd, 5);
   charge(transaction, item, cost, "reported when its lease was gone", attempt[1].as<std::string>());
   return Verdict::stale;
 }

@@ -33,6 +33,10 @@ constexpr const char* kClassifyExpired =
 constexpr const char* kWaitBriefly = "SET LOCAL lock_timeout = 500";
 /// So many held campaigns end a sweep: it must not last.
 constexpr std::size_t kHeldMax = 4;
+// Of attempts that were cancelled, and whose agents had time enough to report what they took.
+constexpr const char* kFindForgotten =
+    "SELECT DISTINCT o.item_id, o.epoch FROM open_call o JOIN attempt a USING (item_id, epoch)"
+    " WHERE a.ended_at < now() - interval '10 minutes' ORDER BY o.item_id, o.epoch LIMIT $1";
 constexpr const char* kNow = "SELECT (extract(epoch FROM now()) * 1000000)::bigint";
 constexpr const char* kCountReady =
     "SELECT kind, count(*) FROM (SELECT w.kind FROM work_item w"
@@ -105,6 +109,18 @@ std::optional<Expired> end_expired(pqxx::work& transaction, const Lease& lease) 
   return Expired{{item->kind, word_of(end)}, after, item->campaign};
 }
 
+/// The agent will not report: what it may have spent is charged.
+Status charge_forgotten(pqxx::work& transaction, int count) {
+  transaction.exec(kWaitBriefly);
+  for (const auto& row : transaction.exec(kFindForgotten, pqxx::params{count})) {
+    const auto item = lock_item(transaction, ItemId{row[0].as<std::int64_t>()});
+    if (!item) continue;
+    const auto cost = take_open_calls(transaction, *item, row[1].as<std::int64_t>());
+    charge(transaction, *item, cost, "cancelled", "");
+  }
+  return {};
+}
+
 }  // namespace
 
 awaitable<Result<SyncState>> PostgresWorkStore::sync(AgentReport report, LeaseTimes times) {
@@ -175,6 +191,11 @@ awaitable<Result<SweepState>> PostgresWorkStore::sweep(int count, Instant until)
     if (ended->after == AfterEnd::poisoned) ++state.poisoned;
     if (ended->after != AfterEnd::ready) state.campaigns.push_back(ended->campaign);
   }
+  auto forgotten = [count](pqxx::work& transaction) {
+    return charge_forgotten(transaction, count);
+  };
+  // What fails is counted there and comes with the next sweep: the ended leases must be told.
+  (void)co_await database_.run(Lane::agent, "sweep_calls", std::move(forgotten));
   co_return state;
 }
 

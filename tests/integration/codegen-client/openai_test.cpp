@@ -43,11 +43,12 @@ struct Bench {
     return request;
   }
   Sending send() { return model.send(request(), stop.get_token()); }
-  Call call() { return endpoint.call(request(), stop.get_token()); }
+  Call call() { return endpoint.call(request(), ledger, stop.get_token()); }
 
   FaultServer server;
   SystemClock clock;
   RecordingObserver observer;
+  MemoryLedger ledger;
   OpenAiModel model;
   Endpoint endpoint;
   std::stop_source stop;

@@ -246,6 +246,60 @@ TEST_CASE("cambrian-codegen: survives a dead endpoint, and the key appears nowhe
   CHECK(log.find(kCanary) == std::string::npos);
 }
 
+TEST_CASE("cambrian-codegen: a call is on record before it is sent", "[integration][codegen]") {
+  const Folder folder;
+  TestCoordinator coordinator;
+  std::atomic<std::size_t> begun_at_sending = 0;
+  FaultServer server([&](const Request& request) {
+    if (request.method == "GET") return http(404, "");
+    begun_at_sending = coordinator.begun().size();
+    return completion(edit_answer(), "stop", 700);
+  });
+  const std::string config = folder.write(
+      "codegen.yaml", "coordinator: " + coordinator.address() +
+                          "\nendpoints:\n  - name: e\n    base_url: " + server.url() +
+                          "/\n    models: [m1]\n    account: team-a\n    parallel: 3\n"
+                          "    requests_per_minute: 6000\n    tokens_per_minute: 900000\n"
+                          "    completion_price_usd_per_million: 10\n");
+  const Program program("cambrian-codegen", {"--config", config}, folder.file("codegen.log"));
+  coordinator.delay_calls(2);
+  coordinator.offer(make_work(coordinator));
+  const auto result = coordinator.wait_for_result();
+  REQUIRE(result);
+  CHECK(result->outcome() == agent::v1::PROPOSAL_OUTCOME_SUCCESS);
+  CHECK(begun_at_sending == 3);  // Told to wait twice, it asked a third time for the same call.
+  const auto begun = coordinator.begun();
+  REQUIRE(begun.size() == 3);
+  CHECK(begun[0].number() == 1);
+  CHECK(begun[2].SerializeAsString() == begun[0].SerializeAsString());
+  const auto agent = coordinator.wait_for_agent();
+  REQUIRE(agent);
+  CHECK(begun[0].agent_id() == agent->agent_id());
+  CHECK(begun[0].lease().epoch() == 1);
+  CHECK(begun[0].limits().group() == server.url() + " team-a");
+  CHECK(begun[0].limits().requests_per_minute() == 6000);
+  CHECK(begun[0].limits().tokens_per_minute() == 900000);
+  CHECK(begun[0].limits().parallel() == 3);
+  CHECK(begun[0].call().model() == "m1");
+  CHECK(begun[0].call().completion_tokens() == 2000);
+  CHECK(begun[0].call().cost_micro_usd() == 20000);
+  CHECK(begun[0].call().prompt_digest() == result->calls(0).prompt_digest());
+  const auto ended = coordinator.ended();
+  REQUIRE(ended.size() == 1);
+  CHECK(ended[0].number() == 1);
+  CHECK(ended[0].call().prompt_tokens() == 700);
+  CHECK(ended[0].call().finish_reason() == "stop");
+  CHECK_FALSE(ended[0].has_pause());
+
+  // One that is older than this client.
+  coordinator.be_old();
+  coordinator.offer(make_work(coordinator));
+  const auto again = coordinator.wait_for_result();
+  REQUIRE(again);
+  CHECK(again->outcome() == agent::v1::PROPOSAL_OUTCOME_SUCCESS);
+  CHECK(coordinator.begun().size() == 3);
+}
+
 TEST_CASE("cambrian-codegen: gives the lease back on SIGTERM", "[integration][codegen]") {
   const Folder folder;
   TestCoordinator coordinator;

@@ -114,6 +114,37 @@ grpc::Status TestCoordinator::FinishProposal(grpc::ServerContext*,
   return grpc::Status::OK;
 }
 
+std::vector<agent::v1::BeginCallRequest> TestCoordinator::begun() const {
+  const std::lock_guard lock(mutex_);
+  return begun_;
+}
+
+std::vector<agent::v1::EndCallRequest> TestCoordinator::ended() const {
+  const std::lock_guard lock(mutex_);
+  return ended_;
+}
+
+grpc::Status TestCoordinator::BeginCall(grpc::ServerContext*,
+                                        const agent::v1::BeginCallRequest* request,
+                                        agent::v1::BeginCallResponse* response) {
+  if (is_old_) return {grpc::StatusCode::UNIMPLEMENTED, ""};
+  const std::lock_guard lock(mutex_);
+  begun_.push_back(*request);
+  if (delays_ > 0) {
+    --delays_;
+    response->mutable_wait()->set_nanos(50'000'000);
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status TestCoordinator::EndCall(grpc::ServerContext*,
+                                      const agent::v1::EndCallRequest* request,
+                                      agent::v1::EndCallResponse*) {
+  const std::lock_guard lock(mutex_);
+  ended_.push_back(*request);
+  return grpc::Status::OK;
+}
+
 grpc::Status TestCoordinator::FindMissingBlobs(grpc::ServerContext*,
                                                const agent::v1::FindMissingBlobsRequest* request,
                                                agent::v1::FindMissingBlobsResponse* response) {

@@ -2,6 +2,7 @@
 
 #include <grpcpp/server.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <map>
@@ -29,6 +30,13 @@ class TestCoordinator : public agent::v1::AgentService::Service,
   std::string add_content(const std::string& content);
   std::optional<std::string> find_content(const std::string& sha256) const;
   void offer(agent::v1::ProposalWork work);
+  /// From now on as one that does not know BeginCall.
+  void be_old() { is_old_ = true; }
+  /// The next so many askings for a call are told to wait a little.
+  void delay_calls(int count) { delays_ = count; }
+  /// What was asked and told of calls so far, refusals included.
+  std::vector<agent::v1::BeginCallRequest> begun() const;
+  std::vector<agent::v1::EndCallRequest> ended() const;
 
   /// Waits for a result, a release, or an agent, up to 30 s.
   std::optional<agent::v1::ProposalResult> wait_for_result();
@@ -43,6 +51,10 @@ class TestCoordinator : public agent::v1::AgentService::Service,
   grpc::Status FinishProposal(grpc::ServerContext* context,
                               const agent::v1::FinishProposalRequest* request,
                               agent::v1::FinishProposalResponse* response) override;
+  grpc::Status BeginCall(grpc::ServerContext* context, const agent::v1::BeginCallRequest* request,
+                         agent::v1::BeginCallResponse* response) override;
+  grpc::Status EndCall(grpc::ServerContext* context, const agent::v1::EndCallRequest* request,
+                       agent::v1::EndCallResponse* response) override;
   grpc::Status FindMissingBlobs(grpc::ServerContext* context,
                                 const agent::v1::FindMissingBlobsRequest* request,
                                 agent::v1::FindMissingBlobsResponse* response) override;
@@ -56,7 +68,11 @@ class TestCoordinator : public agent::v1::AgentService::Service,
   template <class T>
   std::optional<T> wait_for(std::deque<T>& queue);
 
+  std::atomic<bool> is_old_ = false;
+  std::atomic<int> delays_ = 0;
   mutable std::mutex mutex_;  // Guards everything below.
+  std::vector<agent::v1::BeginCallRequest> begun_;
+  std::vector<agent::v1::EndCallRequest> ended_;
   std::condition_variable changed_;
   std::map<std::string, std::string> contents_;
   std::deque<agent::v1::ProposalWork> offered_;

@@ -117,6 +117,7 @@ class ScriptedAgent {
   grpc::Status finish(const agent::v1::Lease& lease, const agent::v1::ProposalResult& result);
 
   const std::string& id() const { return id_; }
+  agent::v1::AgentService::Stub& stub() { return *stub_; }
 
   void use(std::shared_ptr<grpc::Channel> channel);
 

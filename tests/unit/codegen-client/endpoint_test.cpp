@@ -18,11 +18,12 @@ struct Bench {
   Call call(const std::string& prompt = "hello") {
     ChatRequest request{.model = "m", .output_tokens = 100};
     request.messages = {{.role = Role::user, .content = prompt}};
-    return endpoint.call(request, stop.get_token());
+    return endpoint.call(request, ledger, stop.get_token());
   }
 
   ManualClock clock;
   RecordingObserver observer;
+  MemoryLedger ledger;
   ScriptedModel model;
   Endpoint endpoint;
   std::stop_source stop;
@@ -156,6 +157,61 @@ TEST_CASE("endpoint: the server's name for a request is kept", "[unit][endpoint]
   CHECK(bench.call().record.request_id == "req-7");
 }
 
+TEST_CASE("endpoint: every sending is on record before it leaves, and ends there",
+          "[unit][endpoint]") {
+  Bench bench({failure_of(FailureKind::cut), reply_of("ok")},
+              {.name = "e",
+               .models = {"m"},
+               .requests_per_minute = 600,
+               .prices = {.prompt_usd_per_million = 1, .completion_usd_per_million = 10},
+               .limit_group = "http://e/v1",
+               .parallel_shared = 3});
+  const Call call = bench.call("hello world");
+  REQUIRE(bench.ledger.begun.size() == 2);
+  const CallIntent& intent = bench.ledger.begun[0];
+  CHECK(intent.model == "m");
+  CHECK(intent.endpoint == "e");
+  CHECK(intent.prompt_digest == call.record.prompt_digest);
+  CHECK(intent.prompt_tokens == 6);
+  CHECK(intent.output_tokens == 100);
+  CHECK(intent.cost_micro_usd == 6 + 1000);
+  CHECK(intent.limits.group == "http://e/v1");
+  CHECK(intent.limits.requests_per_minute == 600);
+  CHECK(intent.limits.parallel == 3);
+  // Each sending alone; the record of the call has both.
+  CHECK(bench.ledger.ended.at(1).is_outcome_unknown);
+  CHECK(bench.ledger.ended.at(1).usage == TokenUsage{.prompt_tokens = 6});
+  CHECK(bench.ledger.ended.at(2).usage ==
+        TokenUsage{.prompt_tokens = 1000, .completion_tokens = 100});
+  CHECK(call.record.usage.prompt_tokens == 1006);
+}
+
+TEST_CASE("endpoint: what cannot be put on record is not sent", "[unit][endpoint]") {
+  const auto kind_after = [](cambrian::Errc code) {
+    Bench bench({reply_of("ok")});
+    bench.ledger.refusal = cambrian::Error{code, "no"};
+    const Call call = bench.call();
+    CHECK(bench.model.requests.empty());
+    CHECK(call.record.usage == TokenUsage{});
+    CHECK_FALSE(call.record.is_outcome_unknown);
+    CHECK(call.record.retries == 0);
+    return kind_of(call);
+  };
+  CHECK(kind_after(cambrian::Errc::cancelled) == FailureKind::cancelled);
+  CHECK(kind_after(cambrian::Errc::exhausted) == FailureKind::rate_limited);
+  CHECK(kind_after(cambrian::Errc::unavailable) == FailureKind::connect);
+}
+
+TEST_CASE("endpoint: the others hear of a server's wait", "[unit][endpoint]") {
+  Sending limited = failure_of(FailureKind::rate_limited);
+  std::get<CallFailure>(limited.outcome).retry_after = 30s;
+  Bench bench({limited, reply_of("ok")});
+  bench.call();
+  REQUIRE(bench.ledger.pauses.size() == 2);
+  CHECK(bench.ledger.pauses[0] == 30s);
+  CHECK_FALSE(bench.ledger.pauses[1]);
+}
+
 TEST_CASE("endpoint: the circuit opens, holds calls back, and closes again", "[unit][endpoint]") {
   std::deque<Sending> script(CircuitBreaker::kFailuresMax, failure_of(FailureKind::connect));
   script.push_back(reply_of("back"));
@@ -217,7 +273,7 @@ TEST_CASE("endpoint: runs fewer calls at once after a 429", "[unit][endpoint]") 
     });
     ChatRequest request{.model = "m", .output_tokens = 100};
     request.messages = {{.role = Role::user, .content = "hello"}};
-    const Call other = bench.endpoint.call(request, stop.get_token());
+    const Call other = bench.endpoint.call(request, bench.ledger, stop.get_token());
     has_room = std::holds_alternative<ChatReply>(other.outcome);
   };
   CHECK(std::get<ChatReply>(bench.call().outcome).content == "ok");

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "codegen-client/ports/call_ledger.hpp"
 #include "codegen-client/ports/chat_model.hpp"
 #include "codegen-client/ports/clock.hpp"
 #include "codegen-client/ports/content_store.hpp"
@@ -71,6 +72,31 @@ inline Sending reply_of(const std::string& content, FinishReason reason = Finish
 inline Sending failure_of(FailureKind kind) {
   return {.outcome = CallFailure{.kind = kind, .message = "as scripted"}};
 }
+
+/// Keeps calls in memory, or refuses them.
+class MemoryLedger : public CallLedger {
+ public:
+  Result<int> begin(const CallIntent& intent, std::stop_token) override {
+    const std::lock_guard lock(mutex_);
+    if (refusal) return fail(*refusal);
+    begun.push_back(intent);
+    return static_cast<int>(begun.size());
+  }
+  void end(int number, const CallRecord& record,
+           std::optional<std::chrono::milliseconds> pause) override {
+    const std::lock_guard lock(mutex_);
+    ended[number] = record;
+    pauses.push_back(pause);
+  }
+
+  std::optional<Error> refusal;
+  std::vector<CallIntent> begun;
+  std::map<int, CallRecord> ended;
+  std::vector<std::optional<std::chrono::milliseconds>> pauses;
+
+ private:
+  std::mutex mutex_;
+};
 
 class RecordingObserver : public Observer {
  public:

@@ -35,7 +35,7 @@ struct Bench {
   }
 
   cambrian::Result<ProposalReport> run() {
-    return handler.handle(proposal, [](const char*) {}, stop.get_token());
+    return handler.handle(proposal, ledger, [](const char*) {}, stop.get_token());
   }
   ProposalReport report() {
     auto result = run();
@@ -48,6 +48,7 @@ struct Bench {
   ScriptedModel model;
   Endpoint endpoint;
   MemoryStore store;
+  MemoryLedger ledger;
   ProposalHandler handler;
   Proposal proposal;
   std::stop_source stop;
@@ -213,7 +214,9 @@ TEST_CASE("proposal: another endpoint with the model takes over from a dead one"
   ScriptedModel spare_model({reply_of(edit("int rate = 1;", "int rate = 2;"))});
   Endpoint spare({.name = "spare", .models = {"m"}}, spare_model, bench.clock, bench.observer, 1);
   ProposalHandler handler({&bench.endpoint, &spare}, bench.store, bench.observer);
-  const auto run = [&] { return handler.handle(bench.proposal, [](const char*) {}, {}); };
+  const auto run = [&] {
+    return handler.handle(bench.proposal, bench.ledger, [](const char*) {}, {});
+  };
   CHECK(run()->outcome == ProposalOutcome::infrastructure);  // Three failures of five.
   CHECK(run()->outcome == ProposalOutcome::infrastructure);
   while (bench.endpoint.is_available()) REQUIRE(run());
