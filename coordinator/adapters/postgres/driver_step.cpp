@@ -1,5 +1,7 @@
 #include "coordinator/adapters/postgres/driver_step.hpp"
 
+#include <algorithm>
+
 #include "coordinator/adapters/postgres/result_reuse.hpp"
 
 namespace cambrian::coordinator::postgres {
@@ -81,16 +83,10 @@ class Step {
     const bool is_reusing = definition_.reuses_results && !command.is_final;
     insert_evaluation(transaction_, campaign_, command, is_reusing ? &content : nullptr);
     if (is_reusing) {
-      if (auto event = reuse_result(transaction_, campaign_, command, content.task_digest)) {
-        reused_.push_back(std::move(*event));
-        return;
-      }
+      reusable_.push_back(command);
+    } else {
+      insert_item(command);
     }
-    transaction_.exec(kInsertItem,
-                      pqxx::params{campaign_.value, "evaluation", command.evaluation.value,
-                                   priority_, definition_.runtime, definition_.sandbox_level,
-                                   definition_.gpus, "", definition_.attempt_budget_min.count()});
-    ++state_.evaluations_added;
   }
 
   void operator()(const search::AddVariant& command) {
@@ -146,6 +142,10 @@ class Step {
   }
 
   void operator()(const search::CancelEvaluations& command) {
+    std::erase_if(reusable_, [&command](const search::RequestEvaluation& request) {
+      return std::ranges::find(command.evaluations, request.evaluation) !=
+             command.evaluations.end();
+    });
     cancel(WorkKind::evaluation, id_array(command.evaluations));
   }
 
@@ -162,10 +162,15 @@ class Step {
   }
 
   StepState store(std::int64_t applied) {
-    for (const auto& event : reused_) {
-      insert_event(transaction_, campaign_, ++last_sequence_, event);
+    for (const auto& command : reusable_) {
+      if (const auto event =
+              reuse_result(transaction_, campaign_, command, definition_.task_digest)) {
+        insert_event(transaction_, campaign_, ++last_sequence_, *event);
+        ++state_.evaluations_reused;
+      } else {
+        insert_item(command);
+      }
     }
-    state_.evaluations_reused = static_cast<int>(reused_.size());
     std::optional<std::int64_t> best_variant;
     std::optional<double> best_score;
     if (best_) {
@@ -180,6 +185,14 @@ class Step {
   }
 
  private:
+  void insert_item(const search::RequestEvaluation& command) {
+    transaction_.exec(kInsertItem,
+                      pqxx::params{campaign_.value, "evaluation", command.evaluation.value,
+                                   priority_, definition_.runtime, definition_.sandbox_level,
+                                   definition_.gpus, "", definition_.attempt_budget_min.count()});
+    ++state_.evaluations_added;
+  }
+
   /// `content` is what the search does not know: it is added to what a replay derives.
   void append(const search::Command& command, std::optional<std::int64_t> variant,
               std::string message, const Json& content = Json::object()) {
@@ -228,6 +241,7 @@ class Step {
 
   /// An ended campaign has no open work, whatever the search forgot.
   void cancel_rest() {
+    reusable_.clear();
     std::vector<std::int64_t> evaluations;
     std::vector<std::int64_t> proposals;
     for (const auto& row : transaction_.exec(kOpenItems, pqxx::params{campaign_.value})) {
@@ -249,7 +263,9 @@ class Step {
   std::optional<search::SetBest> best_;
   std::optional<double> seed_score_;
   std::int64_t duplicates_ = 0;
-  std::vector<StoredEvent> reused_;  ///< Results for the next step: behind what this one says.
+  /// Looked for at the end: what the step cancels itself is not, and the results that are found
+  /// come behind everything that the step says.
+  std::vector<search::RequestEvaluation> reusable_;
 };
 
 }  // namespace

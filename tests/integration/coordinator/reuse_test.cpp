@@ -1,6 +1,8 @@
 #include <catch2/catch_test_macros.hpp>
 #include <nlohmann/json.hpp>
+#include <pqxx/pqxx>
 
+#include "coordinator/adapters/postgres/driver_step.hpp"
 #include "tests/integration/coordinator/fixture.hpp"
 
 using namespace cambrian;
@@ -118,4 +120,54 @@ TEST_CASE("coordinator: results of a deleted campaign and of a lost toolchain ar
                  " SELECT count(*) FROM old");
   }
   CHECK(claim_seed(service, service.user.make_spec("third", 5)));
+}
+
+TEST_CASE("coordinator: what a step asks for and withdraws again is not found",
+          "[integration][coordinator]") {
+  Service service;
+  finish_seed(service, "first", 2.5);
+  finish_seed(service, "second", 2.5);
+  service.coordinator.crash();  // The test drives the campaign now.
+
+  pqxx::connection connection(service.database);
+  pqxx::work transaction(connection);
+  const auto row = transaction
+                       .exec(
+                           "SELECT id, driver_epoch, applied_sequence, last_sequence, evaluations"
+                           " FROM campaign WHERE name = 'second'")
+                       .one_row();
+  const auto seed = transaction.query_value<std::string>(
+      "SELECT seed FROM evaluation WHERE NOT is_final ORDER BY number LIMIT 1");
+  const search::RequestEvaluation request{.evaluation = search::EvaluationNumber{1001},
+                                          .variant = search::VariantNumber{0},
+                                          .seed = std::stoull(seed)};
+  coordinator::DriverStep step{
+      .lease = {coordinator::CampaignId{row[0].as<std::int64_t>()}, row[1].as<std::int64_t>()},
+      .applied_before = row[2].as<std::int64_t>(),
+      .applied_after = row[2].as<std::int64_t>(),
+      .commands = {request}};
+  int found = 1;
+  SECTION("asked for alone, it is there") {}
+  SECTION("withdrawn") {
+    step.commands.push_back(search::CancelEvaluations{{request.evaluation}});
+    found = 0;
+  }
+  SECTION("the campaign ends") {
+    step.commands.push_back(search::SetPhase{.phase = search::Phase::ended,
+                                             .reason = search::EndReason::user,
+                                             .explanation = "stopped"});
+    found = 0;
+  }
+  const auto state = coordinator::postgres::carry_out(transaction, step);
+  REQUIRE(state);
+  CHECK(state->evaluations_reused == found);
+  CHECK(state->evaluations_added == 0);
+  CHECK(transaction.query_value<std::int64_t>(
+            "SELECT evaluations FROM campaign WHERE name = 'second'") ==
+        row[4].as<std::int64_t>() + found);
+  CHECK(transaction
+            .exec("SELECT 1 FROM event WHERE campaign_id = $1 AND sequence > $2"
+                  " AND type = 'evaluation_finished'",
+                  pqxx::params{row[0].as<std::int64_t>(), row[3].as<std::int64_t>()})
+            .affected_rows() == found);
 }
