@@ -133,6 +133,8 @@ struct EvaluationResult {
   std::string result_key;
   std::string behaviour_digest;
   bool is_cached = false;
+  /// What turned the source into a program: compile or warm. Empty: the worker did not say.
+  std::string evaluator = {};
 };
 
 enum class ProposalOutcome { success, rejected, truncated, refused, no_quota, infrastructure };

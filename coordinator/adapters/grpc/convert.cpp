@@ -227,6 +227,9 @@ EvaluationResult result_of(const agent::v1::EvaluationResult& result, Checker& c
   value.result_key = check.digest(result.result_key(), "result.result_key", true);
   value.behaviour_digest = check.digest(result.behaviour_digest(), "result.behaviour_digest", true);
   value.is_cached = result.is_cached();
+  // A word of a later worker that nobody here knows is as good as none.
+  const std::string& evaluator = result.evaluator();
+  if (evaluator == "compile" || evaluator == "warm") value.evaluator = evaluator;
   return value;
 }
 
@@ -504,6 +507,7 @@ void to_proto(const EvaluationResult& result, agent::v1::EvaluationResult* messa
   message->set_result_key(result.result_key);
   message->set_behaviour_digest(result.behaviour_digest);
   message->set_is_cached(result.is_cached);
+  message->set_evaluator(result.evaluator);
 }
 
 }  // namespace cambrian::coordinator::wire

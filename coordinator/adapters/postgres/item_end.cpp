@@ -66,6 +66,7 @@ constexpr const char* kStoreEvaluation =
     "UPDATE evaluation SET outcome = $3, metrics = $4::jsonb, diagnostics = $5, log = $6,"
     " timings_ms = $7::jsonb, cpu_time_ms = $8, gpu_time_ms = $9, memory_peak_bytes = $10,"
     " result_key = $11, behaviour_digest = $12, is_cached = $13, agent_name = $14, attempts = $15,"
+    " evaluator = $16,"
     " finished_at = now() WHERE campaign_id = $1 AND number = $2 AND outcome IS NULL"
     " RETURNING variant, is_final, split";
 constexpr const char* kCountEvaluation =
@@ -239,6 +240,7 @@ StoredEvent evaluation_event(const search::RequestEvaluation& request,
   event.payload["split"] = word(request.split);
   event.payload["agent"] = agent_name;
   event.payload["is_cached"] = result.is_cached;
+  event.payload["evaluator"] = result.evaluator;
   event.payload["timings_ms"] = result.timings_ms;
   return event;
 }
@@ -252,7 +254,7 @@ void conclude_evaluation(pqxx::work& transaction, const LockedItem& item,
                              Json(result.metrics).dump(), result.diagnostics, result.log,
                              Json(result.timings_ms).dump(), result.cpu_time_ms, result.gpu_time_ms,
                              result.memory_peak_bytes, result.result_key, result.behaviour_digest,
-                             result.is_cached, agent_name, item.epoch})
+                             result.is_cached, agent_name, item.epoch, result.evaluator})
           .one_row();
   const auto variant = row[0].as<std::int64_t>();
   const bool is_final = row[1].as<bool>();

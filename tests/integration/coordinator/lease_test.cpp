@@ -1,5 +1,6 @@
 #include <catch2/catch_test_macros.hpp>
 #include <limits>
+#include <map>
 #include <pqxx/pqxx>
 #include <thread>
 
@@ -26,6 +27,23 @@ TEST_CASE("lease: the same report twice is accepted and counted once",
   CHECK(service.worker.finish(seed.lease(), success(1)).ok());
   CHECK(service.user.get("twice").consumption().evaluations() == 1);
   CHECK(attempts(service, "outcome = 'finished' AND is_counted") == 1);
+}
+
+TEST_CASE("lease: what made a program of the source is kept with the result",
+          "[integration][coordinator]") {
+  // A word that nobody knows here is none.
+  for (const auto& [said, kept] : std::map<std::string, std::string>{
+           {"warm", "warm"}, {"compile", "compile"}, {"quantum", ""}, {"", ""}}) {
+    Service service;
+    const auto seed = service.start_and_claim_seed("evaluator");
+    auto result = success(1);
+    result.set_evaluator(said);
+    REQUIRE(service.worker.finish(seed.lease(), result).ok());
+    const auto variant =
+        service.user.variant("evaluator", service.user.variants("evaluator").at(0).number());
+    REQUIRE(variant.evaluations_size() == 1);
+    CHECK(variant.evaluations(0).result().evaluator() == kept);
+  }
 }
 
 TEST_CASE("lease: a stale report is refused, and recorded with its cost",
