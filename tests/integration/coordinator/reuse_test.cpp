@@ -149,13 +149,13 @@ TEST_CASE("coordinator: what a step asks for and withdraws again is not found",
   int found = 1;
   SECTION("asked for alone, it is there") {}
   SECTION("withdrawn") {
-    step.commands.push_back(search::CancelEvaluations{{request.evaluation}});
+    step.commands.emplace_back(search::CancelEvaluations{{request.evaluation}});
     found = 0;
   }
   SECTION("the campaign ends") {
-    step.commands.push_back(search::SetPhase{.phase = search::Phase::ended,
-                                             .reason = search::EndReason::user,
-                                             .explanation = "stopped"});
+    step.commands.emplace_back(search::SetPhase{.phase = search::Phase::ended,
+                                                .reason = search::EndReason::user,
+                                                .explanation = "stopped"});
     found = 0;
   }
   const auto state = coordinator::postgres::carry_out(transaction, step);
