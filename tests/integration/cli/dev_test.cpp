@@ -64,7 +64,10 @@ TEST_CASE("dev: a drained worker stays down until the next up", "[integration][c
   const Run drain = cambrian.run({"worker", "drain", "worker-1"});
   CHECK(drain.code == 0);
   CHECK(drain.err.find("stays down until: cambrian dev up") != std::string::npos);
-  for (int i = 0; i < 200 && phase_of("worker-1") != "drained"; ++i) {
+  // A worker without work hears of it at its next Sync.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  while (phase_of("worker-1") != "drained" && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
   // Longer than the pause before a restart.
   std::this_thread::sleep_for(std::chrono::milliseconds(700));

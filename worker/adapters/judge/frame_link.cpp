@@ -1,7 +1,5 @@
 #include "worker/adapters/judge/frame_link.hpp"
 
-#include <poll.h>
-
 #include <array>
 #include <exception>
 #include <limits>
@@ -127,8 +125,7 @@ class FrameLink final : public JudgeLink {
   Status begin(const EvaluationRequest& request) override { return send(begin_message(request)); }
 
   Result<std::optional<JudgeMessage>> receive(std::chrono::milliseconds longest) override {
-    pollfd polled{channel_.descriptor(), POLLIN, 0};
-    if (poll(&polled, 1, static_cast<int>(longest.count())) <= 0) return std::nullopt;
+    if (!channel_.wait_readable(longest)) return std::nullopt;
     try {
       const Message message =
           channel_.receive(std::chrono::steady_clock::now() + kFrameTime, kLimits);

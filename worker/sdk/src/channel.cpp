@@ -190,6 +190,12 @@ Message Channel::receive(Deadline deadline, const ReceiveLimits& limits) {
   return decode_message(json, std::move(payload), std::move(descriptors));
 }
 
+bool Channel::wait_readable(std::chrono::milliseconds longest) const {
+  if (ahead_begin_ < ahead_end_) return true;
+  pollfd polled{socket_.get(), POLLIN, 0};
+  return ::poll(&polled, 1, static_cast<int>(longest.count())) > 0;
+}
+
 // Descriptors that come along are closed by the kernel: only for frames that may have none.
 void Channel::fill_ahead(Deadline deadline) {
   for (;;) {

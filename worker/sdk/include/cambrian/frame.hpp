@@ -107,6 +107,10 @@ class Channel {
   /// FrameError.
   Message receive(Deadline deadline, const ReceiveLimits& limits = {});
 
+  /// Waits until receive has something to read, at most so long: of a frame, or the stream's end.
+  /// A poll of the descriptor alone would miss what was read ahead.
+  bool wait_readable(std::chrono::milliseconds longest) const;
+
   int descriptor() const { return socket_.get(); }
   void close() { socket_ = Descriptor(); }
 
