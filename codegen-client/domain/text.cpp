@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "common/base/utf8.hpp"
+
 namespace cambrian::codegen {
 namespace {
 
@@ -11,29 +13,13 @@ unsigned byte_at(std::string_view text, std::size_t i) {
   return static_cast<unsigned char>(text[i]);
 }
 
-/// Length of the well-formed UTF-8 sequence at `i` (Unicode 15, table 3-7), or 0.
-std::size_t sequence_length(std::string_view text, std::size_t i) {
-  const unsigned first = byte_at(text, i);
-  if (first < 0x80) return 1;
-  const std::size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-  if (first < 0xc2 || first > 0xf4 || i + length > text.size()) return 0;
-  const unsigned second = byte_at(text, i + 1);
-  const unsigned low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-  const unsigned high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-  if (second < low || second > high) return 0;
-  for (std::size_t k = 2; k < length; ++k) {
-    if ((byte_at(text, i + k) & 0xc0) != 0x80) return 0;
-  }
-  return length;
-}
-
 }  // namespace
 
 std::string to_valid_utf8(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   for (std::size_t i = 0; i < text.size();) {
-    const std::size_t length = sequence_length(text, i);
+    const std::size_t length = utf8_sequence_length(text.substr(i));
     out += length == 0 ? std::string_view("\xef\xbf\xbd") : text.substr(i, length);
     i += std::max<std::size_t>(length, 1);
   }
