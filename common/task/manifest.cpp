@@ -6,6 +6,7 @@
 #include <set>
 #include <string_view>
 
+#include "common/base/limits.hpp"
 #include "common/digest/sha256.hpp"
 #include "common/task/names.hpp"
 
@@ -220,7 +221,7 @@ class Checker {
     check_range(milliseconds(limits.run_time()), "run_time", 1000, 86'400'000, "1s to 24h");
     check_range(limits.memory_bytes(), "memory_bytes", 64 * kMiB, kMiB * kMiB, "64MiB to 1TiB");
     check_range(limits.disk_bytes(), "disk_bytes", kMiB, 1024 * 1024 * kMiB, "1MiB to 1TiB");
-    check_range(limits.log_bytes(), "log_bytes", 1024, 64 * 1024, "1KiB to 64KiB");
+    check_range(limits.log_bytes(), "log_bytes", 1024, std::int64_t{kLogBytesMax}, "1KiB to 64KiB");
     check_range(limits.processes(), "processes", 1, 4096, "1 to 4096");
     check_range(limits.source_bytes(), "source_bytes", 256, kMiB, "256B to 1MiB");
     check_range(limits.cpus(), "cpus", 1, 256, "1 to 256");

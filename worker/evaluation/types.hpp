@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "common/base/limits.hpp"
+
 /// What an evaluation is made of. Values only: nothing here touches files, processes or clocks.
 namespace cambrian::worker {
 
@@ -71,7 +73,7 @@ struct Limits {
   std::chrono::milliseconds run_time = std::chrono::seconds(300);
   std::int64_t memory_bytes = std::int64_t{4} << 30;
   std::int64_t disk_bytes = std::int64_t{256} << 20;
-  std::int64_t log_bytes = 64 << 10;
+  std::int64_t log_bytes = std::int64_t{cambrian::kLogBytesMax};
   int processes = 64;
   std::int64_t source_bytes = 64 << 10;
   int cpus = 1;
@@ -156,12 +158,11 @@ struct EvaluationResult {
   Outcome outcome = Outcome::infrastructure;
   std::map<std::string, double> metrics;
   std::string diagnostics;  ///< At most kDiagnosticsBytesMax.
-  std::string log;          ///< Output of the candidate: untrusted.
+  std::string log;          ///< Output of the candidate: untrusted. At most kLogBytesMax.
   Timings timings;
   Usage usage;
   std::string result_key;
   std::string behaviour_digest;
-  bool is_cached = false;            ///< The whole result came from a cache.
   bool is_candidate_cached = false;  ///< The candidate did not have to be built.
   bool is_judge_cached = false;
   EvaluatorPath path = EvaluatorPath::compile;
@@ -170,8 +171,8 @@ struct EvaluationResult {
   std::string_view limit_hit;
 };
 
-inline constexpr std::size_t kDiagnosticsBytesMax = 16 << 10;
-inline constexpr std::size_t kLogBytesMax = 64 << 10;
+using cambrian::kDiagnosticsBytesMax;
+using cambrian::kLogBytesMax;
 
 /// How a sandboxed process ended, as its supervisor and the worker saw it.
 struct ProcessExit {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "common/base/limits.hpp"
 #include "common/digest/sha256.hpp"
 #include "common/task/names.hpp"
 
@@ -19,8 +20,6 @@ constexpr std::size_t kLimitGroupBytesMax = 512;
 // However long an endpoint asks for: one client may not stop the others for a day.
 constexpr milliseconds kPauseMax{900'000};
 constexpr std::size_t kPhaseBytesMax = 32;
-constexpr std::size_t kDiagnosticsBytesMax = 16 * 1024;
-constexpr std::size_t kLogBytesMax = 128 * 1024;  // Twice 64 KiB: head and tail.
 constexpr std::size_t kRationaleBytesMax = 2 * 1024;
 constexpr std::size_t kRejectionBytesMax = 1024;
 constexpr int kRejectionsMax = 16;

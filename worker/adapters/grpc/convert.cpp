@@ -169,7 +169,6 @@ agent::v1::EvaluationResult to_proto(const EvaluationResult& result) {
   proto.mutable_usage()->set_memory_peak_bytes(result.usage.memory_peak_bytes);
   proto.set_result_key(result.result_key);
   proto.set_behaviour_digest(result.behaviour_digest);
-  proto.set_is_cached(result.is_cached);
   proto.set_evaluator(std::string(to_string(result.path)));
   return proto;
 }
