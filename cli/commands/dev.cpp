@@ -31,7 +31,7 @@ void add_environment_options(CLI::App* command, EnvironmentOptions& options) {
   command
       ->add_option("--slots", options.slots,
                    "evaluations at once of each worker; default: the cores, shared")
-      ->check(CLI::Range(0, 1024));
+      ->check(CLI::Range(0, 64));
   command->add_option("--listen", options.listen,
                       "address of the coordinator; default 127.0.0.1:7070, or a free port");
   command->add_option("--base-url", options.base_url,
