@@ -332,4 +332,48 @@ def packages(files):
                        f"names {named.group(2)}: read deploy/packages.txt instead")
 
 
-RULES = [layers, words, headers, todos, cmake, readmes, test_names, links, packages]
+PROTO_FIELD = re.compile(
+    r"^\s*(?P<label>optional |repeated )?(?:map<\w+, (?P<value>[\w.]+)>|(?P<type>[\w.]+))"
+    r" \w+ = \d+(?: \[.*\])?;")
+PROTO_NUMBERS = {"double", "float", "int32", "int64", "uint32", "uint64",
+                 "google.protobuf.Duration"}
+# What a comment has to say, by the kind of its field.
+PROTO_RANGE = (re.compile(r"\d|\bfinite\b"), "says no range: `1 to 64`, `0 or more`, `finite`")
+PROTO_FORM = (
+    re.compile(r"\d|\b(always|hex|paths?|identifier|(resource )?name (of|for people)|names of"
+               r"|host:port|text|words?|line|JSON|connection string|as in)\b", re.IGNORECASE),
+    "says neither limit nor form: `at most 256 bytes`, `in hex`, `inner path`, `name of ...`")
+PROTO_ABSENCE = (re.compile(r"\b(Absent|Required|Always set|UNSPECIFIED)\b", re.IGNORECASE),
+                 "does not say what absence means: `Absent: ...`, `Required.`, `Always set.`")
+
+
+def proto_demands(field):
+    """What the comment of a field must match, and what is wrong where it does not."""
+    kind = field["value"] or field["type"]
+    if kind in PROTO_NUMBERS:
+        yield PROTO_RANGE
+    elif kind in ("string", "bytes"):
+        yield PROTO_FORM
+    is_message = "." in kind or kind[0].isupper()
+    if field["label"] == "optional " or (is_message and not field["label"] and not field["value"]):
+        yield PROTO_ABSENCE
+
+
+def contract(files):
+    """Comments of the protocol are its reference: they say the range, the form, the absence."""
+    for file in files:
+        if not file.path.startswith("proto/cambrian/"):
+            continue
+        comment = ""
+        for number, line in enumerate(file.lines, 1):
+            if line.strip().startswith("//"):
+                comment += " " + line.strip()[2:].strip()
+                continue
+            field = PROTO_FIELD.match(line)
+            for pattern, problem in proto_demands(field) if field else ():
+                if not pattern.search(comment):
+                    yield file.path, number, "contract", f"the comment {problem}"
+            comment = ""
+
+
+RULES = [layers, words, headers, todos, cmake, readmes, test_names, links, packages, contract]

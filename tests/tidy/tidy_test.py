@@ -162,6 +162,48 @@ TEST_CASE("x: y", "[unit]") {
                                      ("TEST_CASE", 24, 3)])
 
 
+class Contract(unittest.TestCase):
+    def check(self, comment, field, is_good):
+        text = f"message A {{\n  // {comment}\n  {field} = 1;\n}}\n"
+        path = "proto/cambrian/spec/v1/a.proto"
+        self.assertEqual(found((path, text), rule="contract"),
+                         set() if is_good else {(path, "contract")}, f"{comment} | {field}")
+
+    def test_each_kind_of_field_says_what_it_has_to(self):
+        for comment, field, is_good in [
+                ("Finished proposals.", "int64 proposals", False),
+                ("Finished proposals, 0 or more.", "int64 proposals", True),
+                ("Mean of the values: finite.", "double mean", True),
+                ("Largest value.", "optional double maximum", False),
+                ("Largest value: finite.", "optional double maximum", False),
+                ("Largest value: finite. Absent: none.", "optional double maximum", True),
+                ("The values.", "repeated double values", False),
+                ("Parameters of the task.", "map<string, double> parameters", False),
+                ("Parameters, each finite.", "map<string, double> parameters", True),
+                ("Time to finish. Absent: never.", "google.protobuf.Duration grace", False),
+                ("Time to finish, at most 12 s.", "google.protobuf.Duration grace", False),
+                ("Time, at most 12 s. Absent: 10 s.", "google.protobuf.Duration grace", True),
+                ("Its name.", "string name", False),
+                ("Name of the campaign.", "string name", True),
+                ("SHA-256 of the content, in hex.", "string sha256", True),
+                ("Next bytes.", "bytes chunk", False),
+                ("Next bytes, at most 1 MiB.", "bytes chunk", True),
+                ("The spec.", "cambrian.spec.v1.CampaignSpec spec", False),
+                ("The spec. Required.", "cambrian.spec.v1.CampaignSpec spec", True),
+                ("Which direction is better.", "Goal goal", False),
+                ("Its evaluations.", "repeated Evaluation evaluations", True),
+                ("Ask for streamed answers.", "bool stream", True)]:
+            with self.subTest(comment=comment, field=field):
+                self.check(comment, field, is_good)
+
+    def test_a_comment_counts_for_its_own_field_only(self):
+        path = "proto/cambrian/spec/v1/a.proto"
+        text = "message A {\n  // 1 to 8.\n  int32 a = 1;\n  int32 b = 2;\n}\n"
+        problems = tidy.check([File(path, text)], {})
+        self.assertEqual([p[1] for p in problems if p[2] == "contract"], [4])
+        self.assertEqual(found(("proto/google/rpc/a.proto", text), rule="contract"), set())
+
+
 class Others(unittest.TestCase):
     def test_planted(self):
         for path, text, rule in [
@@ -195,7 +237,7 @@ class Others(unittest.TestCase):
     def test_all_rules_have_a_planted_violation(self):
         text = pathlib.Path(__file__).read_text(encoding="utf-8")
         names = {rule for rule, *_ in rules.WORDS} | {"layer", "pragma", "todo", "glob", "readme",
-                                                     "test-name", "link", "packages"}
+                                                     "test-name", "link", "packages", "contract"}
         for name in names:
             self.assertIn(f'"{name}"', text)
 
