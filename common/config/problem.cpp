@@ -4,6 +4,8 @@
 #include <tuple>
 #include <vector>
 
+#include "common/base/utf8.hpp"
+
 namespace cambrian::config {
 namespace {
 
@@ -76,7 +78,7 @@ class Renderer {
     const std::string digits = std::to_string(number);
     const std::string_view line = lines_[number - 1];
     out_ += std::string(gutter - digits.size(), ' ') + digits + " | " +
-            std::string(line.substr(0, kExcerptBytesMax)) +
+            std::string(utf8_prefix(line, kExcerptBytesMax)) +
             (line.size() > kExcerptBytesMax ? "…" : "") + "\n";
   }
 

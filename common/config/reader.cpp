@@ -12,6 +12,7 @@
 #include <set>
 #include <sstream>
 
+#include "common/base/utf8.hpp"
 #include "common/config/nearest.hpp"
 #include "common/config/value.hpp"
 #include "common/config/yaml_tree.hpp"
@@ -81,7 +82,8 @@ std::string join(const std::vector<std::string>& parts) {
 
 std::string in_quotes(std::string_view text) {
   constexpr std::size_t kShownMax = 60;
-  return '"' + std::string(text.substr(0, kShownMax)) + (text.size() > kShownMax ? "…" : "") + '"';
+  return '"' + std::string(utf8_prefix(text, kShownMax)) + (text.size() > kShownMax ? "…" : "") +
+         '"';
 }
 
 std::string kind_of(const YamlNode& node) {

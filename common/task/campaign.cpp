@@ -98,8 +98,9 @@ class CampaignChecker {
       require(is_identifier(feature.metric()), field + ".metric", "metric is missing or not valid");
       require(feature.bins() == 0 || (feature.bins() >= 2 && feature.bins() <= 64), field + ".bins",
               "bins must be 2 to 64");
-      require(feature.maximum() > feature.minimum(), field + ".maximum",
-              "maximum must be larger than minimum");
+      require(feature.maximum() > feature.minimum() &&
+                  std::isfinite(feature.maximum() - feature.minimum()),
+              field + ".maximum", "maximum must be larger than minimum, both finite");
       require(!feature.logarithmic() || feature.minimum() > 0, field + ".minimum",
               "a logarithmic axis needs a minimum above 0");
     }

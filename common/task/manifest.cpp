@@ -33,8 +33,11 @@ std::string at(const std::string& list, int index) {
 }
 
 std::int64_t milliseconds(const google::protobuf::Duration& duration) {
+  // A message may carry any number. Nobody means to wait for longer than this, 31 years.
+  constexpr std::int64_t kSecondsMax = 1'000'000'000;
+  const auto seconds = std::clamp<std::int64_t>(duration.seconds(), -kSecondsMax, kSecondsMax);
   // Rounded up: a duration that is set is never taken for an absent one.
-  return duration.seconds() * 1000 + (duration.nanos() + 999'999) / 1'000'000;
+  return seconds * 1000 + (std::int64_t{duration.nanos()} + 999'999) / 1'000'000;
 }
 
 /// Set, and to an enumerator of this version: a message may carry any number.
@@ -155,6 +158,9 @@ class Checker {
       check_metric(objective.metric(), field, seen);
       require(is_known(objective.goal(), spec::v1::Goal_IsValid), field + ".goal",
               "the objective has no goal that is known", "write goal: maximize or goal: minimize");
+      check_finite(objective.has_minimum(), objective.minimum(), field + ".minimum");
+      check_finite(objective.has_maximum(), objective.maximum(), field + ".maximum");
+      check_finite(objective.has_target(), objective.target(), field + ".target");
       require(!objective.has_minimum() || !objective.has_maximum() ||
                   objective.minimum() < objective.maximum(),
               field + ".maximum", "maximum is not larger than minimum");
@@ -173,6 +179,11 @@ class Checker {
     require(seen.insert(metric).second, field + ".metric", "named twice: " + metric);
   }
 
+  // A file cannot say NaN or an infinity, a message can: no comparison would hold for a NaN.
+  void check_finite(bool is_set, double value, std::string field) {
+    require(!is_set || std::isfinite(value), std::move(field), "not a finite number");
+  }
+
   void check_features() {
     require(manifest_.features_size() <= kFeaturesMax, "features",
             "more than " + std::to_string(kFeaturesMax) + " features",
@@ -184,8 +195,9 @@ class Checker {
       check_metric(feature.metric(), field, seen);
       require(feature.bins() == 0 || (feature.bins() >= 2 && feature.bins() <= 64), field + ".bins",
               "bins must be 2 to 64");
-      require(feature.maximum() > feature.minimum(), field + ".maximum",
-              "maximum must be larger than minimum");
+      require(feature.maximum() > feature.minimum() &&
+                  std::isfinite(feature.maximum() - feature.minimum()),
+              field + ".maximum", "maximum must be larger than minimum, both finite");
       require(!feature.logarithmic() || feature.minimum() > 0, field + ".minimum",
               "a logarithmic axis needs a minimum above 0");
     }

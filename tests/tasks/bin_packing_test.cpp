@@ -98,18 +98,22 @@ TEST_CASE("online-bin-packing: a silent candidate times out", "[integration][tas
 }
 
 TEST_CASE("online-bin-packing: hostile answers get a name and no score", "[integration][tasks]") {
-  const std::vector<std::pair<std::string, std::string>> cases = {{"exit", "crash"},
-                                                                  {"abort", "crash"},
-                                                                  {"half_frame", "crash"},
-                                                                  {"score", "crash"},
-                                                                  {"wrong_shape", "bad_output"},
-                                                                  {"wrong_type", "bad_output"},
-                                                                  {"magic", "bad_output"},
-                                                                  {"huge_payload", "bad_output"},
-                                                                  {"huge_json", "bad_output"},
-                                                                  {"not_json", "bad_output"},
-                                                                  {"surplus", "bad_output"},
-                                                                  {"descriptor", "bad_output"}};
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"exit", "crash"},
+      {"abort", "crash"},
+      {"half_frame", "crash"},
+      {"score", "crash"},
+      {"wrong_shape", "bad_output"},
+      {"wrong_type", "bad_output"},
+      {"magic", "bad_output"},
+      {"huge_payload", "bad_output"},
+      {"huge_json", "bad_output"},
+      {"not_json", "bad_output"},
+      {"half_pair", "bad_output"},
+      {"endless_step", "bad_output"},
+      {"impossible_shape", "bad_output"},
+      {"surplus", "bad_output"},
+      {"descriptor", "bad_output"}};
   for (const auto& [mode, outcome] : cases) {
     const Report report = fixture().run_hostile(mode, {});
     INFO(mode << ": " << report.diagnostics);

@@ -55,6 +55,18 @@ void attack(const std::string& mode, Channel& judge, const std::string& type) {
   if (mode == "huge_payload") write_raw(socket, header(2, std::uint64_t{1} << 62) + "{}");
   if (mode == "huge_json") write_raw(socket, header(0xffffffffU, 0));
   if (mode == "not_json") write_raw(socket, header(4, 0) + "{{{{");
+  if (mode == "half_pair") write_raw(socket, header(17, 0) + R"({"type":"\ud800"})");
+  if (mode == "endless_step") {
+    const std::string json = R"({"type":"progress","step":1)" + std::string(400, '0') + "}";
+    write_raw(socket, header(static_cast<std::uint32_t>(json.size()), 0) + json);
+  }
+  if (mode == "impossible_shape") {
+    const std::string json =
+        R"({"type":")" + answer_to(type) +
+        R"(","steps":1,"tensors":[{"name":"outputs","dtype":"f64","offset":0,"shape":[0,)" +
+        R"(4611686018427387904,4611686018427387904]}]})";
+    write_raw(socket, header(static_cast<std::uint32_t>(json.size()), 0) + json);
+  }
   if (mode == "surplus") {
     const std::string json = R"({"type":")" + answer_to(type) + R"("})";
     write_raw(socket, header(static_cast<std::uint32_t>(json.size()), 8) + json + "surplus!");

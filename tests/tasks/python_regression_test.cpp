@@ -121,6 +121,8 @@ TEST_CASE("python-regression: the Python judge names what a candidate does wrong
                                                         {"huge_payload", "bad_output"},
                                                         {"huge_json", "bad_output"},
                                                         {"not_json", "bad_output"},
+                                                        {"half_pair", "bad_output"},
+                                                        {"endless_step", "bad_output"},
                                                         {"silent", "timeout"}}) {
     const Command candidate{{CAMBRIAN_BINARY_DIR "/tests/hostile_candidate", mode}, "/"};
     const Report report = evaluate(fixture.task, fixture.judge, candidate, request);

@@ -2,10 +2,68 @@
 #include <chrono>
 
 #include "cambrian/frame.hpp"
+#include "common/digest/sha256.hpp"
 #include "worker/adapters/judge/frame_link.hpp"
 
 using namespace cambrian::worker;
 using std::chrono::milliseconds;
+
+namespace {
+
+/// What the worker makes of one message of a judge.
+cambrian::Result<std::optional<JudgeMessage>> heard(const cambrian::Message& message) {
+  auto ends = FrameLinks().make_link();
+  REQUIRE(ends);
+  cambrian::Channel judge{cambrian::Descriptor(ends->second.release())};
+  judge.send(message, std::chrono::steady_clock::now() + milliseconds(5000));
+  return ends->first->receive(milliseconds(1000));
+}
+
+cambrian::Message result_with(cambrian::JsonObject metrics, const std::string& digest) {
+  cambrian::Message result("result");
+  result.members["outcome"] = "success";
+  result.members["metrics"] = std::move(metrics);
+  result.members["behaviour_digest"] = digest;
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("judge link: a digest is a SHA-256, whatever the judge wrote", "[integration][worker]") {
+  const auto digest = [](const std::string& text) {
+    const auto message = heard(result_with({{"score", 1.0}}, text));
+    REQUIRE(message);
+    return std::get<Verdict>(**message).behaviour_digest;
+  };
+  const std::string sha256(64, 'a');
+  CHECK(digest(sha256) == sha256);
+  CHECK(digest("").empty());
+  CHECK(digest("left, left, right") == cambrian::sha256_hex("left, left, right"));
+}
+
+TEST_CASE("judge link: more metrics than a coordinator takes are the judge's failure",
+          "[integration][worker]") {
+  cambrian::JsonObject metrics;
+  for (int i = 0; i < 256; ++i) metrics["m" + std::to_string(i)] = i;
+  CHECK(heard(result_with(metrics, "")));
+  metrics["one_more"] = 1;
+  const auto refused = heard(result_with(metrics, ""));
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().message == "the judge gave too many metrics: metrics=257 metrics_max=256");
+  CHECK_FALSE(heard(result_with({{std::string(257, 'x'), 1.0}}, "")));
+}
+
+TEST_CASE("judge link: progress is a fraction or none", "[integration][worker]") {
+  const auto fraction = [](double value) {
+    cambrian::Message event("event", {{"name", "progress"}, {"fraction", value}});
+    const auto message = heard(event);
+    REQUIRE(message);
+    return std::get<JudgeEvent>(**message).fraction;
+  };
+  CHECK(fraction(0.5) == 0.5);
+  CHECK_FALSE(fraction(-1e300));
+  CHECK_FALSE(fraction(1.5));
+}
 
 TEST_CASE("judge link: messages that come at once are received one after the other",
           "[integration][worker]") {

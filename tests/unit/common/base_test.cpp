@@ -84,6 +84,17 @@ TEST_CASE("Rng: weighted never draws a zero weight", "[unit][base]") {
   CHECK(std::abs(last - 3000) < 150);
 }
 
+TEST_CASE("utf8: a text is cut between two characters", "[unit][base]") {
+  const std::string text = "a\xC3\xA4\xF0\x9F\x98\x80";
+  CHECK(utf8_prefix(text, 0).empty());
+  CHECK(utf8_prefix(text, 1) == "a");
+  CHECK(utf8_prefix(text, 2) == "a");
+  CHECK(utf8_prefix(text, 3) == "a\xC3\xA4");
+  CHECK(utf8_prefix(text, 6) == "a\xC3\xA4");
+  CHECK(utf8_prefix(text, 7) == text);
+  CHECK(utf8_prefix(text, 100) == text);
+}
+
 TEST_CASE("utf8: only the well-formed sequences count", "[unit][base]") {
   CHECK(is_valid_utf8(""));
   CHECK(is_valid_utf8("a\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80\xF4\x8F\xBF\xBF"));

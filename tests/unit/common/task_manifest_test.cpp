@@ -101,6 +101,17 @@ TEST_CASE("check_manifest: names the field that breaks a rule", "[unit][task]") 
         Fields{"limits.run_time"});
   CHECK(refused([](auto& m) { m.mutable_limits()->set_cpus(-1); }) == Fields{"limits.cpus"});
   CHECK(refused([](auto& m) {
+          auto* time = m.mutable_limits()->mutable_run_time();
+          time->set_seconds(std::numeric_limits<std::int64_t>::max());
+          time->set_nanos(std::numeric_limits<std::int32_t>::max());
+        }) == Fields{"limits.run_time"});
+  CHECK(refused([](auto& m) {
+          m.mutable_objectives(0)->set_minimum(std::numeric_limits<double>::quiet_NaN());
+        }) == Fields{"objectives[0].minimum"});
+  CHECK(refused([](auto& m) {
+          m.mutable_features(0)->set_maximum(std::numeric_limits<double>::infinity());
+        }) == Fields{"features[0].maximum"});
+  CHECK(refused([](auto& m) {
           (*m.mutable_parameters())["x"] = std::numeric_limits<double>::infinity();
         }) == Fields{"parameters.x"});
 }

@@ -18,6 +18,9 @@ using cambrian::Message;
 
 // A judge writes its small frames at once; one that stops in the middle is broken.
 constexpr std::chrono::seconds kFrameTime(10);
+// What a coordinator takes of one result; a report with more would never be accepted.
+constexpr std::size_t kMetricsMax = 256;
+constexpr std::size_t kMetricNameBytesMax = 256;
 // Judges send no tensors to the worker.
 const ReceiveLimits kLimits{.json_bytes = kJsonBytesMax, .payload_bytes = 0, .descriptors = false};
 
@@ -73,6 +76,34 @@ std::string text_member(const Message& message, const char* name) {
   return text != nullptr ? *text : "";
 }
 
+Result<std::map<std::string, double>> to_metrics(const Message& message) {
+  std::map<std::string, double> metrics;
+  const auto found = message.members.find("metrics");
+  const JsonObject* object = found == message.members.end() ? nullptr : found->second.object();
+  if (object == nullptr) return metrics;
+  if (object->size() > kMetricsMax) {
+    return fail(Errc::internal,
+                "the judge gave too many metrics: metrics=" + std::to_string(object->size()) +
+                    " metrics_max=" + std::to_string(kMetricsMax));
+  }
+  for (const auto& [name, value] : *object) {
+    if (name.empty() || name.size() > kMetricNameBytesMax) {
+      return fail(Errc::internal, "the judge gave a metric whose name has not 1 to " +
+                                      std::to_string(kMetricNameBytesMax) +
+                                      " bytes: bytes=" + std::to_string(name.size()));
+    }
+    // JSON has no NaN: what is not a number becomes one and is refused later, by its name.
+    metrics[name] = value.number().value_or(std::numeric_limits<double>::quiet_NaN());
+  }
+  return metrics;
+}
+
+// Judges may write any text that is equal for candidates that behave alike; beyond the worker it is
+// a SHA-256.
+std::string to_digest(std::string text) {
+  return text.empty() || is_sha256_hex(text) ? text : sha256_hex(text);
+}
+
 Result<Verdict> to_verdict(const Message& message) {
   const std::string name = text_member(message, "outcome");
   for (const VerdictName& known : kVerdicts) {
@@ -80,16 +111,8 @@ Result<Verdict> to_verdict(const Message& message) {
     Verdict verdict{known.outcome,
                     {},
                     text_member(message, "diagnostics"),
-                    text_member(message, "behaviour_digest")};
-    const auto metrics = message.members.find("metrics");
-    const JsonObject* object =
-        metrics == message.members.end() ? nullptr : metrics->second.object();
-    if (object != nullptr) {
-      for (const auto& [metric, value] : *object) {
-        // JSON has no NaN: what is not a number becomes one and is refused later, by its name.
-        verdict.metrics[metric] = value.number().value_or(std::numeric_limits<double>::quiet_NaN());
-      }
-    }
+                    to_digest(text_member(message, "behaviour_digest"))};
+    CAMBRIAN_TRY(verdict.metrics, to_metrics(message));
     return verdict;
   }
   return fail(Errc::internal, "the judge gave an unknown outcome: outcome=" + name);
@@ -97,8 +120,11 @@ Result<Verdict> to_verdict(const Message& message) {
 
 JudgeEvent to_event(const Message& message) {
   JudgeEvent event{text_member(message, "name"), std::nullopt};
-  const auto fraction = message.members.find("fraction");
-  if (fraction != message.members.end()) event.fraction = fraction->second.number();
+  const auto found = message.members.find("fraction");
+  if (found == message.members.end()) return event;
+  // For people: what is no fraction tells them nothing.
+  const auto fraction = found->second.number();
+  if (fraction && *fraction >= 0 && *fraction <= 1) event.fraction = fraction;
   return event;
 }
 

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <condition_variable>
 #include <csignal>
@@ -19,6 +20,7 @@
 #include "worker/adapters/sandbox/folder_size.hpp"
 #include "worker/adapters/sandbox/spawn.hpp"
 #include "worker/adapters/sandbox/supervisor.hpp"
+#include "worker/adapters/sandbox/supervisor_record.hpp"
 
 namespace cambrian::worker {
 namespace {
@@ -157,26 +159,11 @@ class LaunchedProcess final : public SandboxedProcess {
   }
 
   bool read_control(ProcessExit& exit) {
-    SupervisorRecord record;
-    const ssize_t count = recv(control_.get(), &record, sizeof record, MSG_DONTWAIT);
+    char record[sizeof(SupervisorRecord) + 1];  // A longer message shows as one.
+    const ssize_t count = recv(control_.get(), record, sizeof record, MSG_DONTWAIT);
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) return true;
-    if (count != sizeof record) return false;
-    switch (record.event) {
-      case SupervisorEvent::started: exit.was_started = true; return true;
-      case SupervisorEvent::exec_failed:
-        exit.failure = "program did not start: program=" + command_.arguments[0] +
-                       " error=" + std::strerror(record.value);
-        return false;
-      case SupervisorEvent::ended: break;
-    }
-    if (WIFEXITED(record.value)) exit.exit_code = WEXITSTATUS(record.value);
-    if (WIFSIGNALED(record.value)) exit.signal = WTERMSIG(record.value);
-    exit.is_memory_exceeded = record.is_memory_exceeded != 0;
-    exit.is_disk_full = exit.is_disk_full || record.is_disk_full != 0;
-    exit.processes_peak = record.processes_peak;
-    exit.cpu_time = std::chrono::nanoseconds(record.cpu_nanoseconds);
-    exit.memory_peak_bytes = record.memory_peak_bytes;
-    return false;
+    const std::string_view bytes(record, static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
+    return take_supervisor_record(bytes, command_.arguments[0], exit);
   }
 
   bool is_folder_full(ProcessExit& exit) {

@@ -20,12 +20,8 @@ import time
 
 import numpy as np
 
-JSON_BYTES_MAX = 1 << 20
-PAYLOAD_BYTES_MAX = 1 << 30
-TENSORS_MAX = 4096
-DESCRIPTORS_MAX = 16
-RANK_MAX = 8
-PAYLOAD_ALIGNMENT = 8
+JSON_BYTES_MAX, PAYLOAD_BYTES_MAX = 1 << 20, 1 << 30
+TENSORS_MAX, DESCRIPTORS_MAX, RANK_MAX, PAYLOAD_ALIGNMENT = 4096, 16, 8, 8
 
 _MAGIC = b"CMB1"
 _HEADER = struct.Struct("<4sIQ")
@@ -75,10 +71,8 @@ class SharedTensor:
         values = np.asarray(values, order="C")
         self.shape, self.dtype = values.shape, values.dtype
         self.file = os.memfd_create("cambrian-tensor", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        content = memoryview(values).cast("B") if values.size else b""
-        written = 0
-        while written < len(content):
-            written += os.write(self.file, content[written:])
+        with open(self.file, "wb", closefd=False) as file:
+            file.write(memoryview(values).cast("B") if values.size else b"")
         fcntl.fcntl(self.file, fcntl.F_ADD_SEALS, _SEALS | fcntl.F_SEAL_SEAL)
 
     def __del__(self):
@@ -95,8 +89,7 @@ def _is_count(value):
 
 
 def _refuse_duplicates(pairs):
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    if len(found := dict(pairs)) != len(pairs):
         raise FrameError("duplicate member")
     return found
 
@@ -107,10 +100,16 @@ def _finite(text):
     return value
 
 
+def _integer(text):  # Beyond 64 bits it is no integer: others who read frames have it so.
+    return value if -(1 << 63) <= (value := int(text)) < 1 << 63 else _finite(text)
+
+
 def _parse_json(content):
     try:
         members = json.loads(content.decode("utf-8"), object_pairs_hook=_refuse_duplicates,
-                             parse_constant=_finite, parse_float=_finite)
+                             parse_constant=_finite, parse_float=_finite, parse_int=_integer)
+        if b"\\u" in content:  # Half a surrogate pair is no text: nobody could send it on.
+            json.dumps(members, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise FrameError("not JSON") from error
     if not isinstance(members, dict):
@@ -183,8 +182,7 @@ class Channel:
         self._socket.close()
 
     def _wait_until(self, deadline):
-        left = deadline - time.monotonic()
-        if left <= 0:
+        if (left := deadline - time.monotonic()) <= 0:
             raise StreamTimeout("no answer in time")
         self._socket.settimeout(left)
 
@@ -283,6 +281,8 @@ def _decode(members, payload, descriptors):
             raise FrameError(f"surplus bytes: payload={len(payload)} tensors={end}")
         message.descriptors, descriptors = unused, used
         return message
+    except (ValueError, OverflowError) as error:  # A zero lets the other sizes be any.
+        raise FrameError("tensor with an impossible shape") from error
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
