@@ -13,7 +13,7 @@ enum class ExitCode : int {
   permission = 4,        ///< Not allowed.
   not_found = 5,         ///< The thing named does not exist.
   unreachable = 6,       ///< No answer from the server in time.
-  goal_not_reached = 7,  ///< `wait` ended, and the campaign did not succeed.
+  goal_not_reached = 7,  ///< What `wait` waits for did not come, or cannot.
   interrupted = 130,     ///< Ctrl-C.
 };
 

@@ -1,6 +1,7 @@
 #include "worker/evaluate_command.hpp"
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -155,6 +156,19 @@ class StopOnSignal {
   std::thread thread_;
 };
 
+/// For people who wait: what is being done, and how long it may take at most.
+void show_phase(const EvaluationRequest& request, std::string_view phase) {
+  log::debug("phase_started", {{"phase", phase}});
+  if (::isatty(STDERR_FILENO) == 0) return;
+  const auto& limits = request.task->manifest.limits;
+  std::cerr << phase;
+  if (phase != "prepare") {
+    const auto most = phase == "compile" ? limits.compile_time : limits.run_time;
+    std::cerr << " (at most " << most.count() / 1000 << " s)";
+  }
+  std::cerr << '\n';
+}
+
 }  // namespace
 
 int run_evaluate(const EvaluateOptions& options, const Places& places) {
@@ -173,8 +187,9 @@ int run_evaluate(const EvaluateOptions& options, const Places& places) {
     warm->wait_ready(*kind, kWarmUpTime, signals.token());
   }
   const auto result = (*workshop)->evaluator().evaluate(
-      *request, signals.token(), [](std::string_view phase, std::optional<double> fraction) {
-        if (!fraction) log::debug("phase_started", {{"phase", phase}});
+      *request, signals.token(),
+      [&request](std::string_view phase, std::optional<double> fraction) {
+        if (!fraction) show_phase(*request, phase);
       });
   if (!result) return report(result.error());
   std::cout << to_json(*request, *result).dump(2, ' ', false, json::error_handler_t::replace)

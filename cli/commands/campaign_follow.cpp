@@ -11,6 +11,7 @@
 #include "cli/cli.hpp"
 #include "cli/commands/campaign_view.hpp"
 #include "cli/commands/event_stream.hpp"
+#include "cli/commands/progress_line.hpp"
 #include "cli/output/document.hpp"
 #include "cli/output/table.hpp"
 #include "cli/output/terminal.hpp"
@@ -190,9 +191,9 @@ int run_watch(Session& session, const FollowOptions& options) {
   return to_int(ExitCode::ok);
 }
 
-bool is_reached(const Campaign& campaign, const std::string& until) {
-  if (until == "best") return campaign.has_best_score();
-  return has_ended(campaign.state());
+/// A campaign that ended without a score will never have a best one.
+bool is_decided(const Campaign& campaign, const std::string& until) {
+  return has_ended(campaign.state()) || (until == "best" && campaign.has_best_score());
 }
 
 int run_wait(Session& session, const FollowOptions& options) {
@@ -206,9 +207,14 @@ int run_wait(Session& session, const FollowOptions& options) {
     }
     timeout = milliseconds(*parsed / 1'000'000);
   }
-  const auto result = wait_for_campaign(
-      session, options.name, interrupt.token(), timeout,
-      [&](const Campaign& campaign) { return is_reached(campaign, options.until); });
+  ProgressLine progress(session);
+  const auto result = wait_for_campaign(session, options.name, interrupt.token(), timeout,
+                                        [&](const Campaign& campaign) {
+                                          const bool is_done = is_decided(campaign, options.until);
+                                          if (!is_done) progress.show(campaign);
+                                          return is_done;
+                                        });
+  progress.close();
   if (!result) {
     if (interrupt.is_interrupted()) return to_int(ExitCode::interrupted);
     if (result.error().code == Errc::exhausted) {
@@ -225,9 +231,14 @@ int run_wait(Session& session, const FollowOptions& options) {
     session.print("campaign " + options.name + (has_ended(result->state()) ? " " : " is ") +
                   state_name(result->state()) + "\n");
   }
-  return result->state() == user::v1::CAMPAIGN_STATE_FAILED
-             ? session.fail(ExitCode::goal_not_reached, "the campaign failed: " + result->reason())
-             : to_int(ExitCode::ok);
+  if (result->state() == user::v1::CAMPAIGN_STATE_FAILED) {
+    return session.fail(ExitCode::goal_not_reached, "the campaign failed: " + result->reason());
+  }
+  if (options.until == "best" && !result->has_best_score()) {
+    return session.fail(ExitCode::goal_not_reached, "the campaign ended without a score",
+                        "see why: " + program_call() + " variant list " + options.name);
+  }
+  return to_int(ExitCode::ok);
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "cli/commands/campaign_view.hpp"
 #include "cli/commands/dev_report.hpp"
 #include "cli/commands/event_stream.hpp"
+#include "cli/commands/progress_line.hpp"
 #include "cli/commands/variant_diff.hpp"
 #include "cli/dev/environment.hpp"
 #include "cli/output/diff.hpp"
@@ -102,50 +103,6 @@ Result<fs::path> write_campaign(const DemoOptions& options, const fs::path& task
   if (!output) return fail(Errc::unavailable, "cannot write " + path.string());
   return path;
 }
-
-/// One line that is drawn over itself on a terminal; elsewhere a line for each tenth evaluation and
-/// for each new best variant.
-class ProgressLine {
- public:
-  explicit ProgressLine(const Session& session) : session_(session) {}
-  ~ProgressLine() {
-    if (is_open_) session_.note("");
-  }
-  ProgressLine(const ProgressLine&) = delete;
-  ProgressLine& operator=(const ProgressLine&) = delete;
-
-  void show(const Campaign& campaign) {
-    eta_.update(campaign);
-    const std::string line = progress_line(campaign, eta_);
-    if (session_.terminal().err.is_terminal) {
-      // A line that wraps could not be drawn over. The width is stdout's, and unknown in a pipe.
-      constexpr int kUsualColumns = 80;
-      const int columns = session_.terminal().columns;
-      const auto width = static_cast<std::size_t>((columns > 0 ? columns : kUsualColumns) - 1);
-      std::fprintf(stderr, "\r\x1b[K%s", cut_to_width(line, width).c_str());
-      std::fflush(stderr);
-      is_open_ = true;
-      return;
-    }
-    constexpr std::int64_t kEvery = 10;
-    const std::int64_t step = campaign.consumption().evaluations() / kEvery;
-    const bool is_new =
-        step != step_ || campaign.best_variant() != best_ || campaign.state() != state_;
-    if (!is_new) return;
-    step_ = step;
-    best_ = campaign.best_variant();
-    state_ = campaign.state();
-    session_.note(line);
-  }
-
- private:
-  const Session& session_;
-  EtaEstimator eta_;
-  std::int64_t step_ = -1;
-  std::int64_t best_ = -1;
-  user::v1::CampaignState state_ = user::v1::CAMPAIGN_STATE_UNSPECIFIED;
-  bool is_open_ = false;
-};
 
 const user::v1::Estimate* find_estimate(
     const google::protobuf::Map<std::string, user::v1::Estimate>& estimates,

@@ -15,7 +15,7 @@ constexpr const char* kExitCodes = R"(Exit codes of cambrian:
     4  not allowed
     5  the thing named does not exist
     6  no answer from the server in time
-    7  wait ended, and the campaign did not succeed
+    7  what was waited for did not come in time, or cannot come any more
   130  interrupted
 )";
 

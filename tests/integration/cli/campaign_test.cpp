@@ -413,5 +413,23 @@ TEST_CASE("completion: its script completes in bash, for a program that is not i
   CHECK(read_file(output) == "wait watch\n");
 }
 
+TEST_CASE("completion: its script completes in zsh, in a terminal", "[integration][cli]") {
+  const Folder folder;
+  const std::string program = std::string(CAMBRIAN_BINARY_DIR) + "/bin/cambrian";
+  // What a user has: the completion system on, and the script sourced. zpty types, with a Tab.
+  const std::string text = R"(zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell 'PS1=; autoload -U compinit; compinit -u -D; source <($PROGRAM completion zsh)'
+zpty -w shell 'compdef _cambrian $PROGRAM; print rea""dy'
+zpty -r -m shell answer '*ready*' || exit 1
+zpty -w -n shell "$PROGRAM campaign wa"$'\t'
+zpty -r -m shell answer '*wait*watch*' || exit 1
+zpty -d shell
+)";
+  const std::string script = folder.write("complete.zsh", text);
+  CHECK(std::system(("env PATH=/usr/bin:/bin PROGRAM=" + program + " timeout 30 zsh -f " + script)
+                        .c_str()) == 0);
+}
+
 }  // namespace
 }  // namespace cambrian::cli::testing
