@@ -31,6 +31,7 @@ namespace {
 
 constexpr int kSlotsDefault = 4;
 constexpr int kSlotsMax = 64;
+constexpr int kExitUsage = 2;
 constexpr const char* kCoordinatorDefault = "127.0.0.1:7070";
 
 struct Flags {
@@ -220,9 +221,6 @@ int probe_endpoints(const Flags& flags) {
 Result<int> run(const Flags& flags) {
   CAMBRIAN_TRY(const auto config, make_config(flags));
   CAMBRIAN_TRY(auto parts, read_endpoints(config));
-  const rlimit no_core{.rlim_cur = 0, .rlim_max = 0};
-  ::setrlimit(RLIMIT_CORE, &no_core);  // A core file would hold the keys.
-
   metrics::Registry registry;
   registry.gauge("cambrian_codegen_build_info", "1", {{"version", CAMBRIAN_VERSION}}).set(1);
   std::vector<std::string> names;
@@ -255,10 +253,16 @@ Result<int> run(const Flags& flags) {
 
 int main(int argument_count, char** arguments) {
   using namespace cambrian;
+  const rlimit no_core{.rlim_cur = 0, .rlim_max = 0};
+  ::setrlimit(RLIMIT_CORE, &no_core);  // A core file would hold the keys.
   CLI::App app("Leases proposals from the coordinator and lets a code model answer them");
   codegen::Flags flags;
   codegen::add_flags(app, flags);
-  CLI11_PARSE(app, argument_count, arguments);
+  try {
+    app.parse(argument_count, arguments);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : codegen::kExitUsage;
+  }
   if (flags.should_probe) return codegen::probe_endpoints(flags);
   const auto code = codegen::run(flags);
   if (code) return *code;
