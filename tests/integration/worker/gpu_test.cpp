@@ -100,7 +100,7 @@ std::shared_ptr<Task> probing_task(int gpus) {
 
 }  // namespace
 
-TEST_CASE("gpu: a candidate sees its own GPU, no other one, and can use it", "[gpu]") {
+TEST_CASE("gpu: a candidate sees its own GPU, no other one, and can use it", "[integration][gpu]") {
   const auto found = find_gpus("");
   if (!found) FAIL(found.error().message);
   if (found->empty()) SKIP("this machine has no GPU");
@@ -118,7 +118,7 @@ TEST_CASE("gpu: a candidate sees its own GPU, no other one, and can use it", "[g
   }
 }
 
-TEST_CASE("gpu: a candidate that got none finds none", "[gpu]") {
+TEST_CASE("gpu: a candidate that got none finds none", "[integration][gpu]") {
   EvaluationRequest request;
   request.task = probing_task(0);
   request.sources = {{"prober.cpp", kCandidate}};
