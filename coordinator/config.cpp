@@ -10,7 +10,7 @@ namespace cambrian::coordinator {
 namespace {
 
 constexpr milliseconds kGraceMax{12'000};  // Whoever started us kills at 15 s.
-constexpr int kConnectionsMin = 5;         // One for each lane.
+constexpr int kConnectionsMin = 6;         // One for each lane.
 constexpr int kConnectionsMax = 200;
 
 milliseconds time_or(const google::protobuf::Duration& time, milliseconds fallback) {
@@ -54,7 +54,7 @@ std::string check(const Config& config) {
               "i_know_that_anyone_who_reaches_this_port_can_run_code");
   require(config.database_connections >= kConnectionsMin &&
               config.database_connections <= kConnectionsMax,
-          "database_connections must be 5 to 200");
+          "database_connections must be 6 to 200");
   require(config.times.lease >= milliseconds(1'000), "lease_duration must be at least 1 s");
   require(config.sync_interval * 2 <= config.times.lease,
           "sync_interval must be at most half of lease_duration");

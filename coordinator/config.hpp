@@ -14,7 +14,7 @@ struct Config {
   std::string metrics_listen;
   std::string database;
   std::string address_file;  ///< Empty: none. Only as a flag.
-  int database_connections = 10;
+  int database_connections = 12;
   LeaseTimes times;
   milliseconds sync_interval{20'000};
   milliseconds shutdown_grace{10'000};

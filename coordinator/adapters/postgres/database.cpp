@@ -18,10 +18,11 @@ struct LaneLimits {
   std::chrono::milliseconds call_max;  ///< The wait for a thread and every try included.
 };
 
-// Agents wait for the first two, and give up a call after 15 s; a driver's step may write hundreds
-// of rows; lists may be long, and so may contents.
+// Agents wait for the first three, and give up a call after 15 s; a driver's step may write
+// hundreds of rows; lists may be long, and so may contents.
 constexpr std::array<LaneLimits, kLanes> kLimits = {{
     {"agent", 8'000, 5'000, std::chrono::milliseconds(10'000)},
+    {"result", 8'000, 5'000, std::chrono::milliseconds(10'000)},
     {"claim", 5'000, 2'000, std::chrono::milliseconds(10'000)},
     {"driver", 20'000, 10'000, std::chrono::milliseconds(25'000)},
     {"user", 15'000, 5'000, std::chrono::milliseconds(20'000)},

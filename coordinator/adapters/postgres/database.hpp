@@ -17,10 +17,10 @@
 namespace cambrian::coordinator::postgres {
 
 /// Kinds of work with connections and threads of their own, so that none starves another:
-/// heartbeats and results go on while claims or long lists wait, users are answered while contents
-/// of many megabytes are moved.
-enum class Lane { agent, claim, driver, user, blob };
-inline constexpr int kLanes = 5;
+/// heartbeats go on while results wait for a campaign, and both while claims or long lists wait;
+/// users are answered while contents of many megabytes are moved.
+enum class Lane { agent, result, claim, driver, user, blob };
+inline constexpr int kLanes = 6;
 
 /// What to do when the answer to COMMIT was lost.
 enum class InDoubt {
@@ -30,7 +30,7 @@ enum class InDoubt {
 
 struct DatabaseOptions {
   std::string connection;  ///< As libpq takes it: key=value pairs or a URI.
-  int connections = 10;    ///< At least one for each lane; the first lanes get what is left over.
+  int connections = 12;    ///< At least one for each lane; the first lanes get what is left over.
 };
 
 /// Connections to PostgreSQL and the one place where its failures become ours. A lost connection

@@ -34,16 +34,21 @@ constexpr const char* kCount =
     " evaluations_failed = evaluations_failed + $2 WHERE id = $1";
 // The update sees the table as it was before the insert: a result is compared with an earlier one.
 constexpr const char* kNote =
-    "WITH content AS (SELECT e.content_key, a.description ->> 'toolchain' AS toolchain,"
-    "  c.task_digest FROM evaluation e JOIN campaign c ON c.id = e.campaign_id"
-    "  JOIN agent a ON a.agent_id = $3"
-    "  WHERE e.campaign_id = $1 AND e.number = $2 AND e.content_key <> ''),"
+    "WITH r AS (SELECT * FROM json_to_recordset($1::json) AS r (campaign bigint, number bigint,"
+    "  agent_id text, outcome text, metrics jsonb)),"
+    " content AS (SELECT e.content_key, a.description ->> 'toolchain' AS toolchain,"
+    "  c.task_digest, r.campaign, r.number, r.outcome, r.metrics"
+    "  FROM r JOIN evaluation e ON e.campaign_id = r.campaign AND e.number = r.number"
+    "  JOIN campaign c ON c.id = r.campaign JOIN agent a ON a.agent_id = r.agent_id"
+    "  WHERE e.content_key <> ''),"
     " kept AS (INSERT INTO result (content_key, toolchain, campaign_id, number)"
-    "  SELECT content_key, toolchain, $1::bigint, $2::bigint FROM content ON CONFLICT DO NOTHING),"
-    " seen AS (SELECT k.task_digest, CASE WHEN s.outcome = $4 AND s.metrics = $5::jsonb"
-    "   THEN 'repeatable' ELSE 'noisy' END AS repeatability FROM content k"
-    "  JOIN result r USING (content_key, toolchain)"
-    "  JOIN evaluation s ON s.campaign_id = r.campaign_id AND s.number = r.number)"
+    "  SELECT content_key, toolchain, campaign, number FROM content"
+    "  ORDER BY content_key, toolchain, number ON CONFLICT DO NOTHING),"
+    " seen AS (SELECT k.task_digest, CASE WHEN bool_and(s.outcome = k.outcome"
+    "   AND s.metrics = k.metrics) THEN 'repeatable' ELSE 'noisy' END AS repeatability"
+    "  FROM content k JOIN result o USING (content_key, toolchain)"
+    "  JOIN evaluation s ON s.campaign_id = o.campaign_id AND s.number = o.number"
+    "  GROUP BY k.task_digest)"
     " UPDATE task t SET repeatability = seen.repeatability FROM seen"
     " WHERE t.digest = seen.task_digest AND t.repeatability NOT IN ('noisy', seen.repeatability)"
     " RETURNING t.name, t.repeatability";
@@ -93,11 +98,18 @@ std::optional<StoredEvent> reuse_result(pqxx::work& transaction, CampaignId camp
   return evaluation_event(command, result, rows[0][2].as<std::string>());
 }
 
-void note_result(pqxx::work& transaction, const LockedItem& item, const EvaluationResult& result) {
-  if (!is_repeatable(result.outcome)) return;
-  for (const auto& row :
-       transaction.exec(kNote, pqxx::params{item.campaign.value, item.number, item.agent_id,
-                                            word(result.outcome), Json(result.metrics).dump()})) {
+void note_results(pqxx::work& transaction, const std::vector<NotedResult>& results) {
+  Json rows = Json::array();
+  for (const auto& one : results) {
+    if (!is_repeatable(one.result->outcome)) continue;
+    rows.push_back({{"campaign", one.campaign.value},
+                    {"number", one.evaluation},
+                    {"agent_id", one.agent_id},
+                    {"outcome", word(one.result->outcome)},
+                    {"metrics", one.result->metrics}});
+  }
+  if (rows.empty()) return;
+  for (const auto& row : transaction.exec(kNote, pqxx::params{rows.dump()})) {
     log::info("task_repeatability_seen",
               {{"task", row[0].as<std::string>()}, {"repeatability", row[1].as<std::string>()}});
   }

@@ -34,7 +34,15 @@ std::optional<StoredEvent> reuse_result(pqxx::work& transaction, CampaignId camp
                                         const search::RequestEvaluation& command,
                                         const std::string& task_digest);
 
-/// Keeps the result that an agent reported for an item, or compares it with the one that is kept.
-void note_result(pqxx::work& transaction, const LockedItem& item, const EvaluationResult& result);
+/// A result that was stored for an evaluation. The result is borrowed.
+struct NotedResult {
+  CampaignId campaign;
+  std::int64_t evaluation = 0;
+  std::string agent_id;
+  const EvaluationResult* result = nullptr;
+};
+
+/// Keeps results that agents reported, or compares each with the one that was kept before.
+void note_results(pqxx::work& transaction, const std::vector<NotedResult>& results);
 
 }  // namespace cambrian::coordinator::postgres

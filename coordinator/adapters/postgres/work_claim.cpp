@@ -1,55 +1,79 @@
 #include "coordinator/adapters/postgres/work_claim.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include "coordinator/adapters/postgres/codec.hpp"
 #include "coordinator/adapters/postgres/work_store.hpp"
 
 namespace cambrian::coordinator::postgres {
 
-// The inner select is an array on purpose: joined to the UPDATE, a parameter in LIMIT makes the
-// planner walk the finished rows (measured: 21 claims a second instead of 1,829 with 32 clients).
-const char* const kClaimEvaluations =
-    "WITH claimed AS (UPDATE work_item SET state = 'leased', epoch = epoch + 1, agent_id = $1,"
-    "  renewed_at = now(), lease_expires_at = now() + $3 * interval '1 millisecond',"
-    "  attempt_deadline = now() + greatest($4, attempt_budget_min_ms) * interval '1 millisecond'"
-    "  WHERE id = ANY(ARRAY(SELECT w.id FROM work_item w JOIN campaign c ON c.id = w.campaign_id"
-    "   WHERE w.state = 'ready' AND w.kind = 'evaluation' AND w.not_before <= now()"
-    "   AND c.state IN ('running', 'draining', 'finalizing')"
-    "   AND c.stop_sequence <= c.applied_sequence"
-    "   AND w.runtime = ANY($5::text[]) AND w.sandbox_level <= $6 AND w.gpus <= $7"
-    "   AND NOT EXISTS (SELECT 1 FROM attempt a WHERE a.item_id = w.id AND a.agent_id = $1"
-    "    AND a.outcome = 'unable' AND a.ended_at > now() - interval '1 minute')"
-    "   ORDER BY w.priority DESC, array_position($9::bigint[], w.campaign_id) NULLS FIRST, w.id"
-    "   LIMIT $8 FOR UPDATE OF w SKIP LOCKED))"
-    "  RETURNING id, campaign_id, number, epoch, greatest($4, attempt_budget_min_ms) AS budget_ms),"
-    " noted AS (INSERT INTO attempt (item_id, epoch, agent_id, agent_name)"
-    "  SELECT id, epoch, $1, $2 FROM claimed)"
-    " SELECT i.id, i.epoch, i.budget_ms, c.task_digest, i.campaign_id, v.files, e.split, e.seed,"
-    "  c.definition -> 'parameters', (SELECT value FROM judge_secret)"
-    " FROM claimed i JOIN campaign c ON c.id = i.campaign_id"
-    " JOIN evaluation e ON e.campaign_id = i.campaign_id AND e.number = i.number"
-    " JOIN variant v ON v.campaign_id = i.campaign_id AND v.number = e.variant ORDER BY i.id";
+// The campaigns in their order, and in each of them its queue, as the index holds it: nothing is
+// sorted, and whatever has finished or waits behind is not touched. Who was unable to do an item a
+// moment ago is not asked again; the look at it is a sub-select, for a join would be free to read
+// all attempts first. The deal between agents is made by the caller.
+const char* const kPickEvaluations =
+    "SELECT c.id, w.id, w.unable FROM (SELECT id, array_position($6::bigint[], id) AS turn"
+    "  FROM campaign WHERE state IN ('running', 'draining', 'finalizing')"
+    "  AND stop_sequence <= applied_sequence ORDER BY priority DESC, turn NULLS FIRST, id) c"
+    " CROSS JOIN LATERAL (SELECT q.id, CASE WHEN q.epoch > 0 THEN to_jsonb(ARRAY("
+    "   SELECT a.agent_id FROM attempt a WHERE a.item_id = q.id AND a.agent_id = ANY($1::text[])"
+    "   AND a.outcome = 'unable' AND a.ended_at > now() - interval '1 minute')) END AS unable"
+    "  FROM work_item q WHERE q.campaign_id = c.id AND q.kind = 'evaluation' AND q.state = 'ready'"
+    "  AND q.id >= coalesce(($7::bigint[])[c.turn], 0) AND q.not_before <= now()"
+    "  AND q.runtime = ANY($2::text[]) AND q.sandbox_level <= $3 AND q.gpus <= $4"
+    "  AND (q.epoch = 0 OR cardinality(ARRAY(SELECT DISTINCT a.agent_id FROM attempt a"
+    "   WHERE a.item_id = q.id AND a.agent_id = ANY($1::text[]) AND a.outcome = 'unable'"
+    "   AND a.ended_at > now() - interval '1 minute')) < cardinality($1::text[]))"
+    "  ORDER BY q.id LIMIT $5::bigint FOR UPDATE SKIP LOCKED) w LIMIT $5::bigint";
 
 namespace {
 
-constexpr const char* kClaimProposals =
-    "WITH claimed AS (UPDATE work_item SET state = 'leased', epoch = epoch + 1, agent_id = $1,"
-    "  renewed_at = now(), lease_expires_at = now() + $3 * interval '1 millisecond',"
-    "  attempt_deadline = now() + greatest($4, attempt_budget_min_ms) * interval '1 millisecond'"
-    "  WHERE id = ANY(ARRAY(SELECT w.id FROM work_item w JOIN campaign c ON c.id = w.campaign_id"
-    "   WHERE w.state = 'ready' AND w.kind = 'proposal' AND w.not_before <= now()"
-    "   AND c.state IN ('running', 'draining', 'finalizing')"
-    "   AND c.stop_sequence <= c.applied_sequence"
-    "   AND (w.model = '' OR w.model = ANY($5::text[]))"
-    "   AND NOT EXISTS (SELECT 1 FROM attempt a WHERE a.item_id = w.id AND a.agent_id = $1"
-    "    AND a.outcome = 'unable' AND a.ended_at > now() - interval '1 minute')"
-    "   ORDER BY w.priority DESC, array_position($7::bigint[], w.campaign_id) NULLS FIRST, w.id"
-    "   LIMIT $6 FOR UPDATE OF w SKIP LOCKED))"
-    "  RETURNING id, campaign_id, number, epoch, greatest($4, attempt_budget_min_ms) AS budget_ms),"
+constexpr const char* kPickProposals =
+    "SELECT c.id, w.id, w.unable FROM (SELECT id, array_position($4::bigint[], id) AS turn"
+    "  FROM campaign WHERE state IN ('running', 'draining', 'finalizing')"
+    "  AND stop_sequence <= applied_sequence ORDER BY priority DESC, turn NULLS FIRST, id) c"
+    " CROSS JOIN LATERAL (SELECT q.id, CASE WHEN q.epoch > 0 THEN to_jsonb(ARRAY("
+    "   SELECT a.agent_id FROM attempt a WHERE a.item_id = q.id AND a.agent_id = ANY($1::text[])"
+    "   AND a.outcome = 'unable' AND a.ended_at > now() - interval '1 minute')) END AS unable"
+    "  FROM work_item q WHERE q.campaign_id = c.id AND q.kind = 'proposal' AND q.state = 'ready'"
+    "  AND q.id >= coalesce(($5::bigint[])[c.turn], 0) AND q.not_before <= now()"
+    "  AND (q.model = '' OR q.model = ANY($2::text[]))"
+    "  AND (q.epoch = 0 OR cardinality(ARRAY(SELECT DISTINCT a.agent_id FROM attempt a"
+    "   WHERE a.item_id = q.id AND a.agent_id = ANY($1::text[]) AND a.outcome = 'unable'"
+    "   AND a.ended_at > now() - interval '1 minute')) < cardinality($1::text[]))"
+    "  ORDER BY q.id LIMIT $3::bigint FOR UPDATE SKIP LOCKED) w LIMIT $3::bigint";
+// Of items that are locked: whoever picked them decides alone.
+constexpr const char* kGrantEvaluations =
+    "WITH given AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[])"
+    "  AS g (item, place, agent_id, agent_name)),"
+    " claimed AS (UPDATE work_item w SET state = 'leased', epoch = w.epoch + 1,"
+    "  agent_id = g.agent_id, renewed_at = now(),"
+    "  lease_expires_at = now() + $5 * interval '1 millisecond', attempt_deadline = now()"
+    "   + greatest($6, w.attempt_budget_min_ms) * interval '1 millisecond'"
+    "  FROM given g WHERE w.id = g.item AND w.state = 'ready' RETURNING w.id, w.campaign_id,"
+    "  w.number, w.epoch, greatest($6, w.attempt_budget_min_ms) AS budget_ms, g.place,"
+    "  g.agent_id, g.agent_name),"
     " noted AS (INSERT INTO attempt (item_id, epoch, agent_id, agent_name)"
-    "  SELECT id, epoch, $1, $2 FROM claimed)"
-    " SELECT i.id, i.epoch, i.budget_ms, c.task_digest, i.campaign_id, p.operator,"
+    "  SELECT id, epoch, agent_id, agent_name FROM claimed)"
+    " SELECT i.id, i.epoch, i.budget_ms, c.task_digest, i.campaign_id, i.place, v.files, e.split,"
+    "  e.seed, c.definition -> 'parameters', (SELECT value FROM judge_secret)"
+    " FROM claimed i JOIN campaign c ON c.id = i.campaign_id"
+    " JOIN evaluation e ON e.campaign_id = i.campaign_id AND e.number = i.number"
+    " JOIN variant v ON v.campaign_id = i.campaign_id AND v.number = e.variant ORDER BY i.id";
+constexpr const char* kGrantProposals =
+    "WITH given AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[])"
+    "  AS g (item, place, agent_id, agent_name)),"
+    " claimed AS (UPDATE work_item w SET state = 'leased', epoch = w.epoch + 1,"
+    "  agent_id = g.agent_id, renewed_at = now(),"
+    "  lease_expires_at = now() + $5 * interval '1 millisecond', attempt_deadline = now()"
+    "   + greatest($6, w.attempt_budget_min_ms) * interval '1 millisecond'"
+    "  FROM given g WHERE w.id = g.item AND w.state = 'ready' RETURNING w.id, w.campaign_id,"
+    "  w.number, w.epoch, greatest($6, w.attempt_budget_min_ms) AS budget_ms, g.place,"
+    "  g.agent_id, g.agent_name),"
+    " noted AS (INSERT INTO attempt (item_id, epoch, agent_id, agent_name)"
+    "  SELECT id, epoch, agent_id, agent_name FROM claimed)"
+    " SELECT i.id, i.epoch, i.budget_ms, c.task_digest, i.campaign_id, i.place, p.operator,"
     "  to_jsonb(p.parents), to_jsonb(p.inspirations), to_jsonb(p.failures), p.seed, p.variants,"
     "  p.model, p.temperature, c.definition -> 'output_tokens', c.definition ->> 'instructions',"
     "  c.definition -> 'settings' -> 'tokens_reserved',"
@@ -72,11 +96,11 @@ milliseconds milliseconds_of(const pqxx::field& field) {
 
 Assignment evaluation_of(const pqxx::row& row) {
   EvaluationWork work{.task_digest = row[3].as<std::string>(),
-                      .files = files_from_json(json_of(row[5])),
-                      .split = known_word<search::Split>(row[6].view()),
-                      .seed = seed_of(row[7]),
-                      .parameters = json_of(row[8]).get<std::map<std::string, double>>(),
-                      .judge_secret = row[9].as<std::string>()};
+                      .files = files_from_json(json_of(row[6])),
+                      .split = known_word<search::Split>(row[7].view()),
+                      .seed = seed_of(row[8]),
+                      .parameters = json_of(row[9]).get<std::map<std::string, double>>(),
+                      .judge_secret = row[10].as<std::string>()};
   return {.lease = {ItemId{row[0].as<std::int64_t>()}, row[1].as<std::int64_t>()},
           .campaign = {row[4].as<std::int64_t>()},
           .attempt_budget = milliseconds_of(row[2]),
@@ -111,59 +135,199 @@ std::int64_t left_of(const pqxx::field& reserved, const pqxx::field& used) {
 Assignment proposal_of(pqxx::work& transaction, const pqxx::row& row) {
   const auto campaign = row[4].as<std::int64_t>();
   ProposalWork work{.task_digest = row[3].as<std::string>(),
-                    .operation = known_word<search::Operator>(row[5].view()),
-                    .parents = contexts_of(transaction, campaign, row[6]),
-                    .inspirations = contexts_of(transaction, campaign, row[7]),
-                    .failures = contexts_of(transaction, campaign, row[8]),
-                    .seed = seed_of(row[9]),
-                    .variants = row[10].as<int>(),
-                    .model = row[11].as<std::string>(),
-                    .temperature = optional_of<double>(row[12]),
-                    .output_tokens = row[13].as<int>(),
-                    .instructions = row[14].as<std::string>(),
-                    .tokens_reserved = left_of(row[15], row[17]),
-                    .cost_reserved_micro_usd = left_of(row[16], row[18])};
+                    .operation = known_word<search::Operator>(row[6].view()),
+                    .parents = contexts_of(transaction, campaign, row[7]),
+                    .inspirations = contexts_of(transaction, campaign, row[8]),
+                    .failures = contexts_of(transaction, campaign, row[9]),
+                    .seed = seed_of(row[10]),
+                    .variants = row[11].as<int>(),
+                    .model = row[12].as<std::string>(),
+                    .temperature = optional_of<double>(row[13]),
+                    .output_tokens = row[14].as<int>(),
+                    .instructions = row[15].as<std::string>(),
+                    .tokens_reserved = left_of(row[16], row[18]),
+                    .cost_reserved_micro_usd = left_of(row[17], row[19])};
   return {.lease = {ItemId{row[0].as<std::int64_t>()}, row[1].as<std::int64_t>()},
           .campaign = {row[4].as<std::int64_t>()},
           .attempt_budget = milliseconds_of(row[2]),
           .work = std::move(work)};
 }
 
-std::vector<Assignment> claim_evaluations(pqxx::work& transaction, const Claim& claim,
-                                          const LeaseTimes& times) {
-  const auto& agent = claim.agent;
-  std::vector<Assignment> assignments;
-  const auto rows = transaction.exec(
-      kClaimEvaluations, pqxx::params{agent.agent_id, agent.name, times.lease.count(),
-                                      times.evaluation_attempt.count(), text_array(agent.runtimes),
-                                      agent.sandbox_level, static_cast<int>(agent.gpus.size()),
-                                      claim.count, id_array(claim.served)});
-  for (const auto& row : rows) assignments.push_back(evaluation_of(row));
-  return assignments;
+/// Agents of a batch that can do the same, and what they ask for together.
+struct Group {
+  AgentKind kind = AgentKind::worker;
+  std::string needs;                ///< Names what they can do.
+  std::vector<std::size_t> places;  ///< Of their calls.
+  std::vector<CampaignId> served;
+  std::vector<std::int64_t> starts;
+};
+
+std::string needs_of(const AgentDescription& agent) {
+  if (agent.kind == AgentKind::codegen) return "codegen " + text_array(agent.models);
+  return "worker " + text_array(agent.runtimes) + " " + std::to_string(agent.sandbox_level) + " " +
+         std::to_string(agent.gpus.size());
 }
 
-std::vector<Assignment> claim_proposals(pqxx::work& transaction, const Claim& claim,
-                                        const LeaseTimes& times) {
-  const auto& agent = claim.agent;
-  std::vector<Assignment> assignments;
-  const auto rows = transaction.exec(
-      kClaimProposals,
-      pqxx::params{agent.agent_id, agent.name, times.lease.count(), times.proposal_attempt.count(),
-                   text_array(agent.models), claim.count, id_array(claim.served)});
-  for (const auto& row : rows) assignments.push_back(proposal_of(transaction, row));
-  return assignments;
+/// An item that is locked and ready.
+struct Picked {
+  CampaignId campaign;
+  ItemId item;
+  std::vector<std::string> unable;  ///< Agents that must not get it now.
+};
+
+std::vector<Picked> pick(pqxx::work& transaction, const Group& group, const AgentDescription& agent,
+                         const std::vector<std::string>& agents, std::int64_t count) {
+  const auto served = id_array(group.served);
+  const auto starts = number_array(group.starts);
+  const auto rows =
+      group.kind == AgentKind::worker
+          ? transaction.exec(
+                kPickEvaluations,
+                pqxx::params{text_array(agents), text_array(agent.runtimes), agent.sandbox_level,
+                             static_cast<int>(agent.gpus.size()), count, served, starts})
+          : transaction.exec(
+                kPickProposals,
+                pqxx::params{text_array(agents), text_array(agent.models), count, served, starts});
+  std::vector<Picked> picked;
+  for (const auto& row : rows) {
+    Picked one{.campaign = CampaignId{row[0].as<std::int64_t>()},
+               .item = ItemId{row[1].as<std::int64_t>()},
+               .unable = {}};
+    if (!row[2].is_null()) one.unable = json_of(row[2]).get<std::vector<std::string>>();
+    picked.push_back(std::move(one));
+  }
+  return picked;
 }
+
+/// Who gets what, as the arrays of a grant.
+struct Deal {
+  std::vector<std::int64_t> items;
+  std::vector<std::int64_t> places;
+  std::vector<std::string> agents;
+  std::vector<std::string> names;
+};
+
+/// One transaction for the claims of many agents.
+class ClaimRun {
+ public:
+  using Assignments = std::vector<Assignment>;
+
+  ClaimRun(pqxx::work& transaction, const std::vector<Claim>& claims, const LeaseTimes& times)
+      : transaction_(transaction), claims_(claims), times_(times), answers_(claims.size()) {}
+
+  void serve(const Group& group) {
+    std::vector<std::string> agents;
+    std::int64_t wanted = 0;
+    for (const auto place : group.places) {
+      agents.push_back(claims_[place].agent.agent_id);
+      wanted += claims_[place].count;
+    }
+    const auto& like = claims_[group.places.front()].agent;
+    auto picked = pick(transaction_, group, like, agents, wanted);
+    const bool has_looked_everywhere =
+        std::ranges::all_of(group.starts, [](std::int64_t start) { return start == 0; });
+    if (!has_looked_everywhere && static_cast<std::int64_t>(picked.size()) < wanted) {
+      // The rows that are ours already are ready for us, and come again.
+      auto everywhere = group;
+      std::ranges::fill(everywhere.starts, 0);
+      picked = pick(transaction_, everywhere, like, agents, wanted);
+    }
+    for (const auto& one : picked) {
+      auto& first = first_[{group.needs, one.campaign}];
+      if (first.value == 0 || one.item < first) first = one.item;
+    }
+    grant(group.kind, deal(group, picked));
+  }
+
+  std::vector<Assignments> take_answers() { return std::move(answers_); }
+  /// The first item of each campaign that agents of these needs could take.
+  const std::map<std::pair<std::string, CampaignId>, ItemId>& first() const { return first_; }
+
+ private:
+  /// In turns, so that few items go to many agents.
+  Deal deal(const Group& group, const std::vector<Picked>& picked) const {
+    Deal deal;
+    std::map<std::size_t, int> given;
+    std::size_t turn = 0;
+    for (const auto& one : picked) {
+      for (std::size_t i = 0; i < group.places.size(); ++i) {
+        const auto place = group.places[(turn + i) % group.places.size()];
+        const auto& agent = claims_[place].agent;
+        if (given[place] >= claims_[place].count ||
+            std::ranges::find(one.unable, agent.agent_id) != one.unable.end()) {
+          continue;
+        }
+        ++given[place];
+        turn += i + 1;
+        deal.items.push_back(one.item.value);
+        deal.places.push_back(static_cast<std::int64_t>(place));
+        deal.agents.push_back(agent.agent_id);
+        deal.names.push_back(agent.name);
+        break;
+      }
+    }
+    return deal;
+  }
+
+  void grant(AgentKind kind, const Deal& deal) {
+    if (deal.items.empty()) return;
+    const bool is_worker = kind == AgentKind::worker;
+    const auto attempt = is_worker ? times_.evaluation_attempt : times_.proposal_attempt;
+    const auto rows = transaction_.exec(
+        is_worker ? kGrantEvaluations : kGrantProposals,
+        pqxx::params{number_array(deal.items), number_array(deal.places), text_array(deal.agents),
+                     text_array(deal.names), times_.lease.count(), attempt.count()});
+    for (const auto& row : rows) {
+      answers_[row[5].as<std::size_t>()].push_back(is_worker ? evaluation_of(row)
+                                                             : proposal_of(transaction_, row));
+    }
+  }
+
+  pqxx::work& transaction_;
+  const std::vector<Claim>& claims_;
+  const LeaseTimes& times_;
+  std::vector<Assignments> answers_;
+  std::map<std::pair<std::string, CampaignId>, ItemId> first_;
+};
 
 }  // namespace
 
-awaitable<Result<std::vector<Assignment>>> PostgresWorkStore::claim(Claim claim, LeaseTimes times) {
-  auto body = [claim = std::move(claim),
-               times](pqxx::work& transaction) -> Result<std::vector<Assignment>> {
-    return claim.agent.kind == AgentKind::worker ? claim_evaluations(transaction, claim, times)
-                                                 : claim_proposals(transaction, claim, times);
+awaitable<Result<std::vector<PostgresWorkStore::Assignments>>> PostgresWorkStore::claim_all(
+    std::vector<ClaimCall> calls) {
+  std::map<std::string, Group> groups;
+  std::vector<Claim> claims;
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    const auto needs = needs_of(calls[i].claim.agent);
+    auto& group = groups[needs];
+    group.kind = calls[i].claim.agent.kind;
+    group.needs = needs;
+    group.places.push_back(i);
+    group.served = calls[i].claim.served;  // The latest of them knows best.
+    claims.push_back(std::move(calls[i].claim));
+  }
+  const auto now = ClaimHints::Clock::now();
+  for (auto& [needs, group] : groups) group.starts = hints_.starts(needs, group.served, now);
+  struct Outcome {
+    std::vector<Assignments> answers;
+    std::map<std::pair<std::string, CampaignId>, ItemId> first;
+  };
+  auto body = [groups = std::move(groups), claims = std::move(claims),
+               times = calls.front().times](pqxx::work& transaction) -> Result<Outcome> {
+    ClaimRun run(transaction, claims, times);
+    for (const auto& [needs, group] : groups) run.serve(group);
+    return Outcome{.answers = run.take_answers(), .first = run.first()};
   };
   // A claim in doubt is not repeated: leases that nobody heard of are dropped without blame.
-  co_return co_await database_.run(Lane::claim, "claim", std::move(body), InDoubt::report);
+  CAMBRIAN_CO_TRY(auto outcome,
+                  co_await database_.run(Lane::claim, "claim", std::move(body), InDoubt::report));
+  for (const auto& [where, item] : outcome.first) hints_.note(where.first, where.second, item);
+  co_return std::move(outcome.answers);
+}
+
+awaitable<Result<std::vector<Assignment>>> PostgresWorkStore::claim(Claim claim, LeaseTimes times) {
+  auto& calls = claim.agent.kind == AgentKind::worker ? evaluations_ : proposals_;
+  ClaimCall call{.claim = std::move(claim), .times = times};
+  co_return co_await calls.ask(std::move(call));
 }
 
 }  // namespace cambrian::coordinator::postgres

@@ -1,6 +1,7 @@
 #include <algorithm>
+#include <map>
 
-#include "coordinator/adapters/postgres/result_reuse.hpp"
+#include "coordinator/adapters/postgres/result_batch.hpp"
 #include "coordinator/adapters/postgres/work_store.hpp"
 
 namespace cambrian::coordinator::postgres {
@@ -21,8 +22,12 @@ constexpr const char* kNoteStale =
     "UPDATE attempt SET stale_report_at = now(), cpu_time_ms = $3, gpu_time_ms = $4, tokens = $5,"
     " cost_micro_usd = $6 WHERE item_id = $1 AND epoch = $2 AND agent_id = $7"
     " AND stale_report_at IS NULL";
-constexpr const char* kCountAttempt =
-    "UPDATE agent SET attempts_finished = attempts_finished + 1 WHERE agent_id = $1";
+// In the order of the ids, as heartbeats note them.
+constexpr const char* kCountAttempts =
+    "UPDATE agent a SET attempts_finished = a.attempts_finished + s.finished FROM ("
+    "  SELECT o.agent_id, g.finished FROM agent o"
+    "  JOIN unnest($1::text[], $2::bigint[]) AS g (agent_id, finished) USING (agent_id)"
+    "  ORDER BY o.agent_id FOR NO KEY UPDATE OF o) s WHERE a.agent_id = s.agent_id";
 constexpr const char* kForgetOpenCalls = "DELETE FROM open_call WHERE item_id = $1 AND epoch = $2";
 // What was stored when the attempt ended without a report.
 constexpr const char* kForgetGuesses =
@@ -88,13 +93,6 @@ void store_calls(pqxx::work& transaction, const LockedItem& item, const WorkRepo
   }
 }
 
-bool is_infrastructure(const WorkReport& report) {
-  if (const auto* evaluation = std::get_if<EvaluationResult>(&report.result)) {
-    return evaluation->outcome == search::Outcome::infrastructure;
-  }
-  return std::get<ProposalResult>(report.result).outcome == ProposalOutcome::infrastructure;
-}
-
 std::string evidence_of(const WorkReport& report) {
   if (const auto* evaluation = std::get_if<EvaluationResult>(&report.result)) {
     return evaluation->diagnostics;
@@ -103,11 +101,12 @@ std::string evidence_of(const WorkReport& report) {
   return rejections.empty() ? std::string() : rejections.front();
 }
 
+/// Of a proposal, or of an evaluation that failed by its worker's fault: other results of
+/// evaluations are stored before, all together.
 Verdict accept(pqxx::work& transaction, LockedItem& item, const WorkReport& report,
                const std::string& agent_name) {
   const auto cost = cost_of(report);
   store_calls(transaction, item, report, true);
-  transaction.exec(kCountAttempt, pqxx::params{report.agent_id});
   if (is_infrastructure(report)) {
     transaction.exec(kNoteCost, lease_and_cost(report.lease, cost));
     charge(transaction, item, cost, "infrastructure", agent_name);
@@ -116,12 +115,7 @@ Verdict accept(pqxx::work& transaction, LockedItem& item, const WorkReport& repo
     return after == AfterEnd::ready ? Verdict::retried : Verdict::accepted;
   }
   transaction.exec(kFinishAttempt, lease_and_cost(report.lease, cost));
-  if (const auto* evaluation = std::get_if<EvaluationResult>(&report.result)) {
-    conclude_evaluation(transaction, item, *evaluation, agent_name);
-    note_result(transaction, item, *evaluation);
-  } else {
-    conclude_proposal(transaction, item, std::get<ProposalResult>(report.result), agent_name);
-  }
+  conclude_proposal(transaction, item, std::get<ProposalResult>(report.result), agent_name);
   return Verdict::accepted;
 }
 
@@ -167,13 +161,53 @@ Result<FinishState> finish_item(pqxx::work& transaction, const WorkReport& repor
   return state;
 }
 
+void count_attempts(pqxx::work& transaction, const std::vector<WorkReport>& reports,
+                    const std::vector<FinishState>& states) {
+  std::map<std::string, std::int64_t> finished;
+  for (std::size_t i = 0; i < reports.size(); ++i) {
+    const auto verdict = states[i].verdict;
+    if (verdict == Verdict::accepted || verdict == Verdict::retried) {
+      ++finished[reports[i].agent_id];
+    }
+  }
+  if (finished.empty()) return;
+  std::vector<std::string> agents;
+  std::vector<std::int64_t> counts;
+  for (const auto& [agent, count] : finished) {
+    agents.push_back(agent);
+    counts.push_back(count);
+  }
+  transaction.exec(kCountAttempts, pqxx::params{text_array(agents), number_array(counts)});
+}
+
+Result<std::vector<FinishState>> finish_items(pqxx::work& transaction,
+                                              const std::vector<WorkReport>& reports) {
+  const auto stored = store_results(transaction, reports);
+  std::vector<FinishState> states;
+  for (std::size_t i = 0; i < reports.size(); ++i) {
+    if (stored[i]) {
+      states.push_back(*stored[i]);
+      continue;
+    }
+    CAMBRIAN_TRY(const auto state, finish_item(transaction, reports[i]));
+    states.push_back(state);
+  }
+  count_attempts(transaction, reports, states);
+  return states;
+}
+
 }  // namespace
 
-awaitable<Result<FinishState>> PostgresWorkStore::finish(WorkReport report) {
-  auto body = [report = std::move(report)](pqxx::work& transaction) {
-    return finish_item(transaction, report);
+awaitable<Result<std::vector<FinishState>>> PostgresWorkStore::finish_all(
+    std::vector<WorkReport> reports) {
+  auto body = [reports = std::move(reports)](pqxx::work& transaction) {
+    return finish_items(transaction, reports);
   };
-  co_return co_await database_.run(Lane::agent, "finish", std::move(body));
+  co_return co_await database_.run(Lane::result, "finish", std::move(body));
+}
+
+awaitable<Result<FinishState>> PostgresWorkStore::finish(WorkReport report) {
+  return finishes_.ask(std::move(report));
 }
 
 }  // namespace cambrian::coordinator::postgres

@@ -1,13 +1,17 @@
 #pragma once
 
+#include "coordinator/adapters/postgres/claim_hints.hpp"
 #include "coordinator/adapters/postgres/database.hpp"
+#include "coordinator/adapters/postgres/gather.hpp"
 #include "coordinator/ports/work_store.hpp"
 
 namespace cambrian::coordinator::postgres {
 
+/// Calls of several agents share transactions (`Gather`): syncs, claims of either kind, results.
+/// One thread.
 class PostgresWorkStore final : public WorkStore {
  public:
-  explicit PostgresWorkStore(Database& database) : database_(database) {}
+  explicit PostgresWorkStore(Database& database);
 
   awaitable<Result<SyncState>> sync(AgentReport report, LeaseTimes times) override;
   awaitable<Result<std::vector<Assignment>>> claim(Claim claim, LeaseTimes times) override;
@@ -17,7 +21,26 @@ class PostgresWorkStore final : public WorkStore {
   awaitable<Result<ReadyCounts>> count_ready() override;
 
  private:
+  struct Report {
+    AgentReport report;
+    LeaseTimes times;
+  };
+  struct ClaimCall {
+    Claim claim;
+    LeaseTimes times;
+  };
+  using Assignments = std::vector<Assignment>;
+
+  awaitable<Result<std::vector<SyncState>>> sync_all(std::vector<Report> reports);
+  awaitable<Result<std::vector<Assignments>>> claim_all(std::vector<ClaimCall> calls);
+  awaitable<Result<std::vector<FinishState>>> finish_all(std::vector<WorkReport> reports);
+
   Database& database_;
+  ClaimHints hints_;
+  Gather<Report, SyncState> syncs_;
+  Gather<ClaimCall, Assignments> evaluations_;
+  Gather<ClaimCall, Assignments> proposals_;
+  Gather<WorkReport, FinishState> finishes_;
 };
 
 }  // namespace cambrian::coordinator::postgres

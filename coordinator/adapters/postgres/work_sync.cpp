@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <map>
 #include <set>
 
 #include "coordinator/adapters/postgres/item_end.hpp"
@@ -6,19 +8,22 @@
 namespace cambrian::coordinator::postgres {
 namespace {
 
-constexpr const char* kNoteAgent =
+// In the order of the ids: two of these never wait for each other in a circle.
+constexpr const char* kNoteAgents =
     "INSERT INTO agent (agent_id, name, kind, description, running, is_draining)"
-    " VALUES ($1, $2, $3, $4::jsonb, $5::jsonb, $6)"
+    " SELECT agent_id, name, kind, description, running, is_draining"
+    " FROM json_to_recordset($1::json) AS r (agent_id text, name text, kind text,"
+    "  description jsonb, running jsonb, is_draining boolean) ORDER BY agent_id"
     " ON CONFLICT (agent_id) DO UPDATE SET name = excluded.name, kind = excluded.kind,"
     " description = excluded.description, running = excluded.running,"
-    " is_draining = excluded.is_draining, last_sync_at = now() RETURNING should_drain";
+    " is_draining = excluded.is_draining, last_sync_at = now() RETURNING agent_id, should_drain";
 constexpr const char* kRenew =
     "WITH held AS (SELECT w.id FROM work_item w"
-    "  JOIN unnest($2::bigint[], $3::bigint[]) AS l (id, epoch) USING (id, epoch)"
-    "  WHERE w.state = 'leased' AND w.agent_id = $1 ORDER BY w.id FOR UPDATE OF w)"
+    "  JOIN unnest($1::bigint[], $2::bigint[], $3::text[]) AS l (id, epoch, agent_id)"
+    "  USING (id, epoch, agent_id) WHERE w.state = 'leased' ORDER BY w.id FOR UPDATE OF w)"
     " UPDATE work_item w SET renewed_at = now(),"
     " lease_expires_at = now() + $4 * interval '1 millisecond' FROM held WHERE w.id = held.id"
-    " RETURNING w.id, w.epoch";
+    " RETURNING w.id, w.epoch, w.agent_id";
 constexpr const char* kFindExpired =
     "SELECT w.id, w.epoch, w.campaign_id FROM work_item w WHERE w.state = 'leased'"
     " AND (w.lease_expires_at < now() OR w.attempt_deadline < now())"
@@ -28,6 +33,9 @@ constexpr const char* kClassifyExpired =
     " coalesce(a.last_sync_at > w.renewed_at, false)"
     " FROM work_item w LEFT JOIN agent a ON a.agent_id = w.agent_id"
     " WHERE w.id = $1 AND w.epoch = $2 AND w.state = 'leased'";
+// Heartbeats do not wait for the disk. A crash of the server may take back those of its last
+// second, and leases live for many.
+constexpr const char* kDoNotWaitForDisk = "SET LOCAL synchronous_commit = off";
 // Steps and reports hold a campaign for milliseconds: whoever holds it for longer is not waited
 // for.
 constexpr const char* kWaitBriefly = "SET LOCAL lock_timeout = 500";
@@ -44,31 +52,56 @@ constexpr const char* kCountReady =
     " AND c.state IN ('running', 'draining', 'finalizing')"
     " AND c.stop_sequence <= c.applied_sequence LIMIT 1000) ready GROUP BY kind";
 
-std::string item_array(const std::vector<Lease>& leases) {
-  std::vector<std::int64_t> ids;
-  for (const auto& lease : leases) ids.push_back(lease.item.value);
-  return number_array(ids);
-}
-
-std::string epoch_array(const std::vector<Lease>& leases) {
+/// One statement for all leases of all calls. Leaves with each call those that it has lost.
+void renew(pqxx::work& transaction, const std::vector<AgentReport>& reports, milliseconds lease,
+           std::vector<SyncState>& states) {
+  std::vector<std::int64_t> items;
   std::vector<std::int64_t> epochs;
-  for (const auto& lease : leases) epochs.push_back(lease.epoch);
-  return number_array(epochs);
+  std::vector<std::string> agents;
+  for (const auto& report : reports) {
+    for (const auto& progress : report.running) {
+      items.push_back(progress.lease.item.value);
+      epochs.push_back(progress.lease.epoch);
+      agents.push_back(report.agent.agent_id);
+    }
+  }
+  if (items.empty()) return;
+  std::set<std::pair<Lease, std::string>> renewed;
+  for (const auto& row :
+       transaction.exec(kRenew, pqxx::params{number_array(items), number_array(epochs),
+                                             text_array(agents), lease.count()})) {
+    renewed.insert(
+        {{ItemId{row[0].as<std::int64_t>()}, row[1].as<std::int64_t>()}, row[2].as<std::string>()});
+  }
+  for (std::size_t i = 0; i < reports.size(); ++i) {
+    for (const auto& progress : reports[i].running) {
+      if (renewed.contains({progress.lease, reports[i].agent.agent_id})) continue;
+      states[i].cancelled.push_back(progress.lease);
+    }
+  }
 }
 
-/// One statement for all leases of the call. Returns those that are lost.
-std::vector<Lease> renew(pqxx::work& transaction, const AgentReport& report, milliseconds lease) {
-  std::vector<Lease> named;
-  for (const auto& progress : report.running) named.push_back(progress.lease);
-  if (named.empty()) return {};
-  std::set<Lease> renewed;
-  for (const auto& row :
-       transaction.exec(kRenew, pqxx::params{report.agent.agent_id, item_array(named),
-                                             epoch_array(named), lease.count()})) {
-    renewed.insert({ItemId{row[0].as<std::int64_t>()}, row[1].as<std::int64_t>()});
+/// One statement for all calls. Of several calls of one agent the last one is noted.
+void note_agents(pqxx::work& transaction, const std::vector<AgentReport>& reports,
+                 std::vector<SyncState>& states) {
+  std::map<std::string, const AgentReport*> latest;
+  for (const auto& report : reports) latest[report.agent.agent_id] = &report;
+  Json rows = Json::array();
+  for (const auto& [id, report] : latest) {
+    rows.push_back({{"agent_id", id},
+                    {"name", report->agent.name},
+                    {"kind", word(report->agent.kind)},
+                    {"description", to_json(report->agent)},
+                    {"running", to_json(report->running)},
+                    {"is_draining", report->is_draining}});
   }
-  std::erase_if(named, [&](const Lease& one) { return renewed.contains(one); });
-  return named;
+  std::map<std::string, bool> should_drain;
+  for (const auto& row : transaction.exec(kNoteAgents, pqxx::params{rows.dump()})) {
+    should_drain[row[0].as<std::string>()] = row[1].as<bool>();
+  }
+  for (std::size_t i = 0; i < reports.size(); ++i) {
+    states[i].should_drain = should_drain.at(reports[i].agent.agent_id);
+  }
 }
 
 std::optional<EndedAttempt> release(pqxx::work& transaction, const AgentReport& report,
@@ -123,27 +156,36 @@ Status charge_forgotten(pqxx::work& transaction, int count) {
 
 }  // namespace
 
-awaitable<Result<SyncState>> PostgresWorkStore::sync(AgentReport report, LeaseTimes times) {
-  auto body = [report = std::move(report), times](pqxx::work& transaction) -> Result<SyncState> {
-    SyncState state;
-    const auto& agent = report.agent;
-    // Locks are taken in the order in which a report takes them: campaigns, items, the agent.
-    for (const auto& one : report.released) {
-      if (auto ended = release(transaction, report, one)) {
-        state.released.push_back(std::move(*ended));
+awaitable<Result<std::vector<SyncState>>> PostgresWorkStore::sync_all(std::vector<Report> calls) {
+  std::vector<AgentReport> reports;
+  for (auto& call : calls) reports.push_back(std::move(call.report));
+  auto body = [reports = std::move(reports), times = calls.front().times](
+                  pqxx::work& transaction) -> Result<std::vector<SyncState>> {
+    std::vector<SyncState> states(reports.size());
+    const auto hands_back = [](const AgentReport& report) { return !report.released.empty(); };
+    if (std::ranges::none_of(reports, hands_back)) transaction.exec(kDoNotWaitForDisk);
+    // Locks are taken in the order in which a report takes them: campaigns, items, agents.
+    for (std::size_t i = 0; i < reports.size(); ++i) {
+      for (const auto& one : reports[i].released) {
+        if (auto ended = release(transaction, reports[i], one)) {
+          states[i].released.push_back(std::move(*ended));
+        }
       }
     }
-    state.cancelled = renew(transaction, report, times.lease);
-    state.should_drain =
-        transaction
-            .exec(kNoteAgent,
-                  pqxx::params{agent.agent_id, agent.name, word(agent.kind), to_json(agent).dump(),
-                               to_json(report.running).dump(), report.is_draining})
-            .one_row()[0]
-            .as<bool>();
-    return state;
+    renew(transaction, reports, times.lease, states);
+    note_agents(transaction, reports, states);
+    return states;
   };
   co_return co_await database_.run(Lane::agent, "sync", std::move(body));
+}
+
+awaitable<Result<SyncState>> PostgresWorkStore::sync(AgentReport report, LeaseTimes times) {
+  std::vector<Report> one;
+  one.push_back({.report = std::move(report), .times = times});
+  if (one.front().report.released.empty()) co_return co_await syncs_.ask(std::move(one.front()));
+  // Takes locks of campaigns, which heartbeats do not wait for.
+  CAMBRIAN_CO_TRY(auto states, co_await sync_all(std::move(one)));
+  co_return std::move(states.front());
 }
 
 awaitable<Status> PostgresWorkStore::give_back(std::vector<Lease> leases) {

@@ -1,13 +1,11 @@
 #include <grpcpp/create_channel.h>
 
 #include <catch2/catch_test_macros.hpp>
-#include <pqxx/pqxx>
 #include <set>
 
 #include "common/blob/blob_client.hpp"
 #include "common/digest/sha256.hpp"
 #include "common/rpc/channel.hpp"
-#include "coordinator/adapters/postgres/work_claim.hpp"
 #include "grpcpp/generic/generic_stub.h"
 #include "tests/integration/coordinator/fixture.hpp"
 #include "tests/support/postgres.hpp"
@@ -299,26 +297,4 @@ TEST_CASE("service: usage, metrics and views tell what a campaign did",
                      "SELECT count(*) FROM model_call WHERE request_id = 'req-1'") >= 5);
   CHECK(count("progress") >= 1);
   CHECK(count("queue_depth WHERE items = 0") == 2);
-}
-
-TEST_CASE("service: the claim stays a look at the few ready items, whatever has finished",
-          "[integration][coordinator]") {
-  Service service;
-  const auto seed = service.start_and_claim_seed("plan", 5);
-  pqxx::connection connection(service.database);
-  pqxx::nontransaction sql(connection);
-  // A long history of finished work.
-  sql.exec(
-      "INSERT INTO work_item (campaign_id, kind, number, state, priority, runtime)"
-      " SELECT 1, 'evaluation', n, 'done', 50, 'cpp' FROM generate_series(100, 100000) n");
-  sql.exec("ANALYZE work_item");
-  REQUIRE(service.worker.finish(seed.lease(), success(1)).ok());
-  sql.exec(std::string("PREPARE claim AS ") + coordinator::postgres::kClaimEvaluations);
-  const auto rows =
-      sql.exec("EXPLAIN EXECUTE claim('agent', 'name', 60000, 1000, '{cpp}', 2, 0, 4, '{1}')");
-  std::string plan;
-  for (const auto& row : rows) plan += row[0].as<std::string>() + "\n";
-  INFO(plan);
-  CHECK(plan.find("work_item_ready") != std::string::npos);
-  CHECK(plan.find("Seq Scan on work_item") == std::string::npos);
 }

@@ -1,0 +1,196 @@
+#include "coordinator/adapters/postgres/result_batch.hpp"
+
+#include <map>
+#include <set>
+#include <stdexcept>
+
+#include "coordinator/adapters/postgres/result_reuse.hpp"
+
+namespace cambrian::coordinator::postgres {
+namespace {
+
+constexpr const char* kLockCampaigns =
+    "SELECT id, last_sequence FROM campaign WHERE id = ANY(ARRAY("
+    "  SELECT campaign_id FROM work_item WHERE id = ANY($1::bigint[])))"
+    " ORDER BY id FOR NO KEY UPDATE";
+constexpr const char* kLockItems =
+    "SELECT l.place, w.id, w.campaign_id, w.kind, w.number, w.state, w.epoch,"
+    " coalesce(w.agent_id, ''), coalesce(a.agent_id, ''), coalesce(a.agent_name, ''),"
+    " a.ended_at IS NULL, e.variant, e.is_final, e.split, coalesce(e.content_key, '') <> ''"
+    " FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS l (item, epoch, place)"
+    " JOIN work_item w ON w.id = l.item"
+    " LEFT JOIN attempt a ON a.item_id = l.item AND a.epoch = l.epoch"
+    " LEFT JOIN evaluation e ON w.kind = 'evaluation' AND e.campaign_id = w.campaign_id"
+    "  AND e.number = w.number ORDER BY w.id, l.place FOR UPDATE OF w";
+constexpr const char* kStore =
+    "WITH r AS MATERIALIZED (SELECT * FROM json_to_recordset($1::json) AS r (item bigint,"
+    "  epoch bigint, campaign bigint, number bigint, outcome text, metrics jsonb,"
+    "  diagnostics text, log text, timings_ms jsonb, cpu_time_ms bigint, gpu_time_ms bigint,"
+    "  memory_peak_bytes bigint, result_key text, behaviour_digest text, is_cached boolean,"
+    "  agent_name text, evaluator text, sequence bigint, type text, variant bigint,"
+    "  message text, payload jsonb)),"
+    " attempts AS (UPDATE attempt a SET ended_at = now(), outcome = 'finished',"
+    "  is_counted = true, cpu_time_ms = r.cpu_time_ms, gpu_time_ms = r.gpu_time_ms"
+    "  FROM r WHERE a.item_id = r.item AND a.epoch = r.epoch),"
+    " items AS (UPDATE work_item w SET state = 'done' FROM r WHERE w.id = r.item),"
+    " logged AS (INSERT INTO event (campaign_id, sequence, type, is_input, variant, message,"
+    "  payload) SELECT campaign, sequence, type, true, variant, message, payload FROM r),"
+    " stored AS (UPDATE evaluation e SET outcome = r.outcome, metrics = r.metrics,"
+    "  diagnostics = r.diagnostics, log = r.log, timings_ms = r.timings_ms,"
+    "  cpu_time_ms = r.cpu_time_ms, gpu_time_ms = r.gpu_time_ms,"
+    "  memory_peak_bytes = r.memory_peak_bytes, result_key = r.result_key,"
+    "  behaviour_digest = r.behaviour_digest, is_cached = r.is_cached,"
+    "  agent_name = r.agent_name, attempts = r.epoch, evaluator = r.evaluator,"
+    "  finished_at = now() FROM r WHERE e.campaign_id = r.campaign AND e.number = r.number"
+    "  AND e.outcome IS NULL RETURNING 1)"
+    " SELECT count(*) FROM stored";
+constexpr const char* kCount =
+    "UPDATE campaign c SET last_sequence = g.last_sequence, evaluations = c.evaluations"
+    "  + g.evaluations, evaluations_failed = c.evaluations_failed + g.evaluations_failed,"
+    " final_evaluations = c.final_evaluations + g.final_evaluations,"
+    " gpu_time_ms = c.gpu_time_ms + g.gpu_time_ms, cpu_time_ms = c.cpu_time_ms + g.cpu_time_ms"
+    " FROM json_to_recordset($1::json) AS g (id bigint, last_sequence bigint,"
+    "  evaluations bigint, evaluations_failed bigint, final_evaluations bigint,"
+    "  gpu_time_ms bigint, cpu_time_ms bigint) WHERE c.id = g.id";
+
+/// What a campaign's row has at the end.
+struct Tally {
+  std::int64_t last_sequence = 0;
+  std::int64_t evaluations = 0;
+  std::int64_t evaluations_failed = 0;
+  std::int64_t final_evaluations = 0;
+  std::int64_t gpu_time_ms = 0;
+  std::int64_t cpu_time_ms = 0;
+};
+
+/// One transaction's results.
+class ResultBatch {
+ public:
+  ResultBatch(pqxx::work& transaction, const std::vector<WorkReport>& reports)
+      : transaction_(transaction), reports_(reports), states_(reports.size()) {}
+
+  std::vector<std::optional<FinishState>> store() {
+    std::vector<std::int64_t> items;
+    std::vector<std::int64_t> epochs;
+    for (const auto& report : reports_) {
+      items.push_back(report.lease.item.value);
+      epochs.push_back(report.lease.epoch);
+    }
+    for (const auto& row : transaction_.exec(kLockCampaigns, pqxx::params{number_array(items)})) {
+      tallies_[row[0].as<std::int64_t>()].last_sequence = row[1].as<std::int64_t>();
+    }
+    for (const auto& row :
+         transaction_.exec(kLockItems, pqxx::params{number_array(items), number_array(epochs)})) {
+      take(row);
+    }
+    if (!rows_.empty()) write();
+    return std::move(states_);
+  }
+
+ private:
+  /// Takes the report whose item the row is, if its result counts.
+  void take(const pqxx::row& row) {
+    const auto place = row[0].as<std::size_t>() - 1;
+    const auto& report = reports_[place];
+    const auto* result = std::get_if<EvaluationResult>(&report.result);
+    const LockedItem item{.id = ItemId{row[1].as<std::int64_t>()},
+                          .campaign = CampaignId{row[2].as<std::int64_t>()},
+                          .kind = known_word<WorkKind>(row[3].view()),
+                          .number = row[4].as<std::int64_t>(),
+                          .state = row[5].as<std::string>(),
+                          .epoch = row[6].as<std::int64_t>(),
+                          .agent_id = row[7].as<std::string>()};
+    const bool is_open = row[8].view() == report.agent_id && row[10].as<bool>();
+    if (result == nullptr || item.kind != WorkKind::evaluation || is_infrastructure(report) ||
+        !is_open || !item.is_leased_as(report.lease, report.agent_id) ||
+        !taken_.insert(item.id).second) {
+      return;
+    }
+    const search::RequestEvaluation request{.evaluation = {item.number},
+                                            .variant = {row[11].as<std::int64_t>()},
+                                            .split = known_word<search::Split>(row[13].view()),
+                                            .is_final = row[12].as<bool>()};
+    add(item, request, *result, row[9].as<std::string>());
+    if (row[14].as<bool>()) notes_.push_back({item.campaign, item.number, item.agent_id, result});
+    states_[place] = FinishState{.verdict = Verdict::accepted, .campaign = item.campaign};
+  }
+
+  void add(const LockedItem& item, const search::RequestEvaluation& request,
+           const EvaluationResult& result, const std::string& agent_name) {
+    auto& tally = tallies_.at(item.campaign.value);
+    const bool has_failed = result.outcome != search::Outcome::success;
+    tally.evaluations += request.is_final ? 0 : 1;
+    tally.evaluations_failed += !request.is_final && has_failed ? 1 : 0;
+    tally.final_evaluations += request.is_final ? 1 : 0;
+    tally.gpu_time_ms += result.gpu_time_ms;
+    tally.cpu_time_ms += result.cpu_time_ms;
+    const auto event = evaluation_event(request, result, agent_name);
+    rows_.push_back({{"item", item.id.value},
+                     {"epoch", item.epoch},
+                     {"campaign", item.campaign.value},
+                     {"number", item.number},
+                     {"outcome", word(result.outcome)},
+                     {"metrics", result.metrics},
+                     {"diagnostics", result.diagnostics},
+                     {"log", result.log},
+                     {"timings_ms", result.timings_ms},
+                     {"cpu_time_ms", result.cpu_time_ms},
+                     {"gpu_time_ms", result.gpu_time_ms},
+                     {"memory_peak_bytes", result.memory_peak_bytes},
+                     {"result_key", result.result_key},
+                     {"behaviour_digest", result.behaviour_digest},
+                     {"is_cached", result.is_cached},
+                     {"agent_name", agent_name},
+                     {"evaluator", result.evaluator},
+                     {"sequence", ++tally.last_sequence},
+                     {"type", event.type},
+                     {"variant", request.variant.value},
+                     {"message", event.message},
+                     {"payload", event.payload}});
+  }
+
+  void write() {
+    const auto stored =
+        transaction_.exec(kStore, pqxx::params{rows_.dump()}).one_row()[0].as<std::size_t>();
+    if (stored != rows_.size()) {
+      throw std::logic_error("an evaluation that was leased has a result: stored=" +
+                             std::to_string(stored) + " of=" + std::to_string(rows_.size()));
+    }
+    Json counts = Json::array();
+    for (const auto& [campaign, tally] : tallies_) {
+      counts.push_back({{"id", campaign},
+                        {"last_sequence", tally.last_sequence},
+                        {"evaluations", tally.evaluations},
+                        {"evaluations_failed", tally.evaluations_failed},
+                        {"final_evaluations", tally.final_evaluations},
+                        {"gpu_time_ms", tally.gpu_time_ms},
+                        {"cpu_time_ms", tally.cpu_time_ms}});
+    }
+    transaction_.exec(kCount, pqxx::params{counts.dump()});
+    note_results(transaction_, notes_);
+  }
+
+  pqxx::work& transaction_;
+  const std::vector<WorkReport>& reports_;
+  std::vector<std::optional<FinishState>> states_;
+  std::map<std::int64_t, Tally> tallies_;  // By campaign.
+  std::set<ItemId> taken_;
+  Json rows_ = Json::array();
+  std::vector<NotedResult> notes_;
+};
+
+}  // namespace
+
+bool is_infrastructure(const WorkReport& report) {
+  if (const auto* evaluation = std::get_if<EvaluationResult>(&report.result)) {
+    return evaluation->outcome == search::Outcome::infrastructure;
+  }
+  return std::get<ProposalResult>(report.result).outcome == ProposalOutcome::infrastructure;
+}
+
+std::vector<std::optional<FinishState>> store_results(pqxx::work& transaction,
+                                                      const std::vector<WorkReport>& reports) {
+  return ResultBatch(transaction, reports).store();
+}
+
+}  // namespace cambrian::coordinator::postgres

@@ -1,0 +1,28 @@
+#include "coordinator/adapters/postgres/work_store.hpp"
+
+namespace cambrian::coordinator::postgres {
+namespace {
+
+/// A batch of renewals names at most so many leases of so many agents.
+constexpr std::size_t kSyncsTogether = 64;
+constexpr std::size_t kClaimsTogether = 32;
+/// Results carry logs of up to 64 KiB.
+constexpr std::size_t kFinishesTogether = 32;
+/// A campaign that somebody holds does not keep the results of all others waiting.
+constexpr std::size_t kFinishesParallel = 2;
+
+}  // namespace
+
+PostgresWorkStore::PostgresWorkStore(Database& database)
+    : database_(database),
+      syncs_({.parallel = 1, .together = kSyncsTogether},
+             [this](std::vector<Report> reports) { return sync_all(std::move(reports)); }),
+      evaluations_({.parallel = 1, .together = kClaimsTogether},
+                   [this](std::vector<ClaimCall> calls) { return claim_all(std::move(calls)); }),
+      proposals_({.parallel = 1, .together = kClaimsTogether},
+                 [this](std::vector<ClaimCall> calls) { return claim_all(std::move(calls)); }),
+      finishes_(
+          {.parallel = kFinishesParallel, .together = kFinishesTogether},
+          [this](std::vector<WorkReport> reports) { return finish_all(std::move(reports)); }) {}
+
+}  // namespace cambrian::coordinator::postgres
