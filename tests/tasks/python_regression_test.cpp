@@ -30,7 +30,11 @@ class Mean:
         training.step(1.0)
         data["targets"][0] += 0.0  # Writing to the data must not end the process.
         # A normalisation counts its batches in an array without dimensions.
-        return {"mean": data["targets"].mean(axis=0), "batches": numpy.array(3)}
+        state = {"mean": data["targets"].mean(axis=0), "batches": numpy.array(3)}
+        one = numpy.zeros(1, numpy.uint8)
+        if mode == "names": state.update((f"{i:0200}", one) for i in range(40))
+        if mode == "empty": state["x" * 200] = numpy.zeros((7, 0, 11), numpy.uint8)
+        return state
     def load(self, state):
         assert state["batches"].shape == (), state["batches"].shape
         self.mean = state["mean"]
@@ -43,6 +47,45 @@ class Mean:
 cambrian_sdk.run_candidate(lambda setup: Mean())
 )";
 
+// Writes frames by itself, which the SDK would not send.
+constexpr const char* kRaw = R"(
+import cambrian_sdk, json, numpy, struct, sys, time
+mode = sys.argv[1]
+channel, forever = cambrian_sdk.Channel.from_environment(), time.monotonic() + 600
+def put(text, payload=b""):
+    header = struct.pack("<4sIQ", b"CMB1", len(text), len(payload))
+    channel._send_bytes(header + text + payload, [], forever)
+def state():
+    entry = {"dtype": "u8", "shape": [1]}
+    text = lambda length: json.dumps({"type": "trained", "steps": 1, "tensors": [
+        {"name": f"{i:0{length}}", "offset": 8 * i, **entry} for i in range(4096)]},
+        separators=(",", ":")).encode()
+    length = 150
+    while len(text(length + 1)) <= cambrian_sdk.JSON_BYTES_MAX: length += 1
+    put(text(length), bytes(8 * 4095 + 1))
+channel.receive(forever, descriptors=True)
+put(b'{"type":"ready"}')
+while (message := channel.receive(forever, descriptors=True)).type != "bye":
+    tensor = (b'{"type":"trained","steps":1,'
+              b'"tensors":[{"name":"%s","dtype":"u8","shape":%s,"offset":0}]}')
+    nines = b"9" * 400
+    attacks = {
+        "name": tensor % (b"\\ud800", b"[0]"),
+        "shape": tensor % (b"x", b"[0,1" + b"0" * 30 + b"]"),
+        "wide": tensor % (b"x", b"[0,4611686018427387904,4611686018427387904]"),
+        "steps": b'{"type":"trained","steps":' + nines + b'}',
+        "step": b'{"type":"progress","step":' + nines + b'}',
+        "long_step": b'{"type":"progress","step":1' + b"0" * 30 + b'}',
+        "error": b'{"type":"error","message":"\\ud800"}',
+        "type": b'{"type":"\\ud800"}'}
+    if message.type == "train" and mode in attacks: put(attacks[mode])
+    if message.type == "train" and mode == "state": state()
+    if message.type == "load": put(b'{"type":"ready"}')
+    if message.type == "predict":
+        outputs = numpy.zeros((len(message.tensor("inputs")), 1), numpy.float32)
+        channel.send(cambrian_sdk.Message("prediction", {}, {"outputs": outputs}), forever)
+)";
+
 struct Fixture {
   Task task = load_task(kFolder);
   WorkFolder work;
@@ -51,6 +94,11 @@ struct Fixture {
   Report run_mean(const std::string& mode, const Request& request = {}) const {
     std::ofstream(work.path() / "mean.py") << kMean;
     return evaluate(task, judge, {{"python3", "mean.py", mode}, work.path()}, request);
+  }
+
+  Report run_raw(const std::string& mode) const {
+    std::ofstream(work.path() / "raw.py") << kRaw;
+    return evaluate(task, judge, {{"python3", "raw.py", mode}, work.path()}, {});
   }
 };
 
@@ -77,12 +125,38 @@ TEST_CASE("python-regression: the seed learns, and equal seeds learn the same",
   CHECK(mean.metrics.at("rmse") < 5.5);
   CHECK(report.metrics.at("rmse") < mean.metrics.at("rmse"));
   CHECK(report.metrics.at("parameters") == 97);
-  CHECK(mean.metrics.at("parameters") == 2);
+  // A float32 and an int64.
+  CHECK(mean.metrics.at("parameters") == 3);
   CHECK(run().metrics == report.metrics);
 }
 
 TEST_CASE("python-regression: a training that diverged has no time left", "[integration][tasks]") {
   const Report report = Fixture().run_mean("diverges");
+  INFO(report.diagnostics);
+  CHECK(report.outcome == "success");
+}
+
+TEST_CASE("python-regression: what a state carries in names and shapes is counted or refused",
+          "[integration][tasks]") {
+  const Fixture fixture;
+  const Report named = fixture.run_mean("names");
+  INFO(named.diagnostics);
+  REQUIRE(named.outcome == "success");
+  // 4 and 8 bytes, 40 tensors of four at least, and 8011 of names, of which 85 are free.
+  CHECK(named.metrics.at("parameters") == 2025);
+  CHECK(fixture.run_mean("empty").outcome == "bad_output");
+}
+
+TEST_CASE("python-regression: no frame of a candidate ends the judge", "[integration][tasks]") {
+  const Fixture fixture;
+  for (const char* mode :
+       {"name", "shape", "wide", "steps", "step", "long_step", "error", "type"}) {
+    const Report report = fixture.run_raw(mode);
+    INFO(mode << ": " << report.diagnostics);
+    CHECK(report.outcome == "bad_output");
+  }
+  // As much JSON as a frame may have must not become more on its way to the next process.
+  const Report report = fixture.run_raw("state");
   INFO(report.diagnostics);
   CHECK(report.outcome == "success");
 }

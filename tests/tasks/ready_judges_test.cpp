@@ -32,7 +32,11 @@ class Model:
         assert x.dtype == numpy.float32 and len(x) == 90
         if mode == "classes": return {"table": numpy.eye(3, dtype=numpy.float32)}
         a = numpy.hstack([x, numpy.ones_like(x)]).astype(numpy.float64)
-        return {"w": numpy.linalg.lstsq(a, y.astype(numpy.float64), rcond=None)[0]}
+        state = {"w": numpy.linalg.lstsq(a, y.astype(numpy.float64), rcond=None)[0]}
+        one = numpy.zeros(1, numpy.uint8)
+        if mode == "names": state.update((f"{i:0200}", one) for i in range(40))
+        if mode == "empty": state["x" * 200] = numpy.zeros((7, 0, 11), numpy.uint8)
+        return state
     def load(self, state):
         self.state = state
     def predict(self, x):
@@ -56,6 +60,11 @@ Report run(const std::string& ready, const std::string& mode, const std::string&
   const Command judge = build_judge(task, work.path());
   Report report =
       evaluate(task, judge, {{"python3", "model.py", mode}, work.path()}, {.split = split});
+  return report;
+}
+
+Report run_well(const std::string& ready, const std::string& mode, const std::string& split) {
+  Report report = run(ready, mode, split);
   INFO(report.diagnostics);
   REQUIRE(report.outcome == "success");
   return report;
@@ -64,17 +73,28 @@ Report run(const std::string& ready, const std::string& mode, const std::string&
 }  // namespace
 
 TEST_CASE("ready judges: regression scores NumPy data", "[integration][tasks]") {
-  const Report exact = run("regression", "exact", "sealed");
+  const Report exact = run_well("regression", "exact", "sealed");
   CHECK_THAT(exact.metrics.at("rmse"), WithinAbs(0, 1e-5));
   CHECK_THAT(exact.metrics.at("r_squared"), WithinAbs(1, 1e-6));
-  CHECK(exact.metrics.at("parameters") == 2);
-  const Report off = run("regression", "off", "validation");
+  // Two float64, as many bytes as four float32.
+  CHECK(exact.metrics.at("parameters") == 4);
+  const Report off = run_well("regression", "off", "validation");
   CHECK_THAT(off.metrics.at("rmse"), WithinAbs(1, 1e-5));
   CHECK_THAT(off.metrics.at("mae"), WithinAbs(1, 1e-5));
 }
 
+TEST_CASE("ready judges: what a state carries in names and shapes is counted or refused",
+          "[integration][tasks]") {
+  // 16 bytes of w, 40 tensors of four bytes at least, and 8001 of names, of which 86 are free.
+  const Report named = run_well("regression", "names", "sealed");
+  CHECK(named.metrics.at("parameters") == 2023);
+  const Report empty = run("regression", "empty", "sealed");
+  INFO(empty.diagnostics);
+  CHECK(empty.outcome == "bad_output");
+}
+
 TEST_CASE("ready judges: classification scores NumPy data", "[integration][tasks]") {
-  const Report report = run("classification", "classes", "sealed");
+  const Report report = run_well("classification", "classes", "sealed");
   CHECK(report.metrics.at("accuracy") == 1);
   CHECK(report.metrics.at("accuracy_standard_error") == 0);
   CHECK(report.metrics.at("parameters") == 9);

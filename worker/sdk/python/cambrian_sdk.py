@@ -23,12 +23,10 @@ import numpy as np
 JSON_BYTES_MAX, PAYLOAD_BYTES_MAX = 1 << 20, 1 << 30
 TENSORS_MAX, DESCRIPTORS_MAX, RANK_MAX, PAYLOAD_ALIGNMENT = 4096, 16, 8, 8
 
-_MAGIC = b"CMB1"
-_HEADER = struct.Struct("<4sIQ")
+_MAGIC, _HEADER = b"CMB1", struct.Struct("<4sIQ")
 _DTYPES = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "i64": np.int64, "u8": np.uint8}
 _NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
-_PAYLOAD_STEP_BYTES = 16 << 20
-_PATIENCE_SECONDS = 24 * 3600
+_PAYLOAD_STEP_BYTES, _PATIENCE_SECONDS = 16 << 20, 7 * 24 * 3600
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 
 
@@ -205,7 +203,8 @@ class Channel:
         members = dict(message.members, type=message.type)
         if entries:
             members["tensors"] = entries
-        text = json.dumps(members, allow_nan=False).encode()
+        text = json.dumps(members, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        text = text.encode("utf-8", "replace")  # Compact: a state must not grow above the limit.
         if (len(text) > JSON_BYTES_MAX or end > PAYLOAD_BYTES_MAX or len(entries) > TENSORS_MAX
                 or len(descriptors) > DESCRIPTORS_MAX):
             raise ValueError("frame above a limit of the protocol")
@@ -368,28 +367,22 @@ def run_candidate(make_candidate):
         predict(inputs)        returns the outputs, an array
         answer(question)       returns the answer; both are Messages
     An exception ends the evaluation as a crash."""
-    channel = Channel.from_environment()
-    def receive():
-        return channel.receive(time.monotonic() + _PATIENCE_SECONDS, descriptors=True)
-
-    def send(message):
-        channel.send(message, time.monotonic() + _PATIENCE_SECONDS)
-
+    channel, forever = Channel.from_environment(), time.monotonic() + _PATIENCE_SECONDS
     try:
-        hello = receive()
+        hello = channel.receive(forever, descriptors=True)
         setup = Setup(hello["phase"], int(hello["seed"]), hello["threads"], hello["device"],
                       hello.members.get("parameters", {}))
         candidate = make_candidate(setup)
-        send(Message("ready"))
-        while (message := receive()).type != "bye":
-            send(_respond(candidate, setup, message, channel))
+        channel.send(Message("ready"), forever)
+        while (message := channel.receive(forever, descriptors=True)).type != "bye":
+            channel.send(_respond(candidate, setup, message, channel), forever)
     except StreamClosed:
         pass  # The judge has what it wanted.
     except Exception as error:  # Whatever the candidate's code throws goes to the judge.
         text = f"{type(error).__name__}: {error}"
         print("candidate:", text, file=sys.stderr)
         with contextlib.suppress(FrameError, OSError):
-            send(Message("error", {"message": text[:4096]}))
+            channel.send(Message("error", {"message": text[:4096]}), forever)
         sys.exit(1)
 
 
@@ -415,7 +408,7 @@ class Verdict:
 
 @dataclasses.dataclass
 class Trained:
-    """What a training gave. `stored_scalars` is the honest size of the model."""
+    """What a training gave. `stored_scalars` is its honest size, in numbers of four bytes."""
 
     state: dict
     stored_scalars: int
@@ -426,8 +419,7 @@ class Trained:
 class RemoteCandidate:
     """One candidate process. Methods raise Failure where it does not do its part."""
 
-    START_SECONDS = 60
-    PROGRESS_INTERVAL = 0.5
+    START_SECONDS, PROGRESS_INTERVAL = 60, 0.5
 
     def __init__(self, session, channel):
         self._session, self._channel = session, channel
@@ -439,12 +431,11 @@ class RemoteCandidate:
         start = time.monotonic()
         answer = self._exchange(Message("train", {"budget_seconds": budget_seconds}, shared),
                                 "trained", budget_seconds + grace_seconds, state_bytes_max)
-        steps = answer.members.get("steps")
-        if not _is_count(steps):
+        if not _is_count(steps := answer.members.get("steps")):
             raise Failure("bad_output", "trained without steps")
         self._session.send_event("trained")
-        return Trained(answer.tensors, sum(values.size for values in answer.tensors.values()),
-                       steps, time.monotonic() - start)
+        return Trained(answer.tensors, _count_stored(answer.tensors), steps,
+                       time.monotonic() - start)
 
     def load(self, state, seconds):
         self._exchange(Message("load", {}, state), "ready", seconds, 0)
@@ -508,6 +499,15 @@ class RemoteCandidate:
         self._report_next = time.monotonic() + self.PROGRESS_INTERVAL
         members = {"step": step, "loss": loss} if isinstance(loss, float) else {"step": step}
         self._session.send_event("progress", members)
+
+
+def _count_stored(state):
+    """The size of a state in numbers of 4 bytes; of names what is above those of honest models."""
+    if any(values.size == 0 for values in state.values()):
+        raise Failure("bad_output", "tensor of the state without elements")
+    size = sum(max(values.nbytes, 4) for values in state.values())
+    names = sum(len(name.encode()) for name in state)
+    return -(-(size + max(0, names - 64 - size // 8)) // 4)
 
 
 def _checked(message, tensors):

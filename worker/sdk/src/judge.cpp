@@ -20,6 +20,12 @@ constexpr std::chrono::milliseconds kProgressInterval{500};
 // What of a candidate's text gets into diagnostics.
 constexpr std::size_t kDiagnosticsBytesMax = 4096;
 constexpr std::size_t kTypeBytesMax = 64;
+// What the names of a state may take beside its numbers before they count as numbers, too: these
+// bytes and a part of the numbers' own. Every honest module stays below.
+constexpr std::size_t kFreeNameBytes = 64;
+constexpr std::size_t kFreeNamePart = 8;
+// A scalar as models have them: float32.
+constexpr std::size_t kScalarBytes = 4;
 
 Deadline after(Seconds time) {
   return Clock::now() + std::chrono::duration_cast<Clock::duration>(time);
@@ -73,6 +79,24 @@ std::size_t payload_bytes_of(const std::vector<TensorSpec>& specs) {
     bytes += element_count(spec.shape) * size_of(spec.dtype) + kPayloadAlignment;
   }
   return bytes;
+}
+
+// The size of a state as the number of float32 that would take as many bytes: an element of another
+// type may hold more or less. Names and shapes get to the next process, too, so that names count
+// above what honest ones take, and a tensor counts as one number at least.
+std::int64_t count_stored(const std::vector<Tensor>& state) {
+  std::size_t bytes = 0;
+  std::size_t name_bytes = 0;
+  for (const Tensor& tensor : state) {
+    if (tensor.size() == 0) {
+      throw Failure(Outcome::bad_output, "tensor of the state without elements: " + tensor.name());
+    }
+    bytes += std::max(tensor.bytes().size(), kScalarBytes);
+    name_bytes += tensor.name().size();
+  }
+  const std::size_t free_bytes = kFreeNameBytes + bytes / kFreeNamePart;
+  if (name_bytes > free_bytes) bytes += name_bytes - free_bytes;
+  return static_cast<std::int64_t>((bytes + kScalarBytes - 1) / kScalarBytes);
 }
 
 std::uint64_t read_seed(const Message& begin, const char* name) {
@@ -301,9 +325,7 @@ Trained RemoteCandidate::train(std::vector<Tensor> data, const TrainLimits& limi
     throw Failure(Outcome::bad_output, "trained without steps");
   }
   trained.steps = *steps->second.integer();
-  for (const Tensor& tensor : answer.tensors) {
-    trained.stored_scalars += static_cast<std::int64_t>(tensor.size());
-  }
+  trained.stored_scalars = count_stored(answer.tensors);
   trained.state = std::move(answer.tensors);
   session_->send_event("trained");
   return trained;

@@ -82,7 +82,8 @@ struct TensorSpec {
 /// What a training gave.
 struct Trained {
   std::vector<Tensor> state;
-  /// Numbers stored in the state: the honest size of the model.
+  /// Size of the state in numbers of four bytes (float32), long names included: the honest size of
+  /// the model, however its numbers are stored.
   std::int64_t stored_scalars = 0;
   /// As the candidate says.
   std::int64_t steps = 0;

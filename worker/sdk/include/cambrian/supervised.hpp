@@ -39,7 +39,7 @@ SupervisedTask split_examples(const Examples& train, const Examples& test, std::
 ///   predict_seconds  for each batch of predictions, and for loading the state (default 30)
 ///   predict_batch    examples in one batch (default 1000)
 ///   steps            read by the candidate's SDK: limit of training steps (default none)
-/// Metrics: accuracy, accuracy_standard_error, parameters (numbers stored in the state), steps,
+/// Metrics: accuracy, accuracy_standard_error, parameters (Trained::stored_scalars), steps,
 /// train_seconds. The digest covers the predicted classes.
 Verdict judge_classification(Session& session, const SupervisedTask& task, std::int64_t classes);
 
