@@ -220,6 +220,11 @@ void mount_all(const Request& request, int archive) {
     die("/proc");
   }
   cover_file(kRandomId, kBootId);
+  // Terminals of the server's own would be one place for all forks.
+  if (mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+            "newinstance,ptmxmode=0666,mode=0620") != 0) {
+    die("/dev/pts");
+  }
 }
 
 void install_filter(int descriptor) {
