@@ -193,6 +193,10 @@ TEST_CASE("evaluate: the judge's data are hidden from compile and candidate", "[
   hidden.sources = {{"act.cpp", "const char data[] = {\n#embed \"" + labels +
                                     "\" suffix(,)\n0};\n" +
                                     act("  if (sizeof data > 1) x[0] += 100;")}};
+  // A task that has no such data may build it. What was built there is not found here.
+  EvaluationRequest open = hidden;
+  open.task = request("").task;
+  CHECK(evaluate(open).metrics["error"] == 200);
   const EvaluationResult embedded = evaluate(hidden);
   INFO(embedded.diagnostics);
   CHECK(embedded.outcome == Outcome::compile_error);

@@ -15,18 +15,19 @@ constexpr std::chrono::seconds kCpuGrace(10);
 
 }  // namespace
 
-std::string build_key(std::string_view kind, const EvaluationRequest& request,
-                      const std::vector<FileToWrite>& files, const std::string& toolchain) {
+std::string build_key(const BuildSetting& setting, const EvaluationRequest& request,
+                      const std::vector<FileToWrite>& files) {
   const CandidateSpec& candidate = request.task->manifest.candidate;
   KeyDigest key;
-  key.add("toolchain", toolchain);
+  key.add("toolchain", setting.toolchain);
+  for (const fs::path& path : setting.hidden) key.add("hidden", path.string());
   key.add("runtime", to_string(candidate.runtime));
   for (const FileToWrite& file : files) {
     key.add(file.is_executable ? "program " + file.path : "file " + file.path, *file.content);
   }
   for (const std::string& option : candidate.options) key.add("option", option);
   for (const std::string& argument : candidate.build) key.add("build", argument);
-  return std::string(kind) + "-" + key.finish_hex();
+  return std::string(setting.kind) + "-" + key.finish_hex();
 }
 
 std::optional<std::string> too_large(const EvaluationRequest& request) {
@@ -84,7 +85,9 @@ Result<BuildResult> CompiledCandidates::build(const EvaluationRequest& request,
     return fail(Errc::unavailable, "LibTorch is missing: apt-get install libtorch-dev");
   }
   CAMBRIAN_TRY(const auto files, candidate_files(request));
-  const std::string key = build_key("candidate", request, files, toolchain_.digest());
+  CAMBRIAN_TRY(const auto hidden, data_.hidden(request.task->manifest.data));
+  const std::string key =
+      build_key({"candidate", toolchain_.digest(), hidden}, request, files);
   if (auto found = toolchain_.cache().find(key)) {
     result.program = std::make_shared<BuiltProgram>(std::move(*found));
     result.is_cached = true;

@@ -14,9 +14,17 @@ std::optional<std::string> too_large(const EvaluationRequest& request);
 /// Those of the files that are compiled.
 std::vector<std::string> compiled_sources(const std::vector<FileToWrite>& files);
 
-/// Names what a build makes of these files. `kind` begins the key.
-std::string build_key(std::string_view kind, const EvaluationRequest& request,
-                      const std::vector<FileToWrite>& files, const std::string& toolchain);
+/// What beside the request's files decides what a build makes. Views: for one call.
+struct BuildSetting {
+  std::string_view kind;  ///< Begins the key.
+  std::string_view toolchain;
+  /// What a build cannot see here: the same source may take it in where it can.
+  const std::vector<std::filesystem::path>& hidden;
+};
+
+/// Names what a build makes of these files.
+std::string build_key(const BuildSetting& setting, const EvaluationRequest& request,
+                      const std::vector<FileToWrite>& files);
 
 /// Candidates by the compiler of this machine (libtorch, cpp) or by the task's own build command
 /// (process). What was built is cached by its sources, options and toolchain, so that the same

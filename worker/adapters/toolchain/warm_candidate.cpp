@@ -227,7 +227,8 @@ Result<std::optional<BuildResult>> WarmCandidates::build_warm(const EvaluationRe
     return std::nullopt;
   }
   CAMBRIAN_TRY(const auto files, candidate_files(request));
-  const std::string key = build_key("warm", request, files, toolchain_.digest());
+  CAMBRIAN_TRY(const auto hidden, data_.hidden(request.task->manifest.data));
+  const std::string key = build_key({"warm", toolchain_.digest(), hidden}, request, files);
   if (auto found = toolchain_.cache().find(key)) {
     BuildResult result;
     result.program = std::make_shared<WarmProgram>(std::move(*found));
