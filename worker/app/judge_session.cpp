@@ -22,6 +22,12 @@ std::string tail(const std::string& text, std::size_t bytes) {
   return text.size() <= bytes ? text : text.substr(text.size() - bytes);
 }
 
+// For people and for prompts, and no more than a coordinator takes.
+std::string public_text(std::string_view text) {
+  return shorten(scrub_paths(sanitise(text), {"/src", "/out", "/program", "/sdk", "/task"}),
+                 kDiagnosticsBytesMax);
+}
+
 template <class T>
 std::optional<Duration> between(const std::optional<T>& from, const std::optional<T>& to) {
   if (!from || !to) return std::nullopt;
@@ -63,9 +69,9 @@ Status JudgeSession::run(JudgeRuntime& judges, JudgeLinks& links, std::stop_toke
   } else {
     result.outcome = Outcome::infrastructure;
     result.diagnostics =
-        why_no_verdict(*judge_exit) + "\n" + tail(sanitise(judge->log()), kCrashLogBytes);
+        public_text(why_no_verdict(*judge_exit) + "\n" + tail(judge->log(), kCrashLogBytes));
   }
-  result.log = shorten(sanitise(log_), kLogBytesMax);
+  result.log = shorten(sanitise(log_.text()), kLogBytesMax);
   result.usage = usage_;
   return {};
 }
@@ -135,8 +141,9 @@ void JudgeSession::note_exit(const ProcessExit& exit, const std::string& log) {
   usage_.cpu_time += exit.cpu_time;
   usage_.memory_peak_bytes = std::max(usage_.memory_peak_bytes, exit.memory_peak_bytes);
   // Training and prediction are two processes with one log.
-  if (!log_.empty() && !log.empty() && log_.back() != '\n') log_ += '\n';
-  log_ += log;
+  if (!log.empty() && is_log_line_open_) log_.append("\n");
+  if (!log.empty()) is_log_line_open_ = log.back() != '\n';
+  log_.append(log);
 }
 
 void JudgeSession::note_event(const JudgeEvent& event) {
@@ -161,7 +168,7 @@ void JudgeSession::fill_timings(Clock::time_point source_ready, EvaluationResult
 
 void JudgeSession::conclude(Verdict verdict, EvaluationResult& result) {
   const Limits& limits = request_.task->manifest.limits;
-  const std::string log_end = tail(sanitise(log_), kCrashLogBytes);
+  const std::string log_end = sanitise(tail(log_.text(), kCrashLogBytes));
   if (had_candidate_) verdict = refine_verdict(std::move(verdict), last_exit_, limits, log_end);
   if (verdict.outcome != Outcome::success && had_candidate_) {
     result.limit_hit = limit_hit(last_exit_, limits);
@@ -175,9 +182,7 @@ void JudgeSession::conclude(Verdict verdict, EvaluationResult& result) {
   result.outcome = verdict.outcome;
   result.metrics = std::move(verdict.metrics);
   result.behaviour_digest = std::move(verdict.behaviour_digest);
-  result.diagnostics = shorten(
-      scrub_paths(sanitise(verdict.diagnostics), {"/src", "/out", "/program", "/sdk", "/task"}),
-      kDiagnosticsBytesMax);
+  result.diagnostics = public_text(verdict.diagnostics);
 }
 
 }  // namespace cambrian::worker

@@ -3,6 +3,7 @@
 #include <stop_token>
 
 #include "worker/app/evaluator.hpp"
+#include "worker/evaluation/text.hpp"
 
 namespace cambrian::worker {
 
@@ -48,7 +49,10 @@ class JudgeSession {
   bool had_candidate_ = false;
   bool is_time_up_ = false;
   std::string protocol_error_;  ///< What the judge said that is no message. Empty: nothing.
-  std::string log_;
+  /// Of all candidate processes: a judge may start any number. With room for the line that counts
+  /// what is left out.
+  CappedLog log_{kLogBytesMax - 64};
+  bool is_log_line_open_ = false;
   Usage usage_;
   std::optional<Clock::time_point> started_;
   std::optional<Clock::time_point> ready_;

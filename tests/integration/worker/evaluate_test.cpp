@@ -15,10 +15,15 @@ constexpr const char* kJudge = R"(
 #include <unistd.h>
 #include <cambrian/judge.hpp>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 
 cambrian::Verdict cambrian::judge(Session& session) {
+  if (session.parameter("umlauts", 0, 0, 1) > 0) {
+    for (int i = 0; i < 3000; ++i) std::fputs("ä", stderr);
+    std::fputs("/task/yz\n", stderr);
+  }
   if (session.parameter("abort", 0, 0, 1) > 0) std::abort();
   if (session.parameter("babble", 0, 0, 1) > 0 && write(3, "no frame at all!", 16) > 0) pause();
   if (session.parameter("sleep", 0, 0, 1) > 0) pause();
@@ -352,6 +357,16 @@ TEST_CASE("evaluate: of a judge without a result it is said why", "[integration]
   const EvaluationResult babbled = evaluate(asked);
   CHECK(babbled.outcome == Outcome::infrastructure);
   CHECK_THAT(babbled.diagnostics, StartsWith("the judge broke its protocol: wrong magic"));
+
+  // What it printed is cut in the middle of a character, and is valid text all the same.
+  asked = request(act(""));
+  asked.parameters["umlauts"] = 1;
+  asked.parameters["abort"] = 1;
+  const EvaluationResult printed = evaluate(asked);
+  CHECK(printed.outcome == Outcome::infrastructure);
+  CHECK_THAT(printed.diagnostics, ContainsSubstring("ää"));
+  CHECK(printed.diagnostics == sanitise(printed.diagnostics));
+  CHECK(printed.diagnostics.find("/task") == std::string::npos);
 
   // No candidate was started, so it cannot be one's fault.
   asked = request(act(""));
