@@ -178,6 +178,9 @@ using cambrian::kLogBytesMax;
 struct ProcessExit {
   bool was_started = false;  ///< False: the sandbox itself failed; `failure` says why.
   std::string failure;
+  /// Not started, because the file that is its program cannot be executed, and the variant may have
+  /// made it: as bad as any other program that does nothing.
+  bool is_program_unusable = false;
   std::optional<int> exit_code;
   std::optional<int> signal;
   bool was_stopped = false;  ///< Ended by our request.
@@ -185,6 +188,7 @@ struct ProcessExit {
   bool is_memory_exceeded = false;  ///< All its processes together passed the limit.
   bool is_disk_full = false;        ///< Its writable tmpfs was full.
   bool is_output_exceeded = false;  ///< It wrote more than kOutputBytesMax.
+  bool is_left_behind = false;      ///< It did not end although it was told to.
   int processes_peak = 0;
   Duration cpu_time{0};
   std::int64_t memory_peak_bytes = 0;

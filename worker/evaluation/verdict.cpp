@@ -88,6 +88,11 @@ void prepend(std::string& diagnostics, const std::string& reason) {
 Verdict refine_verdict(Verdict verdict, const ProcessExit& exit, const Limits& limits,
                        std::string_view log) {
   if (verdict.outcome != Outcome::crash && verdict.outcome != Outcome::timeout) return verdict;
+  if (exit.is_program_unusable) {
+    verdict.outcome = Outcome::crash;
+    prepend(verdict.diagnostics, "the candidate " + describe_exit(exit));
+    return verdict;
+  }
   if (!exit.was_started) {
     verdict.outcome = Outcome::infrastructure;
     prepend(verdict.diagnostics, "the sandbox did not start: " + exit.failure);
@@ -142,6 +147,7 @@ Verdict check_plausible(Verdict verdict, const std::vector<Objective>& objective
 }
 
 Outcome classify_build_failure(const ProcessExit& exit) {
+  if (exit.is_program_unusable) return Outcome::compile_error;
   if (!exit.was_started) return Outcome::infrastructure;
   if (exit.is_wall_time_exceeded || exit.signal == SIGXCPU) return Outcome::timeout;
   if (exit.is_memory_exceeded) return Outcome::out_of_memory;

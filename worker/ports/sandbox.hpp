@@ -39,6 +39,8 @@ struct SandboxCommand {
   std::int64_t disk_bytes = std::int64_t{256} << 20;
   std::int64_t log_bytes = 64 << 10;
   int processes = 64;
+  /// Cores of this machine that all its processes share; 0: all that the worker has.
+  int cores = 0;
   /// Descriptor that the program gets as CAMBRIAN_FD, or -1. It stays the caller's.
   int socket = -1;
   std::vector<std::string> gpus;
@@ -84,9 +86,9 @@ class ForkServer {
   virtual std::int64_t memory_bytes() const = 0;
   /// What it printed so far: head and tail.
   virtual std::string log() const = 0;
-  /// Forks it into a sandbox. Of the command, `arguments` are what the server's program gets,
-  /// mounts and environment are the server's own, and GPUs are not offered. Errors: unavailable
-  /// when the server is gone.
+  /// Forks it into a sandbox, and waits until the fork runs. Of the command, `arguments` are what
+  /// the server's program gets, mounts and environment are the server's own, and GPUs are not
+  /// offered. Errors: unavailable when the server is gone, or when its fork does not run.
   virtual Result<std::unique_ptr<SandboxedProcess>> fork(const SandboxCommand& command,
                                                          const ForkFiles& files) = 0;
 };

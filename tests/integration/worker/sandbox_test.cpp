@@ -1,19 +1,28 @@
 // What a program in a sandbox can see and do, tried out.
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
 
+#include "worker/adapters/sandbox/bubblewrap_arguments.hpp"
+#include "worker/adapters/sandbox/core_lease.hpp"
 #include "worker/adapters/sandbox/landlock.hpp"
+#include "worker/adapters/sandbox/launched_process.hpp"
 #include "worker/adapters/sandbox/probe.hpp"
+#include "worker/adapters/sandbox/spawn.hpp"
+#include "worker/adapters/sandbox/supervisor.hpp"
 #include "worker/ports/descriptor.hpp"
 
 namespace {
@@ -192,9 +201,11 @@ TEST_CASE("sandbox: the system call filter holds", "[integration]") {
       "libc = ctypes.CDLL(None, use_errno=True)\n"
       "calls = dict(ptrace=101, mount=165, unshare=272, setns=308, bpf=321, keyctl=250,\n"
       "             userfaultfd=323, perf_event_open=298, open_by_handle_at=304,\n"
-      "             process_vm_readv=310, io_uring_setup=425, shmget=29, memfd_create=319)\n"
+      "             process_vm_readv=310, io_uring_setup=425, shmget=29, memfd_create=319,\n"
+      "             statmount=457, listmount=458, open_tree_attr=467)\n"
       "for name, number in calls.items():\n"
-      "  result = libc.syscall(number, 0, 0, 0, 0, 0, 0)\n"
+      "  # With these arguments, the kernel itself would find something else wrong.\n"
+      "  result = libc.syscall(number, -1, -1, -1, -1, -1, -1)\n"
       "  if result != -1 or ctypes.get_errno() not in (1, 38): print(name, ctypes.get_errno())\n"
       "CLONE_NEWUSER = 0x10000000\n"
       "if libc.syscall(56, CLONE_NEWUSER | 17, 0, 0, 0, 0) == 0: os._exit(7)\n"
@@ -218,6 +229,7 @@ TEST_CASE("sandbox: the supervisor keeps its limits and its priority", "[integra
                  "  prlimit=lambda: resource.prlimit(1, resource.RLIMIT_NOFILE, (0, 0)),\n"
                  "  idle=lambda: os.sched_setscheduler(1, os.SCHED_IDLE, param),\n"
                  "  affinity=lambda: os.sched_setaffinity(1, {0}),\n"
+                 "  own_affinity=lambda: os.sched_setaffinity(0, os.sched_getaffinity(0)),\n"
                  "  nice=lambda: os.setpriority(os.PRIO_PROCESS, 1, 19),\n"
                  "  user=lambda: os.setpriority(os.PRIO_USER, 0, 19))\n"
                  "for name, attempt in tries.items():\n"
@@ -225,9 +237,35 @@ TEST_CASE("sandbox: the supervisor keeps its limits and its priority", "[integra
                  "  except PermissionError: pass\n"
                  "resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n"
                  "os.setpriority(os.PRIO_PROCESS, 0, 5)\n"
-                 "os.sched_setaffinity(0, os.sched_getaffinity(0))\n"
                  "print('done')"));
   CHECK(log == "done\n");
+}
+
+TEST_CASE("sandbox: a program has the cores that it was promised, and no two the same",
+          "[integration]") {
+  if (usable_cores().size() < 2) SKIP("this machine has one core");
+  SandboxCommand command = python(
+      "import os, time\n"
+      "print(*os.sched_getaffinity(0), flush=True)\n"
+      "try: os.sched_setaffinity(0, range(1024)); print('all')\n"
+      "except PermissionError: pass\n"
+      "time.sleep(0.5)");
+  command.cores = 1;
+  const auto one = sandbox().start(command);
+  const auto other = sandbox().start(command);
+  REQUIRE((one && other));
+  REQUIRE((*one)->wait(std::chrono::seconds(20)));
+  REQUIRE((*other)->wait(std::chrono::seconds(20)));
+  INFO((*one)->log() << (*other)->log());
+  CHECK_FALSE((*one)->log().empty());
+  CHECK((*one)->log().find(' ') == std::string::npos);
+  CHECK((*one)->log().find("all") == std::string::npos);
+  // Others on this machine may hold cores, too.
+  if (usable_cores().size() > 2) CHECK((*one)->log() != (*other)->log());
+  command.cores = 0;
+  const std::string all = run(command).second;
+  CHECK(std::count(all.begin(), all.end(), ' ') + 1 ==
+        static_cast<std::ptrdiff_t>(usable_cores().size()));
 }
 
 TEST_CASE("sandbox: what is hidden cannot be read", "[integration]") {
@@ -253,6 +291,50 @@ TEST_CASE("sandbox: how a program ended is known exactly", "[integration]") {
   SandboxCommand broken = shell("true");
   broken.mounts = {{"/no/such/folder", "/task", false}};
   CHECK_THAT(run(broken).first.failure, ContainsSubstring("/no/such/folder"));
+}
+
+TEST_CASE("sandbox: walls that are not put up are not the program's fault", "[integration]") {
+  SandboxHost host;
+  host.supervisor = CAMBRIAN_BINARY_DIR "/bin/cambrian-sandbox-init";
+  host.is_root = geteuid() == 0;
+  host.landlock_version = 1;
+  host.usr_merged = {"/bin", "/lib", "/lib64"};
+  // As on a kernel that refuses Landlock in the last moment.
+  const std::array<sock_filter, 4> instructions = {
+      {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_landlock_restrict_self, 0, 1),
+       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)}};
+  const std::string filter(reinterpret_cast<const char*>(instructions.data()), sizeof instructions);
+  const SandboxCommand command = shell("echo on");
+  const auto process = launch_process(command, filter, [&](const auto& descriptors) {
+    return spawn(bubblewrap_arguments(host, command, host.is_root ? 123456 : -1), descriptors);
+  });
+  REQUIRE(process);
+  const auto exit = (*process)->wait(std::chrono::seconds(20));
+  REQUIRE(exit);
+  CHECK_FALSE(exit->was_started);
+  CHECK_FALSE(exit->is_program_unusable);
+  CHECK_THAT(exit->failure, ContainsSubstring("walls were not put up"));
+}
+
+TEST_CASE("sandbox: a fork that does not end when told to is reported", "[integration]") {
+  Descriptor supervisor;
+  const auto silent = [&](const auto& descriptors) -> cambrian::Result<pid_t> {
+    for (const auto& [ours, number] : descriptors) {
+      if (number == kControlSocket) supervisor = Descriptor(dup(ours));
+    }
+    const SupervisorRecord started;
+    CHECK(send(supervisor.get(), &started, sizeof started, 0) == sizeof started);
+    return 0;
+  };
+  const auto process = launch_process(shell(""), "x", silent, std::chrono::seconds(5));
+  REQUIRE(process);
+  (*process)->stop();
+  const auto exit = (*process)->wait(std::chrono::seconds(20));
+  REQUIRE(exit);
+  CHECK(exit->was_started);
+  CHECK(exit->is_left_behind);
 }
 
 TEST_CASE("sandbox: wall time and stop end the whole tree at once", "[integration]") {
@@ -287,6 +369,18 @@ TEST_CASE("sandbox: a program that hides memory in a file or in /dev/shm is limi
   const auto [exit, log] = run(command);
   CHECK(exit.is_disk_full);
   CHECK(log.find("\n100000000\n") == std::string::npos);
+}
+
+TEST_CASE("sandbox: what lies in a writable folder can be changed, too", "[integration]") {
+  const Folder folder;
+  fs::create_directories(folder.path / "src/deep");
+  std::ofstream(folder.path / "src/deep/file") << "old";
+  fs::create_symlink("/etc/hostname", folder.path / "src/link");
+  SandboxCommand command = shell(
+      "cd /out/src/deep && echo new >file && mkdir more && echo x >more/x;"
+      "cat file more/x");
+  command.mounts = {{folder.path, "/out", true}};
+  CHECK(run(command).second == "new\nx\n");
 }
 
 TEST_CASE("sandbox: a writable folder has a size, too", "[integration]") {

@@ -1,6 +1,7 @@
 #include "worker/adapters/sandbox/supervisor_record.hpp"
 
 #include <catch2/catch_test_macros.hpp>
+#include <cerrno>
 #include <csignal>
 #include <limits>
 
@@ -46,6 +47,24 @@ TEST_CASE("supervisor record: a program that does not start is named", "[unit][w
   CHECK_FALSE(exit.was_started);
   CHECK(exit.failure ==
         "program did not start: program=/program/program error=No such file or directory");
+  CHECK(exit.is_program_unusable);
+}
+
+TEST_CASE("supervisor record: a start fails by the variant, the machine or us", "[unit][worker]") {
+  const auto unusable = [](SupervisorEvent event, int error, std::string_view program) {
+    ProcessExit exit;
+    SupervisorRecord record;
+    record.event = event;
+    record.value = error;
+    CHECK_FALSE(take_supervisor_record(bytes_of(record), program, exit));
+    CHECK_FALSE(exit.failure.empty());
+    return exit.is_program_unusable;
+  };
+  CHECK(unusable(SupervisorEvent::exec_failed, ENOENT, "./run.sh"));
+  CHECK_FALSE(unusable(SupervisorEvent::exec_failed, ENOMEM, "./run.sh"));
+  CHECK_FALSE(unusable(SupervisorEvent::exec_failed, ENOENT, "python3"));
+  CHECK_FALSE(unusable(SupervisorEvent::exec_failed, ENOENT, "/usr/bin/python3"));
+  CHECK_FALSE(unusable(SupervisorEvent::prepare_failed, EACCES, "./run.sh"));
 }
 
 TEST_CASE("supervisor record: what cannot be true is not believed", "[unit][worker]") {

@@ -27,6 +27,16 @@ TEST_CASE("refine_verdict: what the judge measured stays", "[unit][worker]") {
   CHECK(refined(Outcome::not_finite, exit) == Outcome::not_finite);
 }
 
+TEST_CASE("refine_verdict: whose fault it is that nothing started", "[unit][worker]") {
+  ProcessExit exit;
+  exit.failure = "no such file";
+  CHECK(refined(Outcome::crash, exit) == Outcome::infrastructure);
+  CHECK(classify_build_failure(exit) == Outcome::infrastructure);
+  exit.is_program_unusable = true;
+  CHECK(refined(Outcome::crash, exit) == Outcome::crash);
+  CHECK(classify_build_failure(exit) == Outcome::compile_error);
+}
+
 TEST_CASE("refine_verdict: each limit has its outcome", "[unit][worker]") {
   CHECK(refined(Outcome::crash, ended_by(SIGSEGV)) == Outcome::crash);
   CHECK(refined(Outcome::crash, ended_by(SIGXCPU)) == Outcome::timeout);

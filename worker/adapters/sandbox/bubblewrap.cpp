@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "worker/adapters/sandbox/fork_server.hpp"
 #include "worker/adapters/sandbox/launched_process.hpp"
@@ -11,6 +12,32 @@
 #include "worker/adapters/sandbox/spawn.hpp"
 
 namespace cambrian::worker {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+Status change_owner(const fs::path& path, long long uid) {
+  if (lchown(path.c_str(), static_cast<uid_t>(uid), static_cast<gid_t>(uid)) == 0) return {};
+  return fail(Errc::internal, "file does not change its owner: path=" + path.string() +
+                                  " error=" + std::strerror(errno));
+}
+
+// A folder with everything in it. Only folders that no untrusted code has touched are mounted
+// writable; links are not followed all the same.
+Status give_folder(const fs::path& folder, long long uid) {
+  CAMBRIAN_TRY_STATUS(change_owner(folder, uid));
+  std::error_code error;
+  fs::recursive_directory_iterator at(folder, error);
+  for (const fs::recursive_directory_iterator end; !error && at != end; at.increment(error)) {
+    CAMBRIAN_TRY_STATUS(change_owner(at->path(), uid));
+  }
+  if (!error) return {};
+  return fail(Errc::internal,
+              "folder is not readable: path=" + folder.string() + " error=" + error.message());
+}
+
+}  // namespace
 
 Result<std::unique_ptr<BubblewrapSandbox>> BubblewrapSandbox::make(SandboxHost host) {
   std::unique_ptr<BubblewrapSandbox> sandbox(new BubblewrapSandbox(std::move(host)));
@@ -29,12 +56,8 @@ Result<std::unique_ptr<SandboxedProcess>> BubblewrapSandbox::start(const Sandbox
   if (host_.is_root) {
     CAMBRIAN_TRY(uid, make_user_id());
     for (const Mount& mount : command.mounts) {
-      // Only folders that no untrusted code has touched are mounted writable.
-      if (mount.is_writable &&
-          lchown(mount.source.c_str(), static_cast<uid_t>(uid), static_cast<gid_t>(uid)) != 0) {
-        return fail(Errc::internal, "folder does not change its owner: folder=" +
-                                        mount.source.string() + " error=" + std::strerror(errno));
-      }
+      if (!mount.is_writable) continue;
+      CAMBRIAN_TRY_STATUS(give_folder(mount.source, uid));
     }
   }
   const auto arguments = bubblewrap_arguments(host_, command, uid);

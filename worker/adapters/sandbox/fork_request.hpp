@@ -13,6 +13,7 @@
 ///   disk             bytes of each tmpfs of the fork
 ///   folder           folder of the server's root that the archive is unpacked to
 ///   hidden           folder or file that is shown empty; any number of times
+///   core             number of a core that it may use; any number of times, at least once
 ///   everything that supervisor.hpp names
 /// The descriptors are the program's socket, the pipe for its output, the supervisor's control
 /// socket, the system call filter, the archive, and where there is one the program's output, in

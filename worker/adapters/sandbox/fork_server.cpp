@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "worker/adapters/sandbox/core_lease.hpp"
 #include "worker/adapters/sandbox/fork_request.hpp"
 #include "worker/adapters/sandbox/launched_process.hpp"
 #include "worker/adapters/sandbox/spawn.hpp"
@@ -23,6 +24,8 @@ namespace {
 
 using Arguments = std::vector<std::string>;
 
+// A fork starts in some milliseconds. Where it does not, there is another way to start a program.
+constexpr std::chrono::milliseconds kStartPatience = std::chrono::seconds(10);
 // Mount points for what a fork alone sees.
 constexpr std::array kScratchFolders = {"/src", "/program"};
 
@@ -71,6 +74,7 @@ std::string request_text(const SandboxHost& host, const SandboxCommand& command,
   Arguments words = {"user_namespace=" + std::string(host.is_root ? "0" : "1"),
                      "disk=" + std::to_string(command.disk_bytes), "folder=" + files.folder};
   for (const auto& path : command.hidden) words.push_back("hidden=" + path.string());
+  for (const int core : usable_cores()) words.push_back("core=" + std::to_string(core));
   const Arguments all = bubblewrap_arguments(host, command, uid);
   const auto supervisor = std::find(all.begin(), all.end(), "--") + 2;
   words.insert(words.end(), supervisor, all.end());
@@ -208,18 +212,19 @@ Result<std::unique_ptr<SandboxedProcess>> BubblewrapForkServer::fork(const Sandb
   if (host_.is_root) {
     CAMBRIAN_TRY(uid, make_user_id());
   }
-  const std::string text = request_text(host_, command, uid, files);
-  return launch_process(command, filter_of_(command),
-                        [this, &text, &files](const auto& descriptors) -> Result<pid_t> {
-                          std::vector<int> sent = {descriptor_for(descriptors, kProgramSocket),
-                                                   descriptor_for(descriptors, 1),
-                                                   descriptor_for(descriptors, kControlSocket),
-                                                   descriptor_for(descriptors, kSeccompProgram),
-                                                   files.archive};
-                          if (files.output >= 0) sent.push_back(files.output);
-                          CAMBRIAN_TRY_STATUS(send_request(channel_.get(), text, sent));
-                          return 0;
-                        });
+  return launch_process(
+      command, filter_of_(command),
+      [this, &command, uid, &files](const auto& descriptors) -> Result<pid_t> {
+        const std::string text = request_text(host_, command, uid, files);
+        std::vector<int> sent = {descriptor_for(descriptors, kProgramSocket),
+                                 descriptor_for(descriptors, 1),
+                                 descriptor_for(descriptors, kControlSocket),
+                                 descriptor_for(descriptors, kSeccompProgram), files.archive};
+        if (files.output >= 0) sent.push_back(files.output);
+        CAMBRIAN_TRY_STATUS(send_request(channel_.get(), text, sent));
+        return 0;
+      },
+      kStartPatience);
 }
 
 }  // namespace cambrian::worker

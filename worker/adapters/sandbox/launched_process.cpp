@@ -16,7 +16,9 @@
 #include <fstream>
 #include <mutex>
 #include <thread>
+#include <utility>
 
+#include "worker/adapters/sandbox/core_lease.hpp"
 #include "worker/adapters/sandbox/folder_size.hpp"
 #include "worker/adapters/sandbox/spawn.hpp"
 #include "worker/adapters/sandbox/supervisor.hpp"
@@ -77,7 +79,10 @@ class LaunchedProcess final : public SandboxedProcess {
 
     std::optional<Status> started;
     thread_ = std::thread([this, &descriptors, &started] {
+      const CoreLease cores = CoreLease::take(command_.cores);
+      cores.confine_thread();
       auto process = launch_(descriptors);
+      cores.free_thread();
       const bool is_running = process.has_value();
       {
         const std::lock_guard lock(mutex_);
@@ -98,9 +103,16 @@ class LaunchedProcess final : public SandboxedProcess {
       auto written = write(stop_event_.get(), &one, sizeof one);
   }
 
+  Status wait_started(milliseconds longest) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, longest, [this] { return was_started_ || exit_.has_value(); });
+    if (was_started_) return {};
+    return fail(Errc::unavailable, exit_ ? exit_->failure : "it did not start in time");
+  }
+
   std::optional<ProcessExit> wait(milliseconds longest) override {
     std::unique_lock lock(mutex_);
-    ended_.wait_for(lock, longest, [this] { return exit_.has_value(); });
+    changed_.wait_for(lock, longest, [this] { return exit_.has_value(); });
     return exit_;
   }
 
@@ -132,6 +144,7 @@ class LaunchedProcess final : public SandboxedProcess {
       }
       if (polled[0].revents != 0) has_log = read_log(exit);
       if (polled[1].revents != 0) has_control = read_control(exit);
+      if (exit.was_started) note_start();
       if (exit.is_output_exceeded || is_folder_full(exit)) stop_tree();
       if (Clock::now() > deadline && !kill_at) {
         exit.is_wall_time_exceeded = true;
@@ -140,12 +153,19 @@ class LaunchedProcess final : public SandboxedProcess {
       if (kill_at && Clock::now() > *kill_at) break;
     }
     // The supervisor's end is the end of everything inside; this ends what remains outside.
+    exit.is_left_behind = process == 0 && has_control;
     if (process > 0) {
       if (kill_at && has_control) kill(process, SIGKILL);
       int status = 0;
       while (waitpid(process, &status, 0) < 0 && errno == EINTR) continue;
     }
     finish(exit);
+  }
+
+  void note_start() {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(was_started_, true)) return;
+    changed_.notify_all();
   }
 
   bool read_log(ProcessExit& exit) {
@@ -183,7 +203,7 @@ class LaunchedProcess final : public SandboxedProcess {
     if (!exit.was_started && exit.failure.empty()) exit.failure = sanitise(log_.text());
     if (!exit.was_started && exit.failure.empty()) exit.failure = "it ended without a word";
     exit_ = std::move(exit);
-    ended_.notify_all();
+    changed_.notify_all();
   }
 
   const SandboxCommand command_;
@@ -194,7 +214,8 @@ class LaunchedProcess final : public SandboxedProcess {
   Clock::time_point next_look_{};
   mutable std::mutex mutex_;
   std::condition_variable started_;
-  std::condition_variable ended_;
+  std::condition_variable changed_;
+  bool was_started_ = false;
   CappedLog log_;
   std::optional<ProcessExit> exit_;
   std::thread thread_;
@@ -224,9 +245,11 @@ Result<long long> make_user_id() {
 }
 
 Result<std::unique_ptr<SandboxedProcess>> launch_process(const SandboxCommand& command,
-                                                         const std::string& filter, Launch launch) {
+                                                         const std::string& filter, Launch launch,
+                                                         milliseconds patience) {
   auto process = std::make_unique<LaunchedProcess>(command, std::move(launch));
   CAMBRIAN_TRY_STATUS(process->start(filter));
+  if (patience > milliseconds{0}) CAMBRIAN_TRY_STATUS(process->wait_started(patience));
   return process;
 }
 

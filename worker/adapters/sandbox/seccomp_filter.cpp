@@ -39,6 +39,10 @@ constexpr std::array kRefused = {
     // Memory that outlives its process and escapes the limits of one.
     "shmget", "msgget", "semget", "mq_open", "memfd_secret"};
 
+// The same on all architectures, and newer than the names that libseccomp knows: statmount,
+// listmount, open_tree_attr.
+constexpr std::array kRefusedNumbers = {457, 458, 467};
+
 constexpr std::uint64_t kNamespaceFlags = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC |
                                           CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET |
                                           CLONE_NEWCGROUP | CLONE_NEWTIME;
@@ -85,6 +89,10 @@ int add_rules(const Filter& filter, SandboxProfile profile, bool has_gpu) {
   for (const char* name : kRefused) {
     if (const int error = refuse(filter, EPERM, name); error != 0) return error;
   }
+  for (const int number : kRefusedNumbers) {
+    const int error = seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), number, 0);
+    if (error != 0) return error;
+  }
   // The flags of clone3 lie in memory, where a filter cannot look: libraries fall back to clone.
   if (const int error = refuse(filter, ENOSYS, "clone3"); error != 0) return error;
   for (std::uint64_t flag = 1; flag <= kNamespaceFlags; flag <<= 1) {
@@ -104,6 +112,10 @@ int add_rules(const Filter& filter, SandboxProfile profile, bool has_gpu) {
                                          SCMP_A1(SCMP_CMP_MASKED_EQ, 0xFFFFFFFF, 0x5412));
       error != 0) {
     return error;
+  }
+  // A candidate has the cores that its worker chose.
+  if (profile == SandboxProfile::candidate) {
+    if (const int error = refuse(filter, EPERM, "sched_setaffinity"); error != 0) return error;
   }
   // Memory files that nobody maps escape the memory limit. The judge sends its data in them.
   if (profile != SandboxProfile::judge && !has_gpu) return refuse(filter, ENOSYS, "memfd_create");

@@ -40,6 +40,7 @@ struct Request {
   std::string disk = "0";
   std::string folder;
   std::vector<std::string> hidden;
+  cpu_set_t cores{};
   std::vector<std::string> arguments;
   std::vector<int> descriptors;
 };
@@ -100,6 +101,8 @@ std::optional<Request> parse(std::string_view text, std::vector<int> descriptors
       request.folder = value;
     } else if (name == "hidden") {
       request.hidden.push_back(value);
+    } else if (name == "core") {
+      CPU_SET(static_cast<unsigned>(std::atoi(value.c_str())), &request.cores);
     }
   }
   return request;
@@ -213,7 +216,8 @@ void mount_all(const Request& request, int archive) {
   const std::string options = "mode=1777,size=" + request.disk;
   mount_tmpfs("/tmp", options, 0);
   mount_tmpfs("/dev/shm", options, 0);
-  mount_tmpfs(request.folder, "mode=0755,size=" + request.disk, 0);
+  // Of no size: the archive has one, and nobody can write there afterwards.
+  mount_tmpfs(request.folder, "mode=0755", 0);
   unpack(archive, request.folder);
   mount_tmpfs(request.folder, "", MS_REMOUNT | MS_RDONLY);
   if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
@@ -283,6 +287,7 @@ HighDescriptors place_descriptors(const Request& request) {
   const HighDescriptors high = place_descriptors(request);
   std::vector<int> kept;
   if (request.descriptors.size() > kForkRequestDescriptors) kept.push_back(kForkOutput);
+  if (sched_setaffinity(0, sizeof request.cores, &request.cores) != 0) die("cores");
   if (request.has_user_namespace) map_user(user, group);
   mount_all(request, high.archive);
   if (chdir("/tmp") != 0) die("/tmp");

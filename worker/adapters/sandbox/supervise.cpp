@@ -70,31 +70,37 @@ void close_others(std::vector<int> kept) {
   close_range(static_cast<unsigned>(next), ~0U, 0);
 }
 
-void limit(__rlimit_resource resource, long long value, const char* name) {
-  if (value <= 0) return;
-  rlimit old{};
-  if (getrlimit(resource, &old) != 0) die(name);
-  rlimit wanted{static_cast<rlim_t>(value), static_cast<rlim_t>(value)};
-  wanted.rlim_cur = wanted.rlim_max = std::min(wanted.rlim_max, old.rlim_max);
-  if (setrlimit(resource, &wanted) != 0) die(name);
+// Before the program runs, so it cannot be the program's fault: the supervisor tells it apart.
+[[noreturn]] void die_before(int failure, const char* what) {
+  const int error = -std::max(errno, 1);
+  [[maybe_unused]] const ssize_t written = write(failure, &error, sizeof error);
+  die(what);
 }
 
-void prepare_program(const SupervisorSettings& settings) {
+bool limit(__rlimit_resource resource, long long value) {
+  if (value <= 0) return true;
+  rlimit old{};
+  if (getrlimit(resource, &old) != 0) return false;
+  rlimit wanted{static_cast<rlim_t>(value), static_cast<rlim_t>(value)};
+  wanted.rlim_cur = wanted.rlim_max = std::min(wanted.rlim_max, old.rlim_max);
+  return setrlimit(resource, &wanted) == 0;
+}
+
+void prepare_program(const SupervisorSettings& settings, int failure) {
   setsid();
-  limit(RLIMIT_DATA, settings.data, "RLIMIT_DATA");
-  limit(RLIMIT_AS, settings.address, "RLIMIT_AS");
-  limit(RLIMIT_FSIZE, settings.file, "RLIMIT_FSIZE");
-  limit(RLIMIT_STACK, settings.stack, "RLIMIT_STACK");
-  limit(RLIMIT_NOFILE, settings.files, "RLIMIT_NOFILE");
-  limit(RLIMIT_NPROC, settings.processes, "RLIMIT_NPROC");
-  limit(RLIMIT_CPU, settings.cpu, "RLIMIT_CPU");
+  const bool is_limited =
+      limit(RLIMIT_DATA, settings.data) && limit(RLIMIT_AS, settings.address) &&
+      limit(RLIMIT_FSIZE, settings.file) && limit(RLIMIT_STACK, settings.stack) &&
+      limit(RLIMIT_NOFILE, settings.files) && limit(RLIMIT_NPROC, settings.processes) &&
+      limit(RLIMIT_CPU, settings.cpu);
+  if (!is_limited) die_before(failure, "resource limits");
   const rlimit none{0, 0};
   setrlimit(RLIMIT_CORE, &none);
   setrlimit(RLIMIT_MSGQUEUE, &none);
   if (settings.landlock > 0) {
     // Without this wall, which the worker counts on, nothing may run.
     errno = restrict_with_landlock(settings.landlock > 1 ? ProcView::all : ProcView::machine);
-    if (errno != 0) die("landlock");
+    if (errno != 0) die_before(failure, "landlock");
   }
   sigset_t all;
   sigemptyset(&all);
@@ -276,7 +282,7 @@ void supervise(const SupervisorSettings& settings, std::span<const int> kept,
   const pid_t child = fork();
   if (child < 0) die("fork");
   if (child == 0) {
-    prepare_program(settings);
+    prepare_program(settings, failure[1]);
     program(failure[1]);
     _exit(125);
   }
@@ -287,8 +293,8 @@ void supervise(const SupervisorSettings& settings, std::span<const int> kept,
   int error = 0;
   SupervisorRecord started;
   if (read(failure[0], &error, sizeof error) == sizeof error) {
-    started.event = SupervisorEvent::exec_failed;
-    started.value = error;
+    started.event = error < 0 ? SupervisorEvent::prepare_failed : SupervisorEvent::exec_failed;
+    started.value = std::abs(error);
     send(started);
     _exit(0);
   }

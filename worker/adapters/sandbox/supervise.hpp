@@ -32,8 +32,9 @@ char** parse_settings(int argc, char** argv, SupervisorSettings& settings);
 /// ended.
 ///
 /// `program` gets a descriptor that closes by itself at exec: an errno written to it says that the
-/// program did not start. A program that is not executed closes it to say that it runs. It must not
-/// return. Of the descriptors above the control socket, the child keeps those of `kept`.
+/// program did not start, a negative one that its walls could not be put up. A program that is not
+/// executed closes it to say that it runs. It must not return. Of the descriptors above the control
+/// socket, the child keeps those of `kept`.
 [[noreturn]] void supervise(const SupervisorSettings& settings, std::span<const int> kept,
                             const std::function<void(int failure)>& program);
 

@@ -36,6 +36,8 @@ enum class SupervisorEvent : std::int32_t {
   started = 1,      ///< The program runs.
   exec_failed = 2,  ///< `value` is the errno.
   ended = 3,        ///< The tree is gone; everything below is set.
+  /// Limits or walls could not be put up; `value` is the errno.
+  prepare_failed = 4,
 };
 
 struct SupervisorRecord {

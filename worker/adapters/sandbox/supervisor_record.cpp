@@ -3,6 +3,8 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <cstring>
 #include <string>
 
@@ -15,6 +17,18 @@ namespace {
 constexpr Duration kCpuTimeMax = std::chrono::days(366);
 constexpr std::int64_t kMemoryBytesMax = std::int64_t{1} << 50;
 
+// Why the kernel does not execute a file, or does not find its interpreter.
+bool is_about_file(int error) {
+  constexpr std::array kErrors = {ENOENT, ENOTDIR, EISDIR, EACCES, ENOEXEC, ELIBBAD, ELOOP, EINVAL};
+  return std::ranges::find(kErrors, error) != kErrors.end();
+}
+
+// Of its own folder. What lies elsewhere is this machine's.
+bool is_variants(std::string_view program) {
+  return program.starts_with("/program/") ||
+         (!program.starts_with('/') && program.find('/') != std::string_view::npos);
+}
+
 }  // namespace
 
 bool take_supervisor_record(std::string_view bytes, std::string_view program, ProcessExit& exit) {
@@ -26,6 +40,10 @@ bool take_supervisor_record(std::string_view bytes, std::string_view program, Pr
     case SupervisorEvent::exec_failed:
       exit.failure = "program did not start: program=" + std::string(program) +
                      " error=" + std::strerror(record.value);
+      exit.is_program_unusable = is_variants(program) && is_about_file(record.value);
+      return false;
+    case SupervisorEvent::prepare_failed:
+      exit.failure = std::string("walls were not put up: error=") + std::strerror(record.value);
       return false;
     case SupervisorEvent::ended: break;
     default: return false;
