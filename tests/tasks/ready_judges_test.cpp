@@ -24,7 +24,7 @@ for name, count in (("train", 100), ("test", 40)):
 
 // Regression: least squares, and off by one in the mode `off`. Classification: knows the rule.
 constexpr const char* kCandidate = R"(
-import cambrian_sdk, numpy, sys
+import cambrian_sdk, numpy, sys, time
 mode = sys.argv[1]
 class Model:
     def train(self, data, training):
@@ -40,6 +40,7 @@ class Model:
     def load(self, state):
         self.state = state
     def predict(self, x):
+        if mode == "slow": time.sleep(1)
         if mode == "classes":
             return self.state["table"][numpy.rint(x[:, 0] * 4).astype(int) % 3]
         w = self.state["w"]
@@ -59,7 +60,8 @@ Report run(const std::string& ready, const std::string& mode, const std::string&
   task.data["dataset"] = work.path();
   const Command judge = build_judge(task, work.path());
   Report report =
-      evaluate(task, judge, {{"python3", "model.py", mode}, work.path()}, {.split = split});
+      evaluate(task, judge, {{"python3", "model.py", mode}, work.path()},
+               {.split = split, .parameters = {{"predict_seconds", 3}, {"predict_batch", 10}}});
   return report;
 }
 
@@ -81,6 +83,13 @@ TEST_CASE("ready judges: regression scores NumPy data", "[integration][tasks]") 
   const Report off = run_well("regression", "off", "validation");
   CHECK_THAT(off.metrics.at("rmse"), WithinAbs(1, 1e-5));
   CHECK_THAT(off.metrics.at("mae"), WithinAbs(1, 1e-5));
+}
+
+TEST_CASE("ready judges: there is one time for all predictions", "[integration][tasks]") {
+  // Four batches of 1 s, each of which is within the time.
+  const Report slow = run("regression", "slow", "sealed");
+  INFO(slow.diagnostics);
+  CHECK(slow.outcome == "timeout");
 }
 
 TEST_CASE("ready judges: what a state carries in names and shapes is counted or refused",

@@ -94,24 +94,29 @@ Tensor batch_of(const Tensor& inputs, std::size_t first, std::size_t count) {
 }
 
 Run run_supervised(Session& session, const SupervisedTask& task, std::int64_t outputs) {
-  const Seconds predict_time(session.parameter("predict_seconds", 30, 0.01, 86400));
+  const TrainLimits limits = train_limits(session);
+  const Seconds predict_time(
+      session.parameter("predict_seconds", 10 + limits.budget.count(), 0.01, 86400));
   const auto batch_size =
       static_cast<std::size_t>(session.integer_parameter("predict_batch", 1000, 1, 1'000'000));
   Run run;
   {
     RemoteCandidate trainer = session.start_candidate("train");
-    run.trained = trainer.train({task.train.inputs, task.train.targets}, train_limits(session));
+    run.trained = trainer.train({task.train.inputs, task.train.targets}, limits);
     trainer.finish();
   }
   session.end_candidate();
   RemoteCandidate predictor = session.start_candidate("predict");
-  predictor.load(run.trained.state, predict_time);
+  // One time for everything: with so much for each batch, a candidate could go on training here.
+  const Clock::time_point start = Clock::now();
+  const auto left = [&] { return Seconds(predict_time - (Clock::now() - start)); };
+  predictor.load(run.trained.state, left());
   const auto total = static_cast<std::size_t>(task.held_out.size());
   for (std::size_t first = 0; first < total; first += batch_size) {
     const std::size_t count = std::min(batch_size, total - first);
     const Tensor predicted = predictor.predict(
         {batch_of(task.held_out.inputs, first, count)},
-        {"outputs", DType::f32, {static_cast<std::int64_t>(count), outputs}}, predict_time);
+        {"outputs", DType::f32, {static_cast<std::int64_t>(count), outputs}}, left());
     const auto values = predicted.values<float>();
     run.outputs.insert(run.outputs.end(), values.begin(), values.end());
   }

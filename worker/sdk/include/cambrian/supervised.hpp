@@ -36,7 +36,9 @@ SupervisedTask split_examples(const Examples& train, const Examples& test, std::
 /// Parameters of the task:
 ///   train_seconds    budget of the training (default 5)
 ///   grace_seconds    how much later the state may arrive (default 1 + a tenth of the budget)
-///   predict_seconds  for each batch of predictions, and for loading the state (default 30)
+///   predict_seconds  for loading the state and all predictions together (default 10 s more than
+///   the
+///                    budget of the training)
 ///   predict_batch    examples in one batch (default 1000)
 ///   steps            read by the candidate's SDK: limit of training steps (default none)
 /// Metrics: accuracy, accuracy_standard_error, parameters (Trained::stored_scalars), steps,
