@@ -16,7 +16,8 @@ using nlohmann::json;
 json probe_toolchain(const Places& places, Sandbox& sandbox) {
   auto cache = FolderCache::open(places.cache, places.cache_bytes);
   if (!cache) return {{"problem", cache.error().message}};
-  const auto toolchain = Toolchain::find({places.sdk, places.torch}, sandbox, **cache);
+  const auto toolchain =
+      Toolchain::find({places.sdk, places.torch, places.programs}, sandbox, **cache);
   if (!toolchain) return {{"problem", toolchain.error().message}};
   json runtimes = {"cpp", "process"};
   if ((*toolchain)->has_libtorch()) runtimes.push_back("libtorch");

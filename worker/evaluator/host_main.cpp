@@ -25,12 +25,17 @@ int run(void* library, const char* candidate_path) {
   void* entry = dlsym(candidate, "main");
   if (entry == nullptr) entry = dlsym(library, "main");
   if (entry == nullptr) return 1;
-  return reinterpret_cast<int (*)()>(entry)();
+  // What a plain program gets.
+  char name[] = "/program/program";
+  char* arguments[] = {name, nullptr};
+  return reinterpret_cast<int (*)(int, char**)>(entry)(1, arguments);
 }
 
 int run_fork(void* library, const ForkedProgram& program) {
   setenv("CAMBRIAN_FD", "3", 1);
-  return program.arguments.empty() ? 1 : run(library, program.arguments.front().c_str());
+  if (program.arguments.empty()) return 1;
+  // As a plain program ends: with what it has registered, and with its static objects.
+  std::exit(run(library, program.arguments.front().c_str()));
 }
 
 }  // namespace

@@ -1,7 +1,14 @@
 // Every outcome that a candidate can have, with real compilers, sandboxes and a real judge.
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <catch2/matchers/catch_matchers_string.hpp>
+#include <fstream>
 
 #include "support.hpp"
+#include "worker/adapters/toolchain/installed.hpp"
 
 namespace {
 
@@ -105,6 +112,22 @@ EvaluationRequest request(const std::string& source) {
 
 EvaluationResult run(const std::string& body) { return evaluate(request(act(body))); }
 
+// In a process of its own: mounts a small disk and writes a large file. 0: it was named.
+int write_to_small_disk(const std::filesystem::path& folder) {
+  const std::string user = std::to_string(geteuid()) + " " + std::to_string(geteuid()) + " 1";
+  const bool is_root = geteuid() == 0;
+  if (unshare(CLONE_NEWNS | (is_root ? 0 : CLONE_NEWUSER)) != 0) return 3;
+  // Nobody who is unknown in a namespace may write there.
+  if (!is_root) std::ofstream("/proc/self/uid_map") << user;
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=65536") != 0) {
+    return 2;
+  }
+  const std::string content(1 << 20, 'x');
+  const auto written = write_files(folder / "src", {{"file", &content, false}});
+  return !written && written.error().code == cambrian::Errc::exhausted ? 0 : 1;
+}
+
 }  // namespace
 
 TEST_CASE("evaluate: an honest candidate gets its metrics, timings and usage", "[integration]") {
@@ -169,6 +192,14 @@ TEST_CASE("evaluate: a compile error names line and message without folders", "[
   CHECK(result.diagnostics.find("/src") == std::string::npos);
   CHECK(result.metrics.empty());
   CHECK_FALSE(result.timings.start);
+}
+
+TEST_CASE("evaluate: a program may be larger than its disk", "[integration]") {
+  const EvaluationResult large =
+      evaluate(request("volatile int large[5 << 20] = {1};\n" + act("  x[0] += large[7];")));
+  INFO(large.diagnostics << large.log);
+  CHECK(large.outcome == Outcome::success);
+  CHECK(large.path == evaluator_path());
 }
 
 TEST_CASE("evaluate: a compile cannot read this machine", "[integration]") {
@@ -414,6 +445,43 @@ TEST_CASE("evaluate: a stop ends it soon", "[integration]") {
   CHECK(std::chrono::steady_clock::now() - begun < std::chrono::seconds(10));
 }
 
+TEST_CASE("toolchain: its digest names what changes results", "[integration]") {
+  const auto digest = [](const Toolchain::Options& options) {
+    auto found =
+        Toolchain::find(options, workshop().toolchain().sandbox(), workshop().toolchain().cache());
+    if (!found) FAIL(found.error().message);
+    return (*found)->digest();
+  };
+  const auto write = [](const std::filesystem::path& path, const std::string& text) {
+    std::filesystem::create_directories(path.parent_path());
+    std::ofstream(path) << text;
+  };
+  Toolchain::Options options;
+  options.sdk = CAMBRIAN_BINARY_DIR "/share/cambrian/sdk";
+  const std::string plain = digest(options);
+  CHECK(digest(options) == plain);
+  options.programs = test_folder() / "programs";
+  write(options.programs / "cambrian-evaluator", "one");
+  const std::string with_evaluator = digest(options);
+  CHECK(with_evaluator != plain);
+  write(options.programs / "cambrian-evaluator", "two");
+  CHECK(digest(options) != with_evaluator);
+  options.torch = test_folder() / "torch";
+  write(options.torch / "lib/libtorch.so", "one");
+  const std::string with_torch = digest(options);
+  write(options.torch / "lib/libtorch.so", "another");
+  CHECK(digest(options) != with_torch);
+
+  const std::filesystem::path status = test_folder() / "status";
+  write(status,
+        "Package: mold\nStatus: install ok installed\nVersion: 2.37\n\n"
+        "Package: vim\nStatus: install ok installed\nVersion: 9\n\n"
+        "Package: libopenblas0\nStatus: deinstall ok config-files\nVersion: 1\n\n"
+        "Package: libstdc++6\nStatus: install ok installed\nVersion: 14-2\n");
+  CHECK(package_versions(status) == "libstdc++6 14-2\nmold 2.37\n");
+  CHECK(package_versions("/no/such/file").empty());
+}
+
 TEST_CASE("evaluate: a full disk is never the variant's fault", "[integration]") {
   // A cache on a disk without room for what a build may write.
   auto cache = FolderCache::open(test_folder() / "room", 1 << 20);
@@ -424,6 +492,10 @@ TEST_CASE("evaluate: a full disk is never the variant's fault", "[integration]")
   CHECK(full.error().code == cambrian::Errc::exhausted);
   CHECK_THAT(full.error().message, ContainsSubstring("disk is full"));
 
-  const auto written = write_files("/dev/full/src", {});
-  CHECK_FALSE(written);
+  // Written files, on a disk that is too small for them.
+  const pid_t child = fork();
+  if (child == 0) _exit(write_to_small_disk(test_folder()));
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(WEXITSTATUS(status) == 0);
 }

@@ -2,8 +2,11 @@
 
 #include <sys/stat.h>
 
+#include <atomic>
 #include <fstream>
+#include <iterator>
 #include <thread>
+#include <vector>
 
 #include "support.hpp"
 #include "worker/adapters/toolchain/source_folder.hpp"
@@ -64,6 +67,33 @@ TEST_CASE("FolderCache: drops the least recently used, but nothing in use", "[in
   CHECK((*cache)->find("used"));
   CHECK_FALSE((*cache)->find("entry-0"));
   CHECK((*cache)->find("entry-39"));
+}
+
+TEST_CASE("FolderCache: a few large folders make room, too", "[integration]") {
+  const fs::path root = fresh_root();
+  auto cache = FolderCache::open(root, 4 * kMebibyte);
+  REQUIRE(cache);
+  for (int i = 0; i < 12; ++i) insert(**cache, "entry-" + std::to_string(i));
+  // Room is made before the last one comes in.
+  const auto left = std::distance(fs::directory_iterator(root / "entries"), {});
+  CHECK(left <= 5);
+}
+
+TEST_CASE("FolderCache: processes that start at once leave each other's scratch alone",
+          "[integration]") {
+  const fs::path root = fresh_root();
+  std::atomic<int> failures = 0;
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&] {
+      for (int k = 0; k < 50; ++k) {
+        const auto cache = FolderCache::open(root, kMebibyte);
+        if (!cache || !(*cache)->make_scratch()) ++failures;
+      }
+    });
+  }
+  threads.clear();
+  CHECK(failures == 0);
 }
 
 TEST_CASE("FolderCache: a lock keeps others out until it goes, and can be given up",

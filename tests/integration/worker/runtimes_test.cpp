@@ -97,6 +97,35 @@ TEST_CASE("process: a build that fails is a compile error with its output", "[in
   CHECK_THAT(failed.diagnostics, ContainsSubstring("no factor today"));
 }
 
+TEST_CASE("process: a program that cannot be executed is the variant's fault", "[integration]") {
+  const auto with_program = [](const std::string& content, const std::string& program) {
+    EvaluationRequest request = process_request("import os\nopen('run.sh', 'w').write('" + content +
+                                                "')\nos.chmod('run.sh', 0o755)\n");
+    auto task = std::make_shared<Task>(*request.task);
+    task->manifest.candidate.run = {program};
+    task->digest = cambrian::sha256_hex(content + program);
+    request.task = task;
+    return evaluate(request);
+  };
+  const auto broken = with_program("#!/usr/bin/no-such-shell", "./run.sh");
+  INFO(broken.diagnostics);
+  CHECK(broken.outcome == Outcome::crash);
+  CHECK_THAT(broken.diagnostics, ContainsSubstring("program=./run.sh error=No such file"));
+  // A program of this machine that is missing here may be there on another one.
+  const auto missing = with_program("", "no-such-program");
+  INFO(missing.diagnostics);
+  CHECK(missing.outcome == Outcome::infrastructure);
+
+  EvaluationRequest request = process_request("no interpreter");
+  auto task = std::make_shared<Task>(*request.task);
+  task->manifest.candidate.build = {"./make_factor.py"};
+  task->digest = cambrian::sha256_hex("a build that does not start");
+  request.task = task;
+  const auto unbuilt = evaluate(request);
+  INFO(unbuilt.diagnostics);
+  CHECK(unbuilt.outcome == Outcome::compile_error);
+}
+
 TEST_CASE("process: links that a build leaves lead nowhere", "[integration]") {
   const auto linked = evaluate(process_request(
       "import os\nos.symlink('/etc/passwd', 'secret')\n"

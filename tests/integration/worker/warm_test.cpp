@@ -1,5 +1,7 @@
 // The warm evaluator against the plain compiler: same source, task and seed, same everything.
 #include <poll.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <fstream>
@@ -201,6 +203,25 @@ TEST_CASE("warm evaluator: plain C++ gives the same metrics, messages and outcom
             "  std::vector<double> y(bins.size());\n  for (auto& v : y) v = "
             "std::sqrt(item) / (1 + std::exp(-item));\n  y[0] = std::nan(\"\"); return y;\n}\n") !=
         Outcome::success);
+  // A program's end is the same: static objects go, and what was written gets out.
+  const auto over = compare(
+      request_of(task,
+                 "#include <cstdio>\n#include <iostream>\n#include <stdexcept>\n"
+                 "static struct Over { ~Over() { std::puts(\"over\"); } } over;\n" +
+                     head +
+                     "  std::ios::sync_with_stdio(false);\n  std::cout << \"half a line\";\n"
+                     "  throw std::runtime_error(\"no idea\");\n}\n",
+                 small));
+  CHECK_THAT(over.log, ContainsSubstring("half a line"));
+  CHECK_THAT(over.log, ContainsSubstring("over"));
+  const std::string own_main =
+      "#include <cstdio>\n#include <cstdlib>\n"
+      "int main(int count, char** words) {\n"
+      "  std::printf(\"%d %s %d\\n\", count, words[0], words[1] == nullptr);\n"
+      "  std::exit(3);\n}\n" +
+      head + "  return bins;\n}\n";
+  const auto mine = compare(request_of(task, own_main, small));
+  CHECK(mine.log == "1 /program/program 1\n");
   // Static objects, thread-local ones and exceptions work in a loaded candidate, too.
   CHECK(outcome("#include <map>\n#include <string>\nstatic std::map<std::string, int> table = "
                 "{{\"a\", 1}};\nthread_local std::vector<int> scratch(3);\n" +
@@ -265,6 +286,9 @@ TEST_CASE("warm evaluator: one that is killed is replaced, and nobody waits for 
   sick.reset();
   for (int i = 0; i < 1000 && old.lock(); ++i) poll(nullptr, 0, 10);
   CHECK(!old.lock());
+  // The next one may be as sick, and takes a core to start: it has to wait some seconds.
+  poll(nullptr, 0, 4000);
+  CHECK(templates.find(WarmKind::cpp) == nullptr);
   const std::string source =
       "#include \"priority.hpp\"\n// Never built before.\n"
       "std::vector<double> priority(double, const std::vector<double>& bins) { return bins; }\n";
@@ -273,6 +297,56 @@ TEST_CASE("warm evaluator: one that is killed is replaced, and nobody waits for 
   const auto again = run_on(warm_workshop(), request_of(task, source + "// And once more.\n"));
   CHECK(again.outcome == Outcome::success);
   CHECK(again.path == EvaluatorPath::warm);
+}
+
+TEST_CASE("warm evaluator: nobody waits for a library that is not in the cache", "[integration]") {
+  if (!has_warm_evaluator()) SKIP("built without libclang");
+  const auto task = shipped_task("online-bin-packing");
+  wait_for(WarmKind::cpp);
+  const auto request = request_of(
+      task,
+      "#include \"priority.hpp\"\n// Built here, and found by the other worker.\n"
+      "std::vector<double> priority(double, const std::vector<double>& bins) { return bins; }\n",
+      {{"items", 50}, {"instances", 1}});
+  REQUIRE(run_on(warm_workshop(), request).path == EvaluatorPath::warm);
+  // The programs of the cache without what they are loaded on top of.
+  const fs::path cache = test_folder() / "cache-without-library";
+  fs::create_directories(cache);
+  fs::copy(test_folder() / "cache/entries", cache / "entries", fs::copy_options::recursive);
+  const auto library = warm_workshop().toolchain().find_warm_library(
+      warm_workshop().toolchain().compile_options(false));
+  REQUIRE(library);
+  fs::remove_all(cache / "entries" / library->path().filename());
+  Places places;
+  places.programs = CAMBRIAN_BINARY_DIR "/bin";
+  places.sdk = CAMBRIAN_BINARY_DIR "/share/cambrian/sdk";
+  places.cache = cache;
+  places.evaluator = EvaluatorPath::warm;
+  const auto other = Workshop::open(places);
+  REQUIRE(other);
+  const auto result = run_on(**other, request);
+  INFO(result.diagnostics);
+  CHECK(result.outcome == Outcome::success);
+  CHECK(result.path == EvaluatorPath::compile);
+}
+
+TEST_CASE("warm evaluator: a fork that does not run is an error, and there is another way",
+          "[integration]") {
+  if (!has_warm_evaluator()) SKIP("built without libclang");
+  wait_for(WarmKind::cpp);
+  const auto servers = warm_workshop().warm_templates()->find(WarmKind::cpp);
+  REQUIRE(servers != nullptr);
+  const std::string archive = write_archive({});
+  const Descriptor file(memfd_create("archive", MFD_CLOEXEC));
+  REQUIRE(write(file.get(), archive.data(), archive.size()) ==
+          static_cast<ssize_t>(archive.size()));
+  SandboxCommand command;
+  command.arguments = {"/program/program.so"};
+  const auto forked =
+      servers->host->fork(command, {.archive = file.get(), .folder = "/no/such/folder"});
+  REQUIRE_FALSE(forked);
+  CHECK(forked.error().code == cambrian::Errc::unavailable);
+  CHECK_THAT(forked.error().message, ContainsSubstring("/no/such/folder"));
 }
 
 TEST_CASE("warm evaluator: LibTorch gives the same metrics bit for bit", "[integration][slow]") {

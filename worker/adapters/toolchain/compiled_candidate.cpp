@@ -62,6 +62,7 @@ SandboxCommand candidate_process(const EvaluationRequest& request, int socket) {
   command.disk_bytes = limits.disk_bytes;
   command.log_bytes = limits.log_bytes;
   command.processes = limits.processes;
+  command.cores = limits.cpus;
   command.socket = socket;
   command.gpus = request.gpus;
   return command;
@@ -86,8 +87,7 @@ Result<BuildResult> CompiledCandidates::build(const EvaluationRequest& request,
   }
   CAMBRIAN_TRY(const auto files, candidate_files(request));
   CAMBRIAN_TRY(const auto hidden, data_.hidden(request.task->manifest.data));
-  const std::string key =
-      build_key({"candidate", toolchain_.digest(), hidden}, request, files);
+  const std::string key = build_key({"candidate", toolchain_.digest(), hidden}, request, files);
   if (auto found = toolchain_.cache().find(key)) {
     result.program = std::make_shared<BuiltProgram>(std::move(*found));
     result.is_cached = true;

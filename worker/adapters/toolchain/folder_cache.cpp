@@ -21,6 +21,8 @@ constexpr std::string_view kEntries = "entries";
 constexpr std::string_view kScratch = "scratch";
 constexpr std::string_view kLocks = "locks";
 constexpr std::uint64_t kInsertionsPerCleaning = 16;
+// Nor may the cache grow by more than this part before somebody looks.
+constexpr std::int64_t kCleaningPart = 16;
 constexpr int kLockTickMilliseconds = 100;
 
 std::string reason(const fs::path& path, const std::error_code& error) {
@@ -73,6 +75,12 @@ Result<std::unique_ptr<FolderCache>> FolderCache::open(fs::path root, std::int64
   // Other users of this machine have no business in here, nor has anything in a sandbox: what is
   // mounted there is mounted by itself.
   fs::permissions(root, fs::perms::owner_all, error);
+  // Between its folder and the lock on it, another process would take ours for an orphan.
+  const Descriptor one_at_a_time = open_folder(root);
+  if (!one_at_a_time || flock(one_at_a_time.get(), LOCK_EX) != 0) {
+    return fail(Errc::unavailable, "cache folder is not locked: path=" + root.string() +
+                                       " error=" + std::strerror(errno));
+  }
   remove_orphans(root / kScratch);
   const auto unique = std::chrono::system_clock::now().time_since_epoch().count();
   const fs::path scratch =
@@ -103,7 +111,12 @@ std::optional<CachedFolder> FolderCache::find(const std::string& key) {
 Result<CachedFolder> FolderCache::insert(const std::string& key, const fs::path& folder) {
   const fs::path path = root_ / kEntries / key;
   // Looking at every folder is slow where there are thousands.
-  if (insertions_++ % kInsertionsPerCleaning == 0) make_room();
+  const bool is_turn = insertions_++ % kInsertionsPerCleaning == 0;
+  const std::int64_t grown = bytes_grown_ += folder_bytes(folder);
+  if (is_turn || grown > bytes_max_ / kCleaningPart) {
+    bytes_grown_ -= grown;
+    make_room();
+  }
   // A folder that is not empty is not replaced: the first one counts.
   if (rename(folder.c_str(), path.c_str()) != 0 && errno != EEXIST && errno != ENOTEMPTY) {
     return fail(Errc::unavailable,

@@ -77,6 +77,7 @@ class FolderCache {
   Descriptor scratch_lock_;
   std::filesystem::path scratch_;
   std::atomic<std::uint64_t> insertions_ = 0;
+  std::atomic<std::int64_t> bytes_grown_ = 0;  ///< Since the last cleaning.
 };
 
 /// Removes a folder that untrusted code may have filled, however its rights are set. Follows no

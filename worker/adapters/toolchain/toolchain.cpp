@@ -3,11 +3,13 @@
 #include <gnu/libc-version.h>
 
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <sstream>
 
 #include "common/digest/sha256.hpp"
 #include "common/log/log.hpp"
+#include "worker/adapters/toolchain/installed.hpp"
 #include "worker/evaluation/verdict.hpp"
 
 namespace cambrian::worker {
@@ -22,6 +24,8 @@ constexpr std::chrono::seconds kPchTime(600);
 constexpr std::int64_t kTorchPchBytes = std::int64_t{512} << 20;
 constexpr std::int64_t kPlainPchBytes = std::int64_t{64} << 20;
 constexpr std::int64_t kCompileLogBytes = 64 << 10;
+// They compile and run candidates, too.
+constexpr std::array kWarmPrograms = {"cambrian-evaluator", "cambrian-candidate-host"};
 
 std::string read_file(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -87,6 +91,13 @@ Status Toolchain::look() {
   key.add("commands", kCompileCommandVersion);
   key.add("compiler", ended.second);
   key.add("versions", versions_);
+  key.add("packages", package_versions());
+  if (!options_.torch.empty()) {
+    key.add("torch", options_.torch.string() + "\n" + library_files(options_.torch / "lib"));
+  }
+  for (const char* program : kWarmPrograms) {
+    key.add(program, read_file(options_.programs / program));
+  }
   CAMBRIAN_TRY_STATUS(add_sdk(key));
   digest_ = key.finish_hex();
   return {};
@@ -138,7 +149,7 @@ Result<BuildRun> Toolchain::run(const BuildJob& job, std::stop_token stop) {
   command.processes = kCompileProcesses;
   command.environment = {{"PYTHONPATH", std::string(kSdkFolder) + "/python"}};
   CAMBRIAN_TRY(const auto ended, run_to_end(sandbox_, command, stop));
-  if (!ended.first.was_started) {
+  if (!ended.first.was_started && !ended.first.is_program_unusable) {
     return fail(Errc::internal, "sandbox for a build did not start: " + ended.first.failure);
   }
   return conclude(ended.first, ended.second);
@@ -153,7 +164,7 @@ BuildRun Toolchain::conclude(const ProcessExit& exit, const std::string& output)
   std::string text = scrub_paths(
       without_stack(sanitise(output)),
       {std::string(kSourceFolder), std::string(kOutputFolder), std::string(kTaskFolder), "/tmp"});
-  if (run.failure != Outcome::compile_error || exit.signal) {
+  if (run.failure != Outcome::compile_error || exit.signal || exit.is_program_unusable) {
     text = "the build " + describe_exit(exit) + ": " + std::string(to_string(run.failure)) + "\n" +
            text;
   }
@@ -170,13 +181,21 @@ Result<CachedFolder> Toolchain::warm_library(const CompileOptions& options, std:
   return make_once("warm", options, warm_library_command(options), stop);
 }
 
-Result<CachedFolder> Toolchain::make_once(const std::string& kind, const CompileOptions& options,
-                                          std::vector<std::string> command, std::stop_token stop) {
+std::optional<CachedFolder> Toolchain::find_warm_library(const CompileOptions& options) {
+  return cache_.find(shared_key("warm", options));
+}
+
+std::string Toolchain::shared_key(const std::string& kind, const CompileOptions& options) const {
   KeyDigest digest;
   digest.add("toolchain", digest_);
   digest.add("libtorch", options.libtorch ? "1" : "0");
   for (const std::string& option : options.extra) digest.add("option", option);
-  const std::string key = kind + "-" + digest.finish_hex();
+  return kind + "-" + digest.finish_hex();
+}
+
+Result<CachedFolder> Toolchain::make_once(const std::string& kind, const CompileOptions& options,
+                                          std::vector<std::string> command, std::stop_token stop) {
+  const std::string key = shared_key(kind, options);
   if (auto found = cache_.find(key)) return std::move(*found);
   CAMBRIAN_TRY(const Descriptor lock, cache_.lock(key, stop));
   if (auto found = cache_.find(key)) return std::move(*found);

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -52,8 +53,9 @@ struct BuildRun {
 class Toolchain {
  public:
   struct Options {
-    std::filesystem::path sdk;    ///< Holds include/ and lib/.
-    std::filesystem::path torch;  ///< A LibTorch with include/ and lib/; empty: that of /usr.
+    std::filesystem::path sdk;       ///< Holds include/ and lib/.
+    std::filesystem::path torch;     ///< A LibTorch with include/ and lib/; empty: that of /usr.
+    std::filesystem::path programs;  ///< Where cambrian-evaluator may be; empty: nowhere.
   };
 
   /// Looks at compiler, SDK and LibTorch. `sandbox` and `cache` must outlive it. Errors:
@@ -84,6 +86,9 @@ class Toolchain {
   /// Errors: internal when it does not compile.
   Result<CachedFolder> warm_library(const CompileOptions& options, std::stop_token stop);
 
+  /// The same, but nothing where it is not in the cache.
+  std::optional<CachedFolder> find_warm_library(const CompileOptions& options);
+
   /// The folder with the precompiled header for these options; makes it first where it is not in
   /// the cache, which takes about 25 s for LibTorch. Errors: internal when it does not compile.
   Result<CachedFolder> precompiled_header(const CompileOptions& options, std::stop_token stop);
@@ -94,6 +99,7 @@ class Toolchain {
   static Result<std::filesystem::path> make_output(const ScratchFolder& scratch);
 
  private:
+  std::string shared_key(const std::string& kind, const CompileOptions& options) const;
   Result<CachedFolder> make_once(const std::string& kind, const CompileOptions& options,
                                  std::vector<std::string> command, std::stop_token stop);
   Toolchain(Options options, Sandbox& sandbox, FolderCache& cache)

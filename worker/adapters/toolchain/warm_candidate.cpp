@@ -23,14 +23,18 @@ constexpr std::int64_t kCompileDiskBytes = std::int64_t{256} << 20;
 constexpr std::int64_t kCompileLogBytes = 64 << 10;
 constexpr int kCompileProcesses = 64;
 
-/// A shared object of the cache as a program.
+/// A shared object of the cache as a program, and the library that it is loaded on top of: to make
+/// that takes long, and cannot be cancelled where a process is started.
 class WarmProgram final : public Program {
  public:
-  explicit WarmProgram(CachedFolder folder) : folder_(std::move(folder)) {}
+  WarmProgram(CachedFolder folder, CachedFolder library)
+      : folder_(std::move(folder)), library_(std::move(library)) {}
   const fs::path& folder() const { return folder_.path(); }
+  const fs::path& library() const { return library_.path(); }
 
  private:
   CachedFolder folder_;
+  CachedFolder library_;
 };
 
 /// Python files, and the same as the plain way built them.
@@ -46,11 +50,6 @@ class PythonProgram final : public Program {
   std::shared_ptr<const Program> plain_;  // Shared with nobody; that is how programs are made.
 };
 
-void note_start(WarmServers& servers, const ProcessExit& exit) {
-  servers.failures = exit.was_started ? 0 : servers.failures + 1;
-  if (!exit.was_started) log::warn("warm_fork_failed", {{"cause", exit.failure}});
-}
-
 /// A process of a fork server, which lives as long.
 class ServedProcess final : public SandboxedProcess {
  public:
@@ -59,7 +58,7 @@ class ServedProcess final : public SandboxedProcess {
   void stop() override { process_->stop(); }
   std::optional<ProcessExit> wait(std::chrono::milliseconds longest) override {
     const auto exit = process_->wait(longest);
-    if (exit && !is_noted_.exchange(true)) note_start(*servers_, *exit);
+    if (exit && exit->is_left_behind) servers_->is_left_behind = true;
     return exit;
   }
   std::string log() const override { return process_->log(); }
@@ -67,8 +66,22 @@ class ServedProcess final : public SandboxedProcess {
  private:
   std::shared_ptr<WarmServers> servers_;  // Shared with other processes and the templates.
   std::unique_ptr<SandboxedProcess> process_;
-  std::atomic<bool> is_noted_ = false;
 };
+
+/// Forks one of the servers. Null: its fork does not run, and there is another way.
+std::unique_ptr<SandboxedProcess> fork_server(const std::shared_ptr<WarmServers>& servers,
+                                              ForkServer& server, const SandboxCommand& command,
+                                              const ForkFiles& files) {
+  ++servers->forks;
+  auto process = server.fork(command, files);
+  if (process) {
+    servers->failures = 0;
+    return std::make_unique<ServedProcess>(servers, std::move(*process));
+  }
+  ++servers->failures;
+  log::warn("warm_fork_failed", {{"cause", process.error().message}});
+  return nullptr;
+}
 
 // Where a candidate's process finds it.
 std::string program_path() { return std::string(kProgramFolder) + "/" + std::string(kObjectName); }
@@ -229,13 +242,19 @@ Result<std::optional<BuildResult>> WarmCandidates::build_warm(const EvaluationRe
   CAMBRIAN_TRY(const auto files, candidate_files(request));
   CAMBRIAN_TRY(const auto hidden, data_.hidden(request.task->manifest.data));
   const std::string key = build_key({"warm", toolchain_.digest(), hidden}, request, files);
+  // Asked for before the library, which it makes where it is not there.
+  const bool is_ready = templates_.find(kind) != nullptr;
+  auto library =
+      toolchain_.find_warm_library(toolchain_.compile_options(kind == WarmKind::libtorch));
+  if (!library) return std::nullopt;
   if (auto found = toolchain_.cache().find(key)) {
     BuildResult result;
-    result.program = std::make_shared<WarmProgram>(std::move(*found));
+    result.program = std::make_shared<WarmProgram>(std::move(*found), std::move(*library));
     result.is_cached = true;
     result.path = EvaluatorPath::warm;
     return result;
   }
+  if (!is_ready) return std::nullopt;
   return compile(request, files, key, kind, stop);
 }
 
@@ -277,15 +296,13 @@ Result<std::optional<BuildResult>> WarmCandidates::compile(const EvaluationReque
       open(object.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
   if (!built) return fail(Errc::unavailable, "no file for a program: path=" + object.string());
 
-  ++servers->forks;
-  auto process = servers->compiler->fork(
-      command,
+  const auto process = fork_server(
+      servers, *servers->compiler, command,
       {.archive = archive->get(), .folder = std::string(kSourceFolder), .output = built.get()});
   if (!process) return std::nullopt;
-  CAMBRIAN_TRY(const ProcessExit exit, wait_for(**process, stop));
-  note_start(*servers, exit);
-  if (!exit.was_started || is_for_compiler(exit)) return std::nullopt;
-  BuildRun run = Toolchain::conclude(exit, (*process)->log());
+  CAMBRIAN_TRY(const ProcessExit exit, wait_for(*process, stop));
+  if (is_for_compiler(exit)) return std::nullopt;
+  BuildRun run = Toolchain::conclude(exit, process->log());
   BuildResult result;
   result.cpu_time = run.cpu_time;
   result.path = EvaluatorPath::warm;
@@ -296,7 +313,10 @@ Result<std::optional<BuildResult>> WarmCandidates::compile(const EvaluationReque
   if (fstat(built.get(), &info) != 0 || info.st_size == 0) return std::nullopt;
   fchmod(built.get(), 0644);
   CAMBRIAN_TRY(CachedFolder folder, toolchain_.cache().insert(key, output));
-  result.program = std::make_shared<WarmProgram>(std::move(folder));
+  auto library =
+      toolchain_.find_warm_library(toolchain_.compile_options(kind == WarmKind::libtorch));
+  if (!library) return std::nullopt;
+  result.program = std::make_shared<WarmProgram>(std::move(folder), std::move(*library));
   return result;
 }
 
@@ -324,7 +344,9 @@ Result<std::unique_ptr<SandboxedProcess>> WarmCandidates::start(const Evaluation
                                         command, {{kObjectName, *object}}));
     if (forked) return forked;
   }
-  return start_cold(request, std::move(command), warm->folder());
+  command.mounts = {{warm->library(), std::string(kWarmFolder), false},
+                    {warm->folder(), std::string(kProgramFolder), false}};
+  return start_cold(request, std::move(command));
 }
 
 Result<std::unique_ptr<SandboxedProcess>> WarmCandidates::fork_host(
@@ -335,25 +357,18 @@ Result<std::unique_ptr<SandboxedProcess>> WarmCandidates::fork_host(
   std::unique_ptr<SandboxedProcess> none;
   if (!servers || !archive) return none;
   CAMBRIAN_TRY(command.hidden, data_.hidden(request.task->manifest.data));
-  ++servers->forks;
-  auto process = servers->host->fork(
-      command, {.archive = archive->get(), .folder = std::string(kProgramFolder)});
-  if (!process) return none;
-  return std::make_unique<ServedProcess>(servers, std::move(*process));
+  return fork_server(servers, *servers->host, command,
+                     {.archive = archive->get(), .folder = std::string(kProgramFolder)});
 }
 
 Result<std::unique_ptr<SandboxedProcess>> WarmCandidates::start_cold(
-    const EvaluationRequest& request, SandboxCommand command, const fs::path& folder) {
-  const bool libtorch = request.task->manifest.candidate.runtime == Runtime::libtorch;
-  CAMBRIAN_TRY(const CachedFolder library,
-               toolchain_.warm_library(toolchain_.compile_options(libtorch), {}));
+    const EvaluationRequest& request, SandboxCommand command) {
   CAMBRIAN_TRY(command.hidden, data_.hidden(request.task->manifest.data));
   command.arguments = candidate_host_command(program_path());
-  command.mounts = toolchain_.mounts();
-  command.mounts.push_back({library.path(), std::string(kWarmFolder), false});
+  const std::vector<Mount> mounts = toolchain_.mounts();
+  command.mounts.insert(command.mounts.end(), mounts.begin(), mounts.end());
   command.mounts.push_back(
       {templates_.programs() / "cambrian-candidate-host", std::string(kHostTarget), false});
-  command.mounts.push_back({folder, std::string(kProgramFolder), false});
   return toolchain_.sandbox().start(command);
 }
 

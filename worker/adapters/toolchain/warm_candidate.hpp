@@ -41,9 +41,9 @@ class WarmCandidates final : public CandidateRuntime {
   Result<std::unique_ptr<SandboxedProcess>> fork_host(const EvaluationRequest& request,
                                                       WarmKind kind, SandboxCommand command,
                                                       const std::vector<ArchivedFile>& files);
+  /// `command` has the mounts of the program.
   Result<std::unique_ptr<SandboxedProcess>> start_cold(const EvaluationRequest& request,
-                                                       SandboxCommand command,
-                                                       const std::filesystem::path& folder);
+                                                       SandboxCommand command);
 
   Toolchain& toolchain_;
   const DataSources& data_;

@@ -27,6 +27,7 @@ constexpr std::int64_t kServerDiskBytes = std::int64_t{16} << 20;
 
 std::string_view sickness(const WarmServers& servers, Clock::time_point started) {
   if (!servers.is_alive()) return "ended";
+  if (servers.is_left_behind) return "fork_left";
   if (servers.failures >= kFailuresMax) return "failures";
   if (servers.forks >= kForksMax) return "forks";
   return Clock::now() - started > kAgeMax ? "age" : "";
@@ -113,15 +114,20 @@ void WarmTemplates::keep(Slot& slot, std::stop_token stop) {
     while (!stop.stop_requested() && (reason = sickness(**started, ready)).empty()) {
       changed_.wait_for(lock, stop, kTick, [] { return false; });
     }
-    // One that lived for a while was not hopeless.
-    if (Clock::now() - ready > kPauseMax) pause = kPauseFirst;
     slot.servers.reset();
+    if (stop.stop_requested()) return;
+    log::warn(
+        "warm_evaluator_replaced",
+        {{"kind", to_string(slot.kind)}, {"reason", reason}, {"forks", (*started)->forks.load()}});
     lock.unlock();
-    if (!stop.stop_requested()) {
-      log::warn("warm_evaluator_replaced", {{"kind", to_string(slot.kind)},
-                                            {"reason", reason},
-                                            {"forks", (*started)->forks.load()}});
-    }
+    started->reset();
+    if (reason == "forks" || reason == "age") continue;
+    lock.lock();
+    // One that lived for a while was not hopeless. The next one may sicken at once again, and to
+    // start it costs a core.
+    if (Clock::now() - ready > kPauseMax) pause = kPauseFirst;
+    changed_.wait_for(lock, stop, pause, [] { return false; });
+    pause = std::min(2 * pause, kPauseMax);
   }
 }
 

@@ -35,6 +35,8 @@ struct WarmServers {
   std::atomic<int> forks = 0;
   /// Forks in a row that did not even start.
   std::atomic<int> failures = 0;
+  /// A fork did not end. It does with the server.
+  std::atomic<bool> is_left_behind = false;
 };
 
 /// Keeps a warm evaluator of each kind that was asked for: starts it in the background, and
