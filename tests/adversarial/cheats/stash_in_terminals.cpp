@@ -10,7 +10,8 @@ std::string terminal(int number) { return "/dev/pts/" + std::to_string(number); 
 double changed(const char* path) {
   struct stat info{};
   if (stat(path, &info) != 0) return 0;
-  return static_cast<double>(info.st_ctim.tv_sec) + 1e-9 * static_cast<double>(info.st_ctim.tv_nsec);
+  return static_cast<double>(info.st_ctim.tv_sec) +
+         1e-9 * static_cast<double>(info.st_ctim.tv_nsec);
 }
 
 void keep_in_terminal(const std::vector<double>& secrets) {
@@ -19,8 +20,8 @@ void keep_in_terminal(const std::vector<double>& secrets) {
   setsid();
   const char* name = ptsname(master);
   if (name != nullptr) chmod(name, 0666);
-  put(master, std::string(reinterpret_cast<const char*>(secrets.data()),
-                          secrets.size() * sizeof(double)));
+  put(master,
+      std::string(reinterpret_cast<const char*>(secrets.data()), secrets.size() * sizeof(double)));
   pause();
 }
 
