@@ -35,6 +35,7 @@ constexpr auto kPollPause = 200ms;
 constexpr auto kSyncIntervalDefault = 20s;
 constexpr auto kStopGrace = 10s;  // For handlers, after they were asked to stop.
 constexpr auto kOutageLogInterval = 30s;
+constexpr std::size_t kRejectionBytesMax = 512;  // The coordinator takes twice as many.
 
 std::chrono::milliseconds to_milliseconds(const google::protobuf::Duration& duration) {
   return std::chrono::seconds(duration.seconds()) +
@@ -49,8 +50,9 @@ std::string make_agent_id() {
   return id;
 }
 
-/// The same kind of result, as a failure of ours.
-AttemptOutcome failed_outcome(const AttemptOutcome& outcome, const std::string& reason) {
+/// The same kind of result, as a failure of ours. What calls took is spent all the same.
+AttemptOutcome failed_outcome(const AttemptOutcome& outcome, const std::string& reason,
+                              bool keeps_calls) {
   if (std::holds_alternative<v1::EvaluationResult>(outcome)) {
     v1::EvaluationResult result;
     result.set_outcome(v1::EVALUATION_OUTCOME_INFRASTRUCTURE);
@@ -59,6 +61,8 @@ AttemptOutcome failed_outcome(const AttemptOutcome& outcome, const std::string& 
   }
   v1::ProposalResult result;
   result.set_outcome(v1::PROPOSAL_OUTCOME_INFRASTRUCTURE);
+  result.add_rejections(reason.substr(0, kRejectionBytesMax));
+  if (keeps_calls) *result.mutable_calls() = std::get<v1::ProposalResult>(outcome).calls();
   return result;
 }
 
@@ -330,9 +334,12 @@ std::optional<v1::ReleaseReason> Agent::Loop::deliver(const v1::Lease& lease,
   if (const auto* reason = std::get_if<v1::ReleaseReason>(&outcome)) return *reason;
   const auto& id = options_.description.agent_id();
   auto sent = report(*stub_, id, lease, outcome, reports_stop_.get_token());
-  if (sent.delivery == Delivery::refused) {
-    // The reason belongs into the campaign, not only into this agent's log.
-    const auto said = failed_outcome(outcome, "the coordinator refused the result: " + sent.cause);
+  // The reason belongs into the campaign, not only into this agent's log. The calls may be what is
+  // refused.
+  for (const bool keeps_calls : {true, false}) {
+    if (sent.delivery != Delivery::refused) break;
+    const auto said =
+        failed_outcome(outcome, "the coordinator refused the result: " + sent.cause, keeps_calls);
     sent = report(*stub_, id, lease, said, reports_stop_.get_token());
   }
   switch (sent.delivery) {

@@ -55,7 +55,11 @@ class ScriptedCoordinator final : public v1::AgentService::Service {
       auto* assignment = response->add_assignments();
       assignment->mutable_lease()->set_item_id(++last_item_);
       assignment->mutable_lease()->set_epoch(1);
-      assignment->mutable_evaluation()->set_seed(static_cast<std::uint64_t>(last_item_));
+      if (gives_proposals_) {
+        assignment->mutable_proposal()->set_seed(static_cast<std::uint64_t>(last_item_));
+      } else {
+        assignment->mutable_evaluation()->set_seed(static_cast<std::uint64_t>(last_item_));
+      }
     }
     response->set_should_drain(items_left_ == 0 && drains_);
     return grpc::Status::OK;
@@ -76,9 +80,24 @@ class ScriptedCoordinator final : public v1::AgentService::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status FinishProposal(grpc::ServerContext*, const v1::FinishProposalRequest* request,
+                              v1::FinishProposalResponse*) override {
+    const std::lock_guard lock(mutex_);
+    const auto& result = request->result();
+    const bool is_refused = result.outcome() == v1::PROPOSAL_OUTCOME_SUCCESS ||
+                            (refuses_calls_ && result.calls_size() > 0);
+    if (is_refused) return {grpc::StatusCode::INVALID_ARGUMENT, "too many tokens"};
+    proposal_ = result;
+    finished_.insert(request->lease().item_id());
+    return grpc::Status::OK;
+  }
+
   std::atomic<int> syncs_ = 0;
   std::mutex mutex_;  // Guards everything below.
   bool refuses_success_ = false;
+  bool gives_proposals_ = false;
+  bool refuses_calls_ = false;
+  v1::ProposalResult proposal_;
   std::string diagnostics_;
   int items_left_;
   int last_item_ = 0;
@@ -185,6 +204,28 @@ TEST_CASE("Agent: tells the campaign why its result was refused", "[contract][ag
   CHECK(coordinator.finished_ == std::set<std::int64_t>{1});
   CHECK(coordinator.diagnostics_.find("too many metrics") != std::string::npos);
   CHECK(coordinator.released_.empty());
+}
+
+TEST_CASE("Agent: what was spent is told even when the result was refused", "[contract][agent]") {
+  for (const bool refuses_calls : {false, true}) {
+    ScriptedCoordinator coordinator(1);
+    coordinator.gives_proposals_ = true;
+    coordinator.refuses_calls_ = refuses_calls;
+    Agent agent(rpc::make_channel(ScriptedCoordinator::address()), two_slots(), [](Attempt&) {
+      v1::ProposalResult result;
+      result.set_outcome(v1::PROPOSAL_OUTCOME_SUCCESS);
+      result.add_calls()->set_prompt_tokens(77);
+      return AttemptOutcome(result);
+    });
+    CHECK(agent.run() == 0);
+    CHECK(coordinator.finished_ == std::set<std::int64_t>{1});
+    CHECK(coordinator.released_.empty());
+    CHECK(coordinator.proposal_.outcome() == v1::PROPOSAL_OUTCOME_INFRASTRUCTURE);
+    REQUIRE(coordinator.proposal_.rejections_size() == 1);
+    CHECK(coordinator.proposal_.rejections(0).find("too many tokens") != std::string::npos);
+    REQUIRE(coordinator.proposal_.calls_size() == (refuses_calls ? 0 : 1));
+    if (!refuses_calls) CHECK(coordinator.proposal_.calls(0).prompt_tokens() == 77);
+  }
 }
 
 TEST_CASE("Agent: stops working on an item that was cancelled", "[contract][agent]") {
