@@ -1,6 +1,8 @@
 #include "codegen-client/domain/edit_apply.hpp"
 
 #include <algorithm>
+#include <map>
+#include <utility>
 
 #include "codegen-client/domain/match.hpp"
 #include "codegen-client/domain/text.hpp"
@@ -58,6 +60,10 @@ class LineEditor {
         line_(edit.line),
         name_(std::move(name)) {}
 
+  /// Indentation means something: only places whose lines are indented alike, one against another,
+  /// are similar.
+  void keep_indentation() { keeps_indentation_ = true; }
+
   Judged<std::string> run() {
     const Lines core = strip_blank_lines(search_);
     if (core.empty()) return insert_into_empty_block();
@@ -69,11 +75,18 @@ class LineEditor {
       return choose(places, core, replace);
     }
     const Similar similar = find_similar(file_, core);
-    if (!similar.is_clear) return reject_no_match(similar);
+    const bool is_usable = similar.is_clear && (!keeps_indentation_ ||
+                                                is_indented_alike(window_at(similar.place), core));
+    if (!is_usable) return reject_no_match(similar);
     return choose({similar.place}, core, replace);
   }
 
  private:
+  Lines window_at(const Place& place) const {
+    const auto first = file_.begin() + static_cast<std::ptrdiff_t>(place.begin);
+    return {first, first + static_cast<std::ptrdiff_t>(place.count)};
+  }
+
   Judged<std::string> insert_into_empty_block() {
     std::vector<Change> changes;
     for (const LineRange& block : blocks_) {
@@ -102,8 +115,7 @@ class LineEditor {
            search[search.size() - 1 - tail] == replace[replace.size() - 1 - tail]) {
       ++tail;
     }
-    const auto first = file_.begin() + static_cast<std::ptrdiff_t>(place.begin);
-    const Lines window(first, first + static_cast<std::ptrdiff_t>(place.count));
+    const Lines window = window_at(place);
     const Lines middle(replace.begin() + static_cast<std::ptrdiff_t>(head),
                        replace.end() - static_cast<std::ptrdiff_t>(tail));
     return {.begin = place.begin + head,
@@ -184,6 +196,7 @@ class LineEditor {
   Lines replace_;
   std::optional<std::size_t> line_;
   std::string name_;  ///< Of the edit, for the reason.
+  bool keeps_indentation_ = false;
 };
 
 /// The pieces of a text outside of its blocks, and those inside.
@@ -216,7 +229,12 @@ bool is_same_outside(std::string_view a, std::string_view b) {
 Judged<std::string> replace_whole(const std::string& path, std::string_view parent,
                                   const std::vector<source::EvolveBlock>& blocks,
                                   const std::string& content) {
-  if (!has_mark(parent)) return content;
+  if (!has_mark(parent)) {
+    // They would narrow what the next generation may change, or not be a pair.
+    if (!has_mark(content)) return content;
+    return reject(RejectionKind::outside_block,
+                  path + ": the file has no EVOLVE-BLOCK marks and must not get any");
+  }
   const auto own = source::find_evolve_blocks(content);
   if (!own || !has_mark(content) || own->size() != blocks.size()) {
     return reject(RejectionKind::outside_block,
@@ -249,30 +267,65 @@ Judged<std::string> resolve_path(const Edit& edit, const Files& parent) {
                 edit.path + " may not change; only " + allowed + " may");
 }
 
-Judged<std::string> apply_edit(const Answer& answer, std::size_t index, const std::string& path,
-                               const std::string& text) {
-  const Edit& edit = answer.edits[index];
+/// Where the lines of a file have gone to by the hunks that were applied to it: the line numbers of
+/// a unified diff are those of the parent.
+class LineShifts {
+ public:
+  /// Of a line of the parent, from 1.
+  std::size_t now(std::size_t line) const {
+    auto moved = static_cast<std::ptrdiff_t>(line);
+    for (const auto& [at, lines] : shifts_) moved += at < line ? lines : 0;
+    return static_cast<std::size_t>(std::max<std::ptrdiff_t>(moved, 0));
+  }
+  void add(std::size_t line, std::string_view before, std::string_view after) {
+    const auto lines_of = [](std::string_view text) {
+      return std::count(text.begin(), text.end(), '\n');
+    };
+    shifts_.emplace_back(line, lines_of(after) - lines_of(before));
+  }
+
+ private:
+  std::vector<std::pair<std::size_t, std::ptrdiff_t>> shifts_;
+};
+
+/// An edit with its name.
+struct NamedEdit {
+  Edit edit{};
+  EditFormat format = EditFormat::none;
+  std::string name{};  ///< For the reason of a rejection.
+};
+
+Judged<std::string> apply_edit(const NamedEdit& named, const std::string& path,
+                               const std::string& text, Language language) {
+  const Edit& edit = named.edit;
   const auto blocks = source::find_evolve_blocks(text);
   if (!blocks) return reject(RejectionKind::malformed, path + ": " + blocks.error().message);
-  if (answer.format == EditFormat::whole_file) {
+  if (named.format == EditFormat::whole_file) {
     return replace_whole(path, text, *blocks, edit.replace);
   }
-  const bool is_diff = answer.format == EditFormat::unified_diff;
-  const std::string name =
-      path + ": " + (is_diff ? "hunk " : "SEARCH block ") + std::to_string(index + 1);
-  return LineEditor(text, block_lines(*blocks, text), edit, name).run();
+  LineEditor editor(text, block_lines(*blocks, text), edit, named.name);
+  if (language == Language::python) editor.keep_indentation();
+  return editor.run();
 }
 
 }  // namespace
 
 Judged<Files> apply_answer(const Answer& answer, const Files& parent, const Task& task) {
   Files files = parent;
+  std::map<std::string, LineShifts> shifts;
+  const bool is_diff = answer.format == EditFormat::unified_diff;
   for (std::size_t i = 0; i < answer.edits.size(); ++i) {
     auto path = resolve_path(answer.edits[i], parent);
     if (!path) return tl::unexpected(path.error());
     std::string& text = files.at(*path);
-    auto changed = apply_edit(answer, i, *path, text);
+    NamedEdit named{
+        .edit = answer.edits[i],
+        .format = answer.format,
+        .name = *path + ": " + (is_diff ? "hunk " : "SEARCH block ") + std::to_string(i + 1)};
+    if (named.edit.line) named.edit.line = shifts[*path].now(*named.edit.line);
+    auto changed = apply_edit(named, *path, text, task.language);
     if (!changed) return tl::unexpected(changed.error());
+    if (const auto line = answer.edits[i].line) shifts[*path].add(*line, text, *changed);
     if (static_cast<std::int64_t>(changed->size()) > task.source_bytes_max) {
       return reject(RejectionKind::too_large,
                     *path + " would have " + std::to_string(changed->size()) + " bytes; at most " +

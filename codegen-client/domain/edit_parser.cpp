@@ -24,6 +24,7 @@ bool is_divider(std::string_view line) { return trim_right(line) == "======="; }
 /// A path with the signs around it that models like: quotes, stars, a list's dash, a colon.
 std::string_view clean_path(std::string_view text) {
   constexpr std::string_view kDecoration = " \t\r`'\"*#:";
+  if (trim(text).starts_with("- ")) text = trim(text).substr(2);
   const std::size_t begin = text.find_first_not_of(kDecoration);
   if (begin == std::string_view::npos) return {};
   text = text.substr(begin, text.find_last_not_of(kDecoration) + 1 - begin);

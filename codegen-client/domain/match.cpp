@@ -136,6 +136,27 @@ Similar find_similar(const Lines& file, const Lines& search) {
   return best;
 }
 
+bool is_indented_alike(const Lines& window, const Lines& search) {
+  const auto indent_of = [](std::string_view line, std::string_view common) {
+    const std::size_t end = std::min(line.find_first_not_of(" \t"), line.size());
+    return line.substr(0, end).substr(std::min(common.size(), end));
+  };
+  // Of the lines that have content on both sides: else there is nothing to compare.
+  Lines file_lines;
+  Lines search_lines;
+  for (std::size_t i = 0; i < search.size(); ++i) {
+    if (trim(window[i]).empty() || trim(search[i]).empty()) continue;
+    file_lines.push_back(window[i]);
+    search_lines.push_back(search[i]);
+  }
+  const std::string_view file_common = common_indent(file_lines);
+  const std::string_view search_common = common_indent(search_lines);
+  return std::equal(file_lines.begin(), file_lines.end(), search_lines.begin(),
+                    [&](std::string_view in_file, std::string_view searched) {
+                      return indent_of(in_file, file_common) == indent_of(searched, search_common);
+                    });
+}
+
 std::string_view common_indent(const Lines& lines) {
   std::string_view indent;
   bool is_first = true;

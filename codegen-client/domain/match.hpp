@@ -38,6 +38,10 @@ inline constexpr double kSimilarityLead = 0.05;  ///< Over every other place.
 /// their lengths. Bounded: gives up (similarity 0) on inputs that would take long.
 Similar find_similar(const Lines& file, const Lines& search);
 
+/// True when the lines with content are indented alike, but for what all lines of one side share.
+/// Both have as many lines.
+bool is_indented_alike(const Lines& window, const Lines& search);
+
 /// White space that all lines with content share at their beginning.
 std::string_view common_indent(const Lines& lines);
 

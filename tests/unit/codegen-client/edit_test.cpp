@@ -85,11 +85,31 @@ TEST_CASE("search_replace: white space and indentation are mended", "[unit][edit
 }
 
 TEST_CASE("search_replace: relative indentation must agree", "[unit][edit]") {
-  const Files python = {{"a.py", "if a:\n    b()\n    c()\n"}};
+  // Long enough to be found similar: nothing but the indentation is different.
+  const std::string text =
+      "def train(model):\n    if model.is_ready():\n        model.first_step(0.125)\n"
+      "        model.second_step(0.25)\n";
   auto task = make_task();
   task.language = Language::python;
-  check_rejected(edited(block("    b()\nc()\n", "    b()\nd()\n"), python, task),
-                 RejectionKind::no_match);
+  // Models like to drop the indentation of the first line.
+  const auto rejected = [&](const std::string& search, const std::string& replace) {
+    check_rejected(edited(block(search, replace), {{"a.py", text}}, task), RejectionKind::no_match);
+  };
+  rejected("model.first_step(0.125)\n        model.second_step(0.25)\n",
+           "model.first_step(0.5)\n        model.second_step(0.25)\n");
+  rejected("        model.first_step(0.126)\n    model.second_step(0.25)\n",
+           "        model.first_step(0.5)\n    model.second_step(0.25)\n");
+  // All lines alike: the place is clear.
+  const auto files = edited(block("model.first_step(0.126)\nmodel.second_step(0.25)\n",
+                                  "model.first_step(0.5)\nmodel.second_step(0.25)\n"),
+                            {{"a.py", text}}, task);
+  REQUIRE(files);
+  CHECK(files->at("a.py") == replaced(text, "0.125", "0.5"));
+  // Where indentation means nothing, similar is similar.
+  const std::string cpp = "{\n    model.first_step(0.125);\n    model.second_step(0.25);\n}\n";
+  CHECK(edited(block("model.first_step(0.125);\n    model.second_step(0.25);\n",
+                     "model.first_step(0.5);\n    model.second_step(0.25);\n"),
+               {{"a.cpp", cpp}}));
 }
 
 TEST_CASE("search_replace: one clearly similar place is taken", "[unit][edit]") {
@@ -200,7 +220,8 @@ TEST_CASE("search_replace: bytes outside of the change stay as they are", "[unit
 TEST_CASE("files: a name chooses the file, in the ways that models write it", "[unit][edit]") {
   const Files parent = {{"a.cpp", "int a = 1;\n"}, {"sub/b.cpp", "int b = 1;\n"}};
   for (const std::string name : {"File: sub/b.cpp", "### File: `sub/b.cpp`", "**sub/b.cpp**",
-                                 "sub/b.cpp", "`./sub/b.cpp`:", "file: sub/b.cpp"}) {
+                                 "sub/b.cpp", "`./sub/b.cpp`:", "file: sub/b.cpp",
+                                 "- File: sub/b.cpp", "  - `sub/b.cpp`", "* sub/b.cpp"}) {
     const auto files =
         edited(name + "\n```cpp\n" + block("int b = 1;\n", "int b = 2;\n") + "```\n", parent);
     REQUIRE(files);
@@ -245,6 +266,11 @@ TEST_CASE("whole_file: a file without marks may change as a whole", "[unit][edit
   const auto files = edited("```python\nx = 2\n```\n", {{"a.py", "x = 1\n"}});
   REQUIRE(files);
   CHECK(files->at("a.py") == "x = 2\n");
+  check_rejected(edited("```python\n# EVOLVE-BLOCK-START\nx = 2\n```\n", {{"a.py", "x = 1\n"}}),
+                 RejectionKind::outside_block);
+  check_rejected(edited("```python\n# EVOLVE-BLOCK-START\nx = 2\n# EVOLVE-BLOCK-END\n```\n",
+                        {{"a.py", "x = 1\n"}}),
+                 RejectionKind::outside_block);
   check_rejected(edited("```\nx = 2\n```\n", {{"a.py", "x = 1\n"}, {"b.py", "y = 1\n"}}),
                  RejectionKind::malformed);
 }
@@ -264,6 +290,24 @@ TEST_CASE("unified_diff: line numbers choose between equal places", "[unit][edit
       edited("--- a/a.cpp\n+++ b/a.cpp\n@@ -3,1 +3,1 @@\n-a();\n+z();\n", {{"a.cpp", text}});
   REQUIRE(files);
   CHECK(files->at("a.cpp") == "a();\nb();\nz();\nc();\na();\n");
+}
+
+TEST_CASE("unified_diff: line numbers are those of the parent for every hunk", "[unit][edit]") {
+  const std::string text = "top();\na();\nb();\na();\nc();\na();\n";
+  // Three lines more at the top: line 4 of the parent is line 7 by then, and line 6 is nearer to 4.
+  const auto files = edited(
+      "--- a/a.cpp\n+++ b/a.cpp\n@@ -1,1 +1,4 @@\n top();\n+x();\n+y();\n+w();\n"
+      "@@ -4,1 +7,1 @@\n-a();\n+z();\n",
+      {{"a.cpp", text}});
+  REQUIRE(files);
+  CHECK(files->at("a.cpp") == "top();\nx();\ny();\nw();\na();\nb();\nz();\nc();\na();\n");
+  // In any order.
+  const auto backwards = edited(
+      "--- a/a.cpp\n+++ b/a.cpp\n@@ -4,1 +4,1 @@\n-a();\n+z();\n"
+      "@@ -1,1 +1,4 @@\n top();\n+x();\n+y();\n+w();\n@@ -6,1 +9,1 @@\n-a();\n+v();\n",
+      {{"a.cpp", text}});
+  REQUIRE(backwards);
+  CHECK(backwards->at("a.cpp") == "top();\nx();\ny();\nw();\na();\nb();\nz();\nc();\nv();\n");
 }
 
 TEST_CASE("unified_diff: files are named by the header", "[unit][edit]") {
