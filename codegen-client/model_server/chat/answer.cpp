@@ -87,32 +87,76 @@ void append_hunk(std::vector<Hunk>& merged, const Hunk& hunk) {
   }
 }
 
-/// True when every SEARCH part stands exactly once in the text that the blocks before it leave.
-bool applies_in_order(const std::string& text, const Lines& before, const Lines& after,
-                      const std::vector<Hunk>& hunks) {
-  std::string current = text;
+/// A line without its end: the last one of a file may lack it.
+std::string_view without_end(std::string_view line) {
+  if (line.ends_with('\n')) line.remove_suffix(1);
+  return line;
+}
+
+Lines part_of(const Lines& lines, std::size_t begin, std::size_t end) {
+  Lines part;
+  for (std::size_t i = begin; i < end; ++i) part.push_back(without_end(lines[i]));
+  return part;
+}
+
+/// True when the lines of every SEARCH part stand exactly once among those that the blocks before
+/// it leave.
+bool applies_in_order(const Lines& before, const Lines& after, const std::vector<Hunk>& hunks) {
+  Lines current = part_of(before, 0, before.size());
   for (const Hunk& hunk : hunks) {
-    const std::string search = joined(before, hunk.before_begin, hunk.before_end);
-    const auto found = current.find(search);
-    if (found == std::string::npos || current.find(search, found + 1) != std::string::npos) {
-      return false;
-    }
-    current.replace(found, search.size(), joined(after, hunk.after_begin, hunk.after_end));
+    const Lines search = part_of(before, hunk.before_begin, hunk.before_end);
+    const auto found = std::search(current.begin(), current.end(), search.begin(), search.end());
+    if (found == current.end()) return false;
+    const auto again = std::search(found + 1, current.end(), search.begin(), search.end());
+    if (again != current.end()) return false;
+    const Lines replace = part_of(after, hunk.after_begin, hunk.after_end);
+    const auto at = current.erase(found, found + static_cast<std::ptrdiff_t>(search.size()));
+    current.insert(at, replace.begin(), replace.end());
   }
   return true;
 }
 
-/// The hunks with their context, neighbours joined; one large hunk where small ones could be
-/// mistaken for each other.
+/// One hunk for everything that changes in a block. Between blocks are the marks, which no edit may
+/// touch; but with several blocks the unchanged lines around them are shown, up to the next change:
+/// then no two parts look alike.
+std::vector<Hunk> hunks_of_blocks(const std::string& text, const Lines& before,
+                                  const std::vector<Hunk>& changes) {
+  std::vector<Hunk> merged;
+  for (const Hunk& hunk : changes) {
+    const bool is_same_block = !merged.empty() && block_around(text, before, merged.back()).first ==
+                                                      block_around(text, before, hunk).first;
+    if (is_same_block) {
+      merged.back().before_end = hunk.before_end;
+      merged.back().after_end = hunk.after_end;
+    } else {
+      merged.push_back(hunk);
+    }
+  }
+  if (merged.size() == 1) {
+    return {with_context(merged[0], before, block_around(text, before, merged[0]))};
+  }
+  std::vector<Hunk> shown = merged;
+  for (std::size_t i = 0; i < merged.size(); ++i) {
+    const std::size_t above = i == 0 ? 0 : merged[i - 1].before_end;
+    const std::size_t below = i + 1 == merged.size() ? before.size() : merged[i + 1].before_begin;
+    shown[i].after_begin -= merged[i].before_begin - above;
+    shown[i].after_end += below - merged[i].before_end;
+    shown[i].before_begin = above;
+    shown[i].before_end = below;
+  }
+  return shown;
+}
+
+/// The hunks with their context, neighbours joined; larger ones where small ones could be mistaken
+/// for each other.
 std::vector<Hunk> sized_hunks(const std::string& text, const Lines& before, const Lines& after) {
   std::vector<Hunk> hunks;
-  for (const Hunk& hunk : diff_lines(before, after)) {
+  const std::vector<Hunk> changes = diff_lines(before, after);
+  for (const Hunk& hunk : changes) {
     append_hunk(hunks, with_context(hunk, before, block_around(text, before, hunk)));
   }
-  if (hunks.size() < 2 || applies_in_order(text, before, after, hunks)) return hunks;
-  const Hunk whole{hunks.front().before_begin, hunks.back().before_end, hunks.front().after_begin,
-                   hunks.back().after_end};
-  return {with_context(whole, before, block_around(text, before, whole))};
+  const bool is_clear = hunks.size() < 2 || applies_in_order(before, after, hunks);
+  return is_clear ? hunks : hunks_of_blocks(text, before, changes);
 }
 
 std::string sentence(const Proposal& proposal) {

@@ -138,21 +138,10 @@ std::optional<std::uint64_t> seed_of(std::string_view value) {
   return seed;
 }
 
-/// Variants without a metric were never scored: they failed.
-bool has_failed(const Section& parent) {
-  static constexpr std::string_view kFailed[] = {"compile_error", "crash",      "timeout",
-                                                 "bad_output",    "not_finite", "out_of_memory"};
-  if (parent.lines.empty()) return false;
-  return std::any_of(std::begin(kFailed), std::end(kFailed), [&](std::string_view word) {
-    return parent.lines.front().find(word) != std::string::npos;
-  });
-}
-
 void read_section(const Section& section, Prompt& prompt, std::optional<Program>& second) {
   MutationRequest& request = prompt.request;
   if (section.name == "Parent program") {
     request.parent = program_of(section);
-    request.parent_failed = has_failed(section);
   } else if (section.name == "Second parent") {
     second = program_of(section);
   } else if (section.name.starts_with("Inspiration") && request.donors.size() < kDonorsMax) {

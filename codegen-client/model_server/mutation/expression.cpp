@@ -241,6 +241,29 @@ bool is_literally(const Expression& node, double value) {
   return own && *own == value;
 }
 
+/// The number that two numbers make, exactly and of the same type; else the node as it is.
+Expression folded(Expression node) {
+  // Larger whole numbers may not fit their type.
+  constexpr double kWholeMax = 1e9;
+  if (node.children[0].kind != Kind::number || node.children[1].kind != Kind::number) return node;
+  const auto a = parse_literal(node.children[0].text);
+  const auto b = parse_literal(node.children[1].text);
+  if (!a || !b || !a->suffix.empty() || !b->suffix.empty()) return node;
+  double value = 0;
+  if (node.text == "+") {
+    value = a->value + b->value;
+  } else if (node.text == "-") {
+    value = a->value - b->value;
+  } else if (node.text == "*") {
+    value = a->value * b->value;
+  } else {
+    return node;
+  }
+  if (!std::isfinite(value) || value < 0) return node;
+  if (a->is_real || b->is_real) return number(format_exact(value));
+  return value > kWholeMax ? node : number(std::to_string(std::llround(value)));
+}
+
 Expression simplified_binary(Expression node) {
   Expression& left = node.children[0];
   Expression& right = node.children[1];
@@ -256,20 +279,7 @@ Expression simplified_binary(Expression node) {
     Expression inner = std::move(right.children[0]);
     return binary(op == "+" ? "-" : "+", std::move(left), std::move(inner));
   }
-  const auto a = value_of(left);
-  const auto b = value_of(right);
-  if (!a || !b) return node;
-  double folded = 0;
-  if (op == "+")
-    folded = *a + *b;
-  else if (op == "-")
-    folded = *a - *b;
-  else if (op == "*")
-    folded = *a * *b;
-  else
-    return node;
-  if (!std::isfinite(folded) || folded < 0) return node;
-  return number(format_real(folded));
+  return folded(std::move(node));
 }
 
 /// A case inside of the same case is decided already.
@@ -359,6 +369,8 @@ std::vector<Expression*> nodes(Expression& root) {
 
 Expression simplified(const Expression& expression) {
   Expression node{expression.kind, expression.text, {}};
+  // Whole numbers only: what is simplified may become a real.
+  if (node.kind == Kind::binary && node.text == "%") return expression;
   for (const Expression& child : expression.children) node.children.push_back(simplified(child));
   if (node.kind == Kind::binary) return simplified_binary(std::move(node));
   if (node.kind == Kind::conditional) return simplified_conditional(std::move(node));

@@ -45,6 +45,9 @@ bool sets_real(const Code& code, std::size_t assign, const std::vector<Variable>
   if (code.is(name - 1, ".") || code.is(name - 1, "->")) return false;
   const Variable* variable = find_variable(variables, code.at(name), name);
   if (variable == nullptr) return false;
+  // `double& last = bins[i]`: no reference to what a changed expression computes.
+  const bool binds = variable->token == name && variable->is_reference && !variable->is_const;
+  if (binds) return false;
   return variable->kind == (is_element ? ValueKind::real_vector : ValueKind::real);
 }
 

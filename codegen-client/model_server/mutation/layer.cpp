@@ -248,11 +248,19 @@ class Reader {
   }
 
   std::optional<Layer> read_python(const Call& call, Layer layer) const {
+    // What C++ has as options may stand without a name: one place for each makes both alike.
+    static constexpr std::array<std::string_view, 4> kBehindKernel = {"stride", "padding",
+                                                                      "dilation", "groups"};
+    constexpr std::size_t kKernel = 2;
+    std::size_t next = 0;
     for (const TokenRange argument : call.arguments) {
       const bool is_named = argument.begin + 1 < argument.end && code_.is(argument.begin + 1, "=");
       if (is_named) {
         layer.options.emplace_back(code_.at(argument.begin),
                                    code_.text_of({argument.begin + 2, argument.end}));
+      } else if (is_convolution(layer) && layer.arguments.size() > kKernel) {
+        if (next == kBehindKernel.size()) return std::nullopt;
+        layer.options.emplace_back(kBehindKernel[next++], code_.text_of(argument));
       } else {
         layer.arguments.push_back(code_.text_of(argument));
       }

@@ -35,6 +35,14 @@ std::string format_real(double value) {
   return text;
 }
 
+std::string format_exact(double value) {
+  char buffer[32];
+  const auto [end, error] = std::to_chars(buffer, buffer + sizeof buffer, value);
+  std::string text(buffer, error == std::errc{} ? end : buffer);
+  if (text.find_first_of(".e") == std::string::npos) text += ".0";
+  return text;
+}
+
 std::string format_like(const Literal& literal, double value) {
   if (literal.is_real) return format_real(value) + literal.suffix;
   return std::to_string(std::llround(value)) + literal.suffix;

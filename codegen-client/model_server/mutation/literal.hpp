@@ -19,6 +19,9 @@ std::optional<Literal> parse_literal(std::string_view text);
 /// Three significant digits, and always recognisable as a real number: `0.03`, `2.0`, `1e-05`.
 std::string format_real(double value);
 
+/// As many digits as it takes to read the same value back, and recognisable as a real number.
+std::string format_exact(double value);
+
 /// The literal with another value, in the same kind and with the same suffix.
 std::string format_like(const Literal& literal, double value);
 

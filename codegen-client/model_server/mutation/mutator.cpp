@@ -77,7 +77,6 @@ class Mutator {
   }
 
   int draw_steps(Rng& rng) const {
-    if (request_.parent_failed) return 1;
     static constexpr double kFewer[] = {0.5, 0.3, 0.2};
     const int drawn = 1 + static_cast<int>(rng.weighted(kFewer));
     switch (request_.task) {

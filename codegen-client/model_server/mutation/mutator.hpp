@@ -34,8 +34,6 @@ struct MutationRequest {
   Program parent;
   std::vector<Program> donors;  ///< The second parent first, then inspirations.
   std::vector<Failure> failures;
-  /// The parent itself does not compile or run: one operator only.
-  bool parent_failed = false;
   Task task = Task::diff;
   std::uint64_t seed = 0;
   /// Operators more than usual, 0 or more.

@@ -38,7 +38,11 @@ std::optional<Construction> find_construction(const Code& code) {
     for (std::size_t i = function.open; i < function.close; ++i) {
       if (code.is(i, "seconds")) site.seconds = "seconds";
     }
-    if (!site.element.empty()) return site;
+    const auto variables = variables_of(code, function);
+    const bool is_const =
+        std::any_of(variables.begin(), variables.end(),
+                    [&site](const Variable& v) { return v.name == site.variable && v.is_const; });
+    if (!site.element.empty() && !is_const) return site;
   }
   return std::nullopt;
 }
@@ -195,7 +199,7 @@ Mutation add_helper(const Code& code, const Construction& site, std::string_view
   if (!code.contains("fit_radii")) text += kFitRadii;
   text += helper + "\n";
   const std::size_t at = code.line_begin(site.function->begin);
-  const std::string share = code.contains("std::clock") || code.contains("clock") ? "0.4 * " : "";
+  const std::string share = code.contains("clock") ? "0.4 * " : "";
   return {.edits = {{at, at, text},
                     insert_before(code, site.last,
                                   std::string(name) + "(" + site.variable + ", " + share +
@@ -284,7 +288,10 @@ std::optional<Mutation> add_aggregate(const Context& context) {
                     .note = "look at the " + name};
   // Used at once in one result, so that it makes a difference.
   auto sites = find_expression_sites(code);
-  std::erase_if(sites, [](const ExpressionSite& s) { return !s.is_result; });
+  // In this function alone: nowhere else can it be named.
+  std::erase_if(sites, [&site](const ExpressionSite& s) {
+    return !s.is_result || s.function != site->function;
+  });
   if (sites.empty()) return std::nullopt;
   const ExpressionSite& target = context.rng.pick(sites);
   const auto terms = terms_at(code, target);

@@ -19,23 +19,32 @@ struct SizeUse {
   std::size_t token = 0;
   double value = 0;
   bool is_output = false;
+  bool is_linear = false;  ///< Of a Linear: a width, not a number of channels.
 };
 
-std::vector<SizeUse> find_sizes(const Code& code) {
+/// In the order of the layers; `is_hidden` leaves out what the task gives the first and takes from
+/// the last one.
+std::vector<SizeUse> find_sizes(const Code& code, bool is_hidden) {
   std::vector<SizeUse> uses;
-  const auto add = [&](TokenRange argument, bool is_output) {
+  const auto add = [&](const Call& call, std::size_t argument_index, bool is_output) {
+    const TokenRange argument = call.arguments[argument_index];
     const bool is_literal = argument.begin + 1 == argument.end && code.is_number(argument.begin);
     const auto literal = is_literal ? parse_literal(code.at(argument.begin)) : std::nullopt;
-    if (literal && !literal->is_real) uses.push_back({argument.begin, literal->value, is_output});
+    if (!literal || literal->is_real) return;
+    uses.push_back({.token = argument.begin,
+                    .value = literal->value,
+                    .is_output = is_output,
+                    .is_linear = code.at(call.name).starts_with("Linear")});
   };
-  for (const Call& call : code.calls(
-           {"Linear", "LinearOptions", "Conv1d", "Conv1dOptions", "Conv2d", "Conv2dOptions"})) {
-    if (call.arguments.size() < 2) continue;
-    add(call.arguments[0], false);
-    add(call.arguments[1], true);
+  auto layers =
+      code.calls({"Linear", "LinearOptions", "Conv1d", "Conv1dOptions", "Conv2d", "Conv2dOptions"});
+  std::erase_if(layers, [](const Call& call) { return call.arguments.size() < 2; });
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    if (!is_hidden || i > 0) add(layers[i], 0, false);
+    if (!is_hidden || i + 1 < layers.size()) add(layers[i], 1, true);
   }
   for (const Call& call : code.calls({"BatchNorm1d", "BatchNorm2d"})) {
-    if (!call.arguments.empty()) add(call.arguments[0], false);
+    if (!call.arguments.empty()) add(call, 0, false);
   }
   return uses;
 }
@@ -119,13 +128,15 @@ struct AppliedLayer {
 /// Statements of forward such as `auto hidden = torch::relu(first->forward(inputs));`.
 std::vector<AppliedLayer> find_applied(const Code& code, const ModuleSite& site) {
   std::vector<AppliedLayer> found;
-  const auto sizes = find_sizes(code);
+  const auto sizes = find_sizes(code, /*is_hidden=*/false);
   for (std::size_t i = site.forward->body.begin; i < site.forward->body.end; ++i) {
     if (!code.is(i, "forward") || i < 2) continue;
     const std::string_view layer = code.at(i - 2);
     AppliedLayer applied;
     applied.statement = code.statement(i);
+    bool is_const = false;
     for (std::size_t k = applied.statement.begin; k < i; ++k) {
+      is_const = is_const || code.is(k, "const");
       if (code.is(k, "=") && code.is_identifier(k - 1)) applied.variable = code.at(k - 1);
       const bool is_call = code.is(k, "(") && code.is_identifier(k - 1);
       if (is_call && code.is(k - 1, "relu")) applied.activation = "torch::relu";
@@ -133,9 +144,11 @@ std::vector<AppliedLayer> find_applied(const Code& code, const ModuleSite& site)
     // The width is what the layer of this name was made with.
     for (const SizeUse& use : sizes) {
       const TokenRange maker = code.statement(use.token);
-      if (use.is_output && code.is(maker.begin, layer)) applied.width = use.value;
+      const bool is_width = use.is_output && use.is_linear;
+      if (is_width && code.is(maker.begin, layer)) applied.width = use.value;
     }
-    if (!applied.variable.empty() && applied.width > 0) found.push_back(std::move(applied));
+    if (!applied.variable.empty() && !is_const && applied.width > 0)
+      found.push_back(std::move(applied));
   }
   return found;
 }
@@ -145,10 +158,9 @@ std::vector<AppliedLayer> find_applied(const Code& code, const ModuleSite& site)
 std::optional<Mutation> change_shared_width(const Context& context) {
   const auto lists = find_layer_lists(context.code);
   if (!lists.empty()) return std::nullopt;
-  // A width that goes out of one layer and into another; sizes that only go in or only go out
-  // belong to the task.
+  // A width that goes out of one layer and into another.
   std::map<double, int> roles;
-  const auto sizes = find_sizes(context.code);
+  const auto sizes = find_sizes(context.code, /*is_hidden=*/true);
   for (const SizeUse& use : sizes) roles[use.value] |= use.is_output ? 1 : 2;
   std::vector<double> shared;
   for (const auto& [value, role] : roles) {

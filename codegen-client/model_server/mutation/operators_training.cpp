@@ -86,13 +86,21 @@ std::string schedule(const Code& code, const std::string& p, Rng& rng, std::stri
   return "(1.0 - " + p + ")";
 }
 
-/// The statement in a loop that draws `inputs`.
+bool has_token(const Code& code, TokenRange range, std::initializer_list<std::string_view> words) {
+  for (std::size_t i = range.begin; i < range.end; ++i) {
+    if (std::find(words.begin(), words.end(), code.at(i)) != words.end()) return true;
+  }
+  return false;
+}
+
+/// The statement in a loop that draws `inputs`, so that these may be changed behind it.
 std::optional<TokenRange> find_batch(const Code& code, const LoopSite& loop) {
   for (std::size_t i = loop.head.end; i < loop.step.begin; ++i) {
     if (!code.is(i, "inputs")) continue;
     const TokenRange statement = code.statement(i);
     bool is_assigned = true;
     for (std::size_t k = statement.begin; k < i; ++k) is_assigned &= !code.is(k, "=");
+    if (has_token(code, {statement.begin, i}, {"const"})) continue;
     for (std::size_t k = i; is_assigned && k < statement.end; ++k) {
       if (code.is(k, "=")) return statement;
     }
@@ -254,10 +262,10 @@ std::optional<Mutation> augment_data(const Context& context) {
   const std::uint64_t kind = context.rng.below(3);
   if (kind == 0 && is_picture) {
     note = "mirror half of the pictures";
-    line = is_cpp ? "inputs = torch::where(torch::rand({inputs.size(0), 1, 1, 1}) < 0.5, "
-                    "inputs.flip({3}), inputs);"
-                  : "inputs = torch.where(torch.rand(inputs.shape[0], 1, 1, 1) < 0.5, "
-                    "inputs.flip(3), inputs)";
+    line = is_cpp ? "inputs = torch::where(torch::rand({inputs.size(0), 1, 1, 1}, "
+                    "inputs.device()) < 0.5, inputs.flip({3}), inputs);"
+                  : "inputs = torch.where(torch.rand(inputs.shape[0], 1, 1, 1, "
+                    "device=inputs.device) < 0.5, inputs.flip(3), inputs)";
   } else if (kind == 1 && (is_picture || is_signal)) {
     note = "shift the inputs by up to one place";
     const std::string low =
@@ -285,9 +293,13 @@ std::optional<Mutation> normalise_inputs(const Context& context) {
   const Code& code = context.code;
   for (const Function& function : code.functions()) {
     if (!code.is(function.name, "forward") || function.body.empty()) continue;
+    // The inputs of a residual block are no inputs of the network.
+    if (function.owner == "ResidualImpl" || function.owner == "Residual") continue;
     const auto parameters = code.split(function.open, function.close);
     const std::size_t own = code.is_python() ? 1 : 0;
     if (parameters.size() <= own || !code.is_editable(function.body)) continue;
+    // What is const cannot be set, and what is a reference belongs to the caller.
+    if (has_token(code, parameters[own], {"const", "&"})) continue;
     const std::string name(code.is_python() ? code.at(parameters[own].begin)
                                             : code.at(parameters[own].end - 1));
     if (has_text(code, name + " = (" + name)) continue;
@@ -393,25 +405,27 @@ std::optional<Mutation> shuffle_epochs(const Context& context) {
     const std::string count = code.text_of(call.arguments[0]);
     const TokenRange batch = code.statement(call.name);
     Mutation mutation{.edits = {}, .note = "see every example once before any is seen again"};
+    const std::string cpp_order = "torch::randperm(" + data +
+                                  ".size(), torch::TensorOptions(torch::kInt64).device(" + data +
+                                  ".inputs.device()))";
     if (code.is_python()) {
       mutation.edits = {insert_before(code, place->loop.head, "order, position = None, 0"),
                         insert_before(code, batch,
                                       "if order is None or position + " + count +
                                           " > len(order):\n    order = "
                                           "torch.randperm(len(" +
-                                          data + ".inputs))\n    position = 0"),
+                                          data + ".inputs), device=" + data +
+                                          ".inputs.device)\n    position = 0"),
                         replace(code, {call.begin, call.close + 1},
                                 data + ".batch(order[position:position + " + count + "])"),
                         insert_after(code, batch, "position += " + count)};
     } else {
       mutation.edits = {
           insert_before(code, place->loop.head,
-                        "torch::Tensor order = torch::randperm(" + data +
-                            ".size(), torch::kInt64);\nint64_t position = 0;"),
+                        "torch::Tensor order = " + cpp_order + ";\nint64_t position = 0;"),
           insert_before(code, batch,
                         "if (position + " + count + " > " + data +
-                            ".size()) {\n  order = torch::randperm(" + data +
-                            ".size(), torch::kInt64);\n  position = 0;\n}"),
+                            ".size()) {\n  order = " + cpp_order + ";\n  position = 0;\n}"),
           replace(code, {call.begin, call.close + 1},
                   data + ".batch(order.slice(0, position, position + " + count + "))"),
           insert_after(code, batch, "position += " + count + ";")};

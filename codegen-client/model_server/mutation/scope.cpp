@@ -134,7 +134,12 @@ std::vector<Variable> variables_of(const Code& code, const Function& function) {
                       .kind = {},
                       .token = i,
                       .scope = scope_of(code, i, function)};
-    variable.kind = kind_of_type(code, {type_begin(code, i), i});
+    const TokenRange type{type_begin(code, i), i};
+    variable.kind = kind_of_type(code, type);
+    for (std::size_t k = type.begin; k < type.end; ++k) {
+      variable.is_const = variable.is_const || code.is(k, "const");
+      variable.is_reference = variable.is_reference || code.is(k, "&");
+    }
     if (variable.kind == ValueKind::unknown && !is_parameter) {
       variable.kind = kind_of_initialiser(code, i, variables);
     }

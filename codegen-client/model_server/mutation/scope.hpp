@@ -20,8 +20,10 @@ enum class ValueKind {
 struct Variable {
   std::string name;
   ValueKind kind = ValueKind::unknown;
-  std::size_t token = 0;  ///< Where it is declared.
-  TokenRange scope;       ///< Tokens among which it can be named.
+  bool is_const = false;      ///< Its declaration says so somewhere: it may not be set.
+  bool is_reference = false;  ///< What initialises it must be a thing, not a value.
+  std::size_t token = 0;      ///< Where it is declared.
+  TokenRange scope;           ///< Tokens among which it can be named.
 };
 
 /// The variables and parameters that C++ function declares, in order.

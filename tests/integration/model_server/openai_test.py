@@ -7,6 +7,8 @@ import warnings
 import httpx
 import jsonschema
 import openai
+import openai.types
+from openai.types import chat
 
 import server
 
@@ -15,6 +17,21 @@ warnings.filterwarnings("ignore", category=DeprecationWarning)
 
 def schema(name):
     return json.loads((server.SCHEMAS / f"{name}.schema.json").read_text())
+
+
+# Thoughts have no place in the published types; servers put them here all the same.
+EXTENSIONS = {"reasoning", "reasoning_content"}
+
+
+def unknown_members(value, at=""):
+    """Members of a validated reply that the official types do not have, as paths."""
+    if isinstance(value, list):
+        return [path for item in value for path in unknown_members(item, at + "[]")]
+    if not hasattr(value, "model_fields_set"):
+        return []
+    own = [f"{at}.{name}" for name in value.model_extra or {} if name not in EXTENSIONS]
+    return own + [path for name in type(value).model_fields
+                  for path in unknown_members(getattr(value, name), f"{at}.{name}")]
 
 
 class Case(unittest.TestCase):
@@ -119,7 +136,25 @@ class Client(Case):
 
 
 class Schemas(Case):
-    """Clients accept replies that lack members: the schemas do not."""
+    """Clients accept replies that lack members: the schemas do not. The schemas are ours, the types
+    are those of the official client: an error would have to be in both."""
+
+    def check(self, value, name, official):
+        jsonschema.validate(value, schema(name))
+        # From text: in strict mode objects are taken from JSON only.
+        made = official.model_validate_json(json.dumps(value), strict=True)
+        self.assertEqual(unknown_members(made), [])
+
+    def test_the_official_types_are_strict(self):
+        """So that the checks below can fail."""
+        reply = self.post().json()
+        for change in ({"created": "1"}, {"object": "chat"}, {"choices": None}, {"id": None},
+                       {"usage": {"prompt_tokens": 1.5}}):
+            with self.subTest(change=change), self.assertRaises(ValueError):
+                chat.ChatCompletion.model_validate_json(json.dumps(reply | change), strict=True)
+        made = chat.ChatCompletion.model_validate_json(
+            json.dumps(reply | {"own": 1, "usage": reply["usage"] | {"more": 2}}), strict=True)
+        self.assertEqual(unknown_members(made), [".own", ".usage.more"])
 
     def post(self, **more):
         body = {"model": "cambrian-mutator", "messages": server.messages()} | more
@@ -130,7 +165,7 @@ class Schemas(Case):
                      {"model": "fault-truncated"}, {"model": "fault-filtered"},
                      {"model": "fault-empty"}, {"model": "fault-reasoning"}):
             with self.subTest(more=more):
-                jsonschema.validate(self.post(**more).json(), schema("chat_completion"))
+                self.check(self.post(**more).json(), "chat_completion", chat.ChatCompletion)
 
     def test_streamed_replies(self):
         for more in ({}, {"n": 2}, {"stream_options": {"include_usage": True}},
@@ -142,14 +177,17 @@ class Schemas(Case):
                 self.assertEqual(events[-1], "[DONE]")
                 chunks = [json.loads(event) for event in events[:-1]]
                 for chunk in chunks:
-                    jsonschema.validate(chunk, schema("chat_completion_chunk"))
+                    self.check(chunk, "chat_completion_chunk", chat.ChatCompletionChunk)
                 self.assertEqual(len({chunk["id"] for chunk in chunks}), 1)
                 if "stream_options" in more:
                     self.assertEqual(chunks[-1]["choices"], [])
                     self.assertGreater(chunks[-1]["usage"]["completion_tokens"], 0)
 
     def test_models(self):
-        jsonschema.validate(httpx.get(f"{self.base}/models").json(), schema("model_list"))
+        models = httpx.get(f"{self.base}/models").json()
+        jsonschema.validate(models, schema("model_list"))
+        for model in models["data"]:
+            openai.types.Model.model_validate_json(json.dumps(model), strict=True)
 
     def test_errors(self):
         replies = [self.post(model="nobody"), self.post(n=0), self.post(model="fault-429"),

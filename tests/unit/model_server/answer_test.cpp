@@ -2,6 +2,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include "codegen-client/model_server/mutation/line_diff.hpp"
 #include "tests/unit/model_server/sample_programs.hpp"
 
 namespace cambrian::codemodel {
@@ -122,6 +123,47 @@ TEST_CASE("render_blocks: equal lines get enough context", "[unit][model_server]
         std::string("same\na\nsame\nb\nsame\nc\n\nsame\nd\nsame\n"),
         std::string("a\nb\nb\nsame\nc\n\nb\nd\n")}) {
     CHECK(apply_blocks(before, render_blocks(before, after)) == after);
+  }
+}
+
+TEST_CASE("render_blocks: never joins two blocks with the marks between them",
+          "[unit][model_server]") {
+  const auto program = [](const std::string& first, const std::string& second) {
+    return "// EVOLVE-BLOCK-START one\n" + first +
+           "// EVOLVE-BLOCK-END\nint middle();\n"
+           "// EVOLVE-BLOCK-START two\n" +
+           second + "// EVOLVE-BLOCK-END\n";
+  };
+  struct Change {
+    std::string first, second, first_after, second_after;
+  };
+  for (const Change& change :
+       {Change{"p();\n", "q();\n", "q();\n", "r();\n"},
+        Change{"p();\n", "q();\n", "q();\n", "p();\n"},
+        Change{"a();\np();\n", "q();\nb();\n", "a();\nq();\nb();\n", "r();\nb();\n"}}) {
+    const std::string before = program(change.first, change.second);
+    const std::string after = program(change.first_after, change.second_after);
+    const std::string blocks = render_blocks(before, after);
+    INFO(blocks);
+    CHECK(apply_blocks(before, blocks) == after);
+    // As the client sees it: what a block changes lies between two marks.
+    std::size_t position = 0;
+    for (;;) {
+      const auto open = blocks.find("<<<<<<< SEARCH\n", position);
+      if (open == std::string::npos) break;
+      const auto middle = blocks.find("=======\n", open);
+      const auto close = blocks.find(">>>>>>> REPLACE\n", middle);
+      const std::string search = blocks.substr(open + 15, middle - open - 15);
+      const std::string replace = blocks.substr(middle + 8, close - middle - 8);
+      const auto hunks = diff_lines(split_lines(search), split_lines(replace));
+      for (const Hunk& hunk : hunks) {
+        const auto lines = split_lines(search);
+        for (std::size_t i = hunk.before_begin; i < hunk.before_end; ++i) {
+          CHECK(lines[i].find("EVOLVE-BLOCK") == std::string_view::npos);
+        }
+      }
+      position = close;
+    }
   }
 }
 

@@ -51,6 +51,13 @@ TEST_CASE("simplified: folds without changing the value", "[unit][model_server]"
   CHECK(simple("1 * (x - x) + y") == "y");
   CHECK(simple("-(-x)") == "x");
   CHECK(simple("2 * 3.5") == "7.0");
+  CHECK(simple("1024.0 - 1.0") == "1023.0");
+  CHECK(simple("0.1 * 3.0") == "0.30000000000000004");
+  CHECK(simple("x / (2 * 3)") == "x / 6");
+  CHECK(simple("i % (2 * 3)") == "i % (2 * 3)");
+  CHECK(simple("i % 2 == 0 ? 1.5 + 1.5 : x") == "i % 2 == 0 ? 3.0 : x");
+  CHECK(simple("2000000000 + 2000000000") == "2000000000 + 2000000000");
+  CHECK(simple("1.5f + 1.5f") == "1.5f + 1.5f");
   CHECK(simple("2 / 3") == "2 / 3");
   CHECK(simple("0x0 + x") == "0x0 + x");
   CHECK(simple("x + -y") == "x - y");
@@ -158,6 +165,37 @@ TEST_CASE("find_expression_sites: sees reals with what can be named there",
   CHECK_FALSE(has("scores"));
   // What is declared further down cannot be named yet.
   for (const auto& term : terms_at(code, sites[0])) CHECK(term.text != "left");
+}
+
+TEST_CASE("find_expression_sites: a reference is not bound to what is computed",
+          "[unit][model_server]") {
+  const Code code = Code::parse(
+                        "// EVOLVE-BLOCK-START\ndouble f(std::vector<double>& v) {\n"
+                        "  double& last = v[0];\n  const double& first = v[1];\n"
+                        "  last = first + 1.0;\n  return last;\n}\n// EVOLVE-BLOCK-END\n",
+                        Language::cpp)
+                        .value();
+  std::set<std::string> texts;
+  for (const auto& site : find_expression_sites(code)) texts.insert(print(site.tree));
+  CHECK(texts == std::set<std::string>{"v[1]", "first + 1.0", "last"});
+}
+
+TEST_CASE("add_aggregate: names its value in its own function only", "[unit][model_server]") {
+  std::string text(samples::kPriority);
+  const std::string at = "std::vector<double> priority(";
+  text.insert(text.find(at), "double scaled(double x) {\n  return 0.5 * x + 1.0;\n}\n");
+  const Code code = Code::parse(text, Language::cpp).value();
+  int made = 0;
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    INFO("seed=" << seed);
+    Rng rng(seed);
+    const auto mutation = add_aggregate({.code = code, .donors = {}, .rng = rng});
+    if (!mutation) continue;
+    ++made;
+    const std::string changed = code.apply(mutation->edits).value();
+    CHECK(changed.find("st_bins") > changed.find(at));
+  }
+  CHECK(made > 20);
 }
 
 TEST_CASE("Literal: keeps kind and suffix", "[unit][model_server]") {

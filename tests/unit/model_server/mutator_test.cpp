@@ -128,15 +128,6 @@ TEST_CASE("propose: does not repeat a change that failed", "[unit][model_server]
   CHECK(changed(request) != first);
 }
 
-TEST_CASE("propose: changes little when the parent failed", "[unit][model_server]") {
-  for (std::uint64_t seed = 0; seed < 20; ++seed) {
-    auto request = request_for(samples::kPriority, Language::cpp, seed);
-    request.parent_failed = true;
-    request.task = Task::rewrite;
-    CHECK(propose(request).value().operators.size() == 1);
-  }
-}
-
 TEST_CASE("propose: says why it cannot", "[unit][model_server]") {
   CHECK(propose({}).error().code == Errc::invalid_argument);
   CHECK(propose(request_for("// EVOLVE-BLOCK-START\n", Language::cpp, 1)).error().code ==

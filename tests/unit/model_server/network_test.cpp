@@ -1,5 +1,9 @@
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <optional>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "codegen-client/model_server/mutation/layer.hpp"
 #include "codegen-client/model_server/mutation/mutator.hpp"
@@ -182,6 +186,146 @@ TEST_CASE("add_schedule: schedule and optimiser share a rate with a name", "[uni
   // The next operator on the rate finds it at its name.
   const Code next = Code::parse(text, Language::python).value();
   CHECK(find_constant(next, find_optimizer(next)->rate));
+}
+
+/// What an operator makes of a program, with every seed that makes something.
+std::vector<std::string> all_changes(const Code& code,
+                                     std::optional<Mutation> (*apply)(const Context&)) {
+  std::vector<std::string> texts;
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    Rng rng(seed);
+    const auto mutation = apply({.code = code, .donors = {}, .rng = rng});
+    if (mutation) texts.push_back(code.apply(mutation->edits).value());
+  }
+  return texts;
+}
+
+Code parsed(std::string text, Language language = Language::cpp) {
+  return Code::parse(std::move(text), language).value();
+}
+
+std::string replaced(std::string text, std::string_view from, std::string_view to) {
+  const auto at = text.find(from);
+  REQUIRE(at != std::string::npos);
+  return text.replace(at, from.size(), to);
+}
+
+TEST_CASE("training operators: new tensors are where the data is", "[unit][model_server]") {
+  int made = 0;
+  const auto check = [&made](const std::string& text) {
+    for (const char* maker : {"torch::rand(", "torch.rand(", "randperm("}) {
+      for (auto at = text.find(maker); at != std::string::npos; at = text.find(maker, at + 1)) {
+        ++made;
+        INFO(text);
+        const std::string line = text.substr(at, text.find('\n', at) - at);
+        CHECK(line.find("device") != std::string::npos);
+      }
+    }
+  };
+  // Python as the data of the SDK has it.
+  const Code python = parsed(
+      "import torch\nfrom torch import nn\n# EVOLVE-BLOCK-START\nclass Net(nn.Module):\n"
+      "    # inputs: [batch, 1, 28, 28]\n    def __init__(self):\n"
+      "        super().__init__()\n        self.layers = nn.Sequential(\n"
+      "            nn.Flatten(),\n            nn.Linear(784, 16),\n            nn.ReLU(),\n"
+      "            nn.Linear(16, 10),\n        )\n\n    def forward(self, x):\n"
+      "        return self.layers(x)\n\n\ndef train(model, data, training):\n"
+      "    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)\n"
+      "    while training.has_time():\n        inputs, targets = data.sample(64)\n"
+      "        loss = nn.functional.cross_entropy(model(inputs), targets)\n"
+      "        optimizer.zero_grad()\n        loss.backward()\n        optimizer.step()\n"
+      "# EVOLVE-BLOCK-END\n",
+      Language::python);
+  for (const Code& code : {torch_code(), python}) {
+    const int before = made;
+    for (const auto& text : all_changes(code, augment_data)) check(text);
+    CHECK(made > before);
+    for (const auto& text : all_changes(code, shuffle_epochs)) check(text);
+  }
+}
+
+TEST_CASE("normalise_inputs: scales what goes into the network, not into a block of it",
+          "[unit][model_server]") {
+  const Code lacking = parsed(with_undefined_residual(std::string(samples::kTorch)));
+  const Code code = parsed(lacking.apply(mend_network(lacking)).value());
+  const auto texts = all_changes(code, normalise_inputs);
+  REQUIRE_FALSE(texts.empty());
+  for (const std::string& text : texts) {
+    CHECK(text.find("inputs = (inputs - ") > text.find("struct Net"));
+    CHECK(text.find("x = (x - ") == std::string::npos);
+  }
+}
+
+TEST_CASE("operators: what is const is not set, and what belongs to others neither",
+          "[unit][model_server]") {
+  const std::string torch(samples::kTorch);
+  for (const char* parameter : {"const torch::Tensor& inputs", "torch::Tensor& inputs"}) {
+    const Code code = parsed(replaced(torch, "forward(torch::Tensor inputs)",
+                                      "forward(" + std::string(parameter) + ")"));
+    CHECK(all_changes(code, normalise_inputs).empty());
+  }
+  const Code fixed = parsed(replaced(torch, "auto [inputs", "const auto [inputs"));
+  CHECK(all_changes(fixed, augment_data).empty());
+  CHECK_FALSE(all_changes(torch_code(), augment_data).empty());
+  const std::string members(samples::kMembers);
+  const Code constant = parsed(replaced(
+      replaced(members, "auto hidden = ", "const auto hidden = "),
+      "hidden = hidden + torch::relu(second->forward(hidden));\n    return last->forward(hidden)",
+      "return last->forward(torch::relu(second->forward(hidden)))"));
+  CHECK(all_changes(constant, insert_member).empty());
+  CHECK(all_changes(constant, add_called_dropout).empty());
+  CHECK_FALSE(all_changes(parsed(members), insert_member).empty());
+  const Code circles = parsed(
+      "// EVOLVE-BLOCK-START\nstd::vector<Circle> pack(double seconds) {\n"
+      "  const std::vector<Circle> circles = grid();\n  return circles;\n}\n"
+      "// EVOLVE-BLOCK-END\n");
+  CHECK(all_changes(circles, add_climb).empty());
+}
+
+TEST_CASE("change_convolution: what Python gives without a name is not given twice",
+          "[unit][model_server]") {
+  const Code code = parsed(
+      "from torch import nn\n# EVOLVE-BLOCK-START\nclass Net(nn.Module):\n"
+      "    # inputs: [batch, 1, 28, 28]\n    def __init__(self):\n"
+      "        super().__init__()\n        self.layers = nn.Sequential(\n"
+      "            nn.Conv2d(1, 8, 5, 2, 2),\n            nn.ReLU(),\n"
+      "            nn.Flatten(),\n            nn.Linear(1568, 10),\n        )\n"
+      "# EVOLVE-BLOCK-END\n",
+      Language::python);
+  REQUIRE(find_layer_lists(code).size() == 1);
+  const auto texts = all_changes(code, change_convolution);
+  CHECK(texts.size() > 10);
+  for (const std::string& text : texts) {
+    const auto at = text.find("nn.Conv2d(");
+    const std::string layer = text.substr(at, text.find('\n', at) - at);
+    INFO(layer);
+    CHECK(layer.find("stride=") != std::string::npos);
+    CHECK(layer.find("padding=") != std::string::npos);
+    CHECK(std::count(layer.begin(), layer.end(), ',') == 5);  // The last one ends the line.
+  }
+}
+
+TEST_CASE("change_shared_width: leaves alone what the task gives and takes",
+          "[unit][model_server]") {
+  // Ten numbers come in and ten go out; 100 is the network's own.
+  const Code code = parsed(
+      replaced(std::string(samples::kMembers), "nn::Linear(40, 100)", "nn::Linear(10, 100)"));
+  const auto texts = all_changes(code, change_shared_width);
+  CHECK(texts.size() > 10);
+  for (const std::string& text : texts) {
+    CHECK(text.find("nn::Linear(10, ") != std::string::npos);
+    CHECK(text.find(", 10)") != std::string::npos);
+  }
+}
+
+TEST_CASE("insert_member: the channels of a convolution are no width", "[unit][model_server]") {
+  std::string text =
+      replaced(std::string(samples::kMembers), "nn::Linear first", "nn::Conv1d first");
+  text = replaced(text, "nn::Linear(40, 100)", "nn::Conv1d(1, 24, 3)");
+  for (const std::string& changed : all_changes(parsed(text), insert_member)) {
+    CHECK(changed.find("Linear(24, 24)") == std::string::npos);
+    CHECK(changed.find("BatchNorm1d(24)") == std::string::npos);
+  }
 }
 
 TEST_CASE("find_optimizer: reads both languages", "[unit][model_server]") {
