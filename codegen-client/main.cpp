@@ -1,10 +1,11 @@
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <array>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <random>
 #include <set>
@@ -14,6 +15,7 @@
 #include "codegen-client/adapters/grpc/grpc_content_store.hpp"
 #include "codegen-client/adapters/metrics/metrics_observer.hpp"
 #include "codegen-client/adapters/openai/openai_model.hpp"
+#include "codegen-client/adapters/openai/probed_model.hpp"
 #include "codegen-client/app/endpoint.hpp"
 #include "codegen-client/app/proposal_handler.hpp"
 #include "codegen-client/probe_command.hpp"
@@ -103,39 +105,9 @@ std::string default_name() {
 
 /// An endpoint and the protocol below it.
 struct ReadyEndpoint {
-  std::unique_ptr<openai::OpenAiModel> model;
+  std::unique_ptr<openai::ProbedModel> model;
   std::unique_ptr<Endpoint> endpoint;
 };
-
-/// Asks the endpoint about itself. What it says is only logged, but for a smaller context: a dead
-/// endpoint may come up later.
-void probe(openai::OpenAiModel& model, EndpointSettings& settings) {
-  const openai::Probe result = model.probe({});
-  if (result.failure) {
-    log::error("endpoint_unreachable",
-               {{"endpoint", settings.name},
-                {"url", model.url()},
-                {"cause", result.failure->message},
-                {"next", "check that the server runs, base_url and the key; proposals wait"}});
-    return;
-  }
-  if (result.context_tokens && *result.context_tokens < settings.context_tokens) {
-    settings.context_tokens = *result.context_tokens;
-  }
-  log::info("endpoint_probed", {{"endpoint", settings.name},
-                                {"url", model.url()},
-                                {"lists_models", result.models.has_value()},
-                                {"context_tokens", settings.context_tokens}});
-  if (!result.models) return;
-  for (const std::string& name : settings.models) {
-    if (std::find(result.models->begin(), result.models->end(), name) != result.models->end()) {
-      continue;
-    }
-    log::warn("model_not_listed", {{"endpoint", settings.name},
-                                   {"model", name},
-                                   {"next", "check the name against GET /models"}});
-  }
-}
 
 std::vector<ReadyEndpoint> make_endpoints(std::vector<EndpointParts> parts, Clock& clock,
                                           Observer& observer) {
@@ -146,8 +118,10 @@ std::vector<ReadyEndpoint> make_endpoints(std::vector<EndpointParts> parts, Cloc
       log::warn("key_without_tls", {{"endpoint", part.settings.name},
                                     {"next", "use https unless the network is your own"}});
     }
-    auto model = std::make_unique<openai::OpenAiModel>(std::move(part.model), std::move(part.key));
-    probe(*model, part.settings);
+    auto model = std::make_unique<openai::ProbedModel>(
+        std::make_unique<openai::OpenAiModel>(std::move(part.model), std::move(part.key)),
+        part.settings.name, part.settings.models);
+    model->probe({});  // A dead endpoint may come up later.
     auto endpoint =
         std::make_unique<Endpoint>(std::move(part.settings), *model, clock, observer, entropy());
     endpoints.push_back({.model = std::move(model), .endpoint = std::move(endpoint)});
@@ -192,11 +166,14 @@ agent::AttemptOutcome run_attempt(ProposalHandler& handler, agent::v1::AgentServ
                                   agent::Attempt& attempt) {
   const auto& lease = attempt.assignment().lease();
   if (!attempt.assignment().has_proposal()) return agent::v1::RELEASE_REASON_UNABLE;
-  const auto proposal = from_proto(attempt.assignment().proposal());
+  auto proposal = from_proto(attempt.assignment().proposal());
   if (!proposal) {
     log::error("proposal_refused",
                {{"item", lease.item_id()}, {"cause", proposal.error().message}});
     return agent::v1::RELEASE_REASON_UNABLE;
+  }
+  if (attempt.assignment().has_attempt_budget()) {
+    proposal->time_max = to_milliseconds(attempt.assignment().attempt_budget());
   }
   GrpcCallLedger ledger(stub, attempt.agent_id(), lease);
   const auto report = handler.handle(
@@ -223,9 +200,9 @@ Result<int> run(const Flags& flags) {
   CAMBRIAN_TRY(auto parts, read_endpoints(config));
   metrics::Registry registry;
   registry.gauge("cambrian_codegen_build_info", "1", {{"version", CAMBRIAN_VERSION}}).set(1);
-  std::vector<std::string> names;
-  for (const EndpointParts& part : parts) names.push_back(part.settings.name);
-  MetricsObserver observer(registry, names);
+  std::map<std::string, std::vector<std::string>> models;
+  for (const EndpointParts& part : parts) models[part.settings.name] = part.settings.models;
+  MetricsObserver observer(registry, models);
   if (!config.metrics_listen().empty()) {
     CAMBRIAN_TRY(const int port, registry.serve(config.metrics_listen()));
     log::info("metrics_served", {{"port", port}});
@@ -238,7 +215,7 @@ Result<int> run(const Flags& flags) {
   const auto channel = rpc::make_channel(config.coordinator());
   BlobClient blobs(channel, nullptr);
   GrpcContentStore store(blobs);
-  ProposalHandler handler(std::move(pointers), store, observer);
+  ProposalHandler handler(std::move(pointers), store, clock, observer);
   agent::AgentOptions options;
   options.description = describe(config, endpoints);
   const auto stub = agent::v1::AgentService::NewStub(channel);
@@ -255,6 +232,8 @@ int main(int argument_count, char** arguments) {
   using namespace cambrian;
   const rlimit no_core{.rlim_cur = 0, .rlim_max = 0};
   ::setrlimit(RLIMIT_CORE, &no_core);  // A core file would hold the keys.
+  // Other processes of the same user read neither the memory with the keys nor the environment.
+  ::prctl(PR_SET_DUMPABLE, 0);
   CLI::App app("Leases proposals from the coordinator and lets a code model answer them");
   codegen::Flags flags;
   codegen::add_flags(app, flags);

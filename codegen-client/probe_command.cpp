@@ -20,13 +20,6 @@ const char* word_of(Verdict verdict) {
   return "failure";
 }
 
-/// Ollama lists `name:latest` and takes `name`.
-bool lists(const std::vector<std::string>& models, const std::string& name) {
-  return std::any_of(models.begin(), models.end(), [&name](const std::string& model) {
-    return model == name || model == name + ":latest";
-  });
-}
-
 std::string joined(const std::vector<std::string>& names, std::size_t most) {
   std::string text;
   for (std::size_t i = 0; i < std::min(names.size(), most); ++i) {
@@ -110,7 +103,7 @@ EndpointFinding judge_probe(const EndpointSettings& settings, const std::string&
   }
   std::vector<std::string> missing;
   for (const std::string& name : settings.models) {
-    if (!lists(*probe.models, name)) missing.push_back(name);
+    if (!openai::lists(*probe.models, name)) missing.push_back(name);
   }
   if (!missing.empty()) {
     finding.verdict = Verdict::failure;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "codegen-client/domain/retry.hpp"
+#include "codegen-client/domain/text.hpp"
 #include "common/digest/sha256.hpp"
 #include "common/log/log.hpp"
 
@@ -36,6 +37,11 @@ const CallFailure* failure_of(const Sending& sending) {
   return std::get_if<CallFailure>(&sending.outcome);
 }
 
+bool is_not_sent(const Sending& sending) {
+  const CallFailure* failure = failure_of(sending);
+  return failure != nullptr && failure->kind == FailureKind::not_sent;
+}
+
 /// True for failures that speak against the endpoint, not against the request.
 bool is_fault_of_endpoint(FailureKind kind) {
   return kind == FailureKind::server || kind == FailureKind::connect ||
@@ -46,18 +52,30 @@ bool is_fault_of_endpoint(FailureKind kind) {
 
 /// The failure of a call that was not sent because it is not on record.
 CallFailure unrecorded(const Error& error) {
-  FailureKind kind = FailureKind::connect;
-  if (error.code == Errc::cancelled) kind = FailureKind::cancelled;
-  if (error.code == Errc::exhausted) kind = FailureKind::rate_limited;
-  return {.kind = kind, .message = error.message, .should_retry = false};
+  const bool is_stopped = error.code == Errc::cancelled;
+  return {.kind = is_stopped ? FailureKind::cancelled : FailureKind::not_sent,
+          .message = error.message,
+          .should_retry = false};
+}
+
+/// Why the call failed, when there was no room to send it again.
+CallFailure not_sent_again(CallFailure before, const CallFailure& refusal) {
+  constexpr std::size_t kCauseBytes = 300;
+  constexpr std::size_t kMessageBytes = 512;
+  before.message =
+      to_one_line(to_one_line(before.message, kCauseBytes) + "; not sent again: " + refusal.message,
+                  kMessageBytes);
+  return before;
 }
 
 /// What the answer took; estimated where the server does not count.
 TokenUsage used_by(const ChatReply& reply, std::int64_t prompt_estimate) {
-  const TokenUsage estimate{.prompt_tokens = prompt_estimate,
-                            .completion_tokens = estimate_tokens(reply.content)};
-  TokenUsage usage = reply.usage.value_or(estimate);
+  TokenUsage usage = reply.usage.value_or(TokenUsage{});
   if (usage.prompt_tokens == 0) usage.prompt_tokens = prompt_estimate;
+  if (usage.completion_tokens == 0) {
+    usage.completion_tokens = estimate_tokens(reply.content) + estimate_tokens(reply.refusal) +
+                              estimate_thought_tokens(reply.thought_bytes);
+  }
   return usage;
 }
 
@@ -91,6 +109,11 @@ Endpoint::Endpoint(EndpointSettings settings, ChatModel& model, Clock& clock, Ob
 bool Endpoint::offers(std::string_view model) const {
   const auto& models = settings_.models;
   return std::find(models.begin(), models.end(), model) != models.end();
+}
+
+std::int64_t Endpoint::context_tokens() const {
+  return std::min(settings_.context_tokens,
+                  model_.context_tokens().value_or(settings_.context_tokens));
 }
 
 bool Endpoint::is_available() {
@@ -144,7 +167,7 @@ std::optional<CallFailure> Endpoint::enter(std::int64_t tokens, std::stop_token 
     }
     if (!is_open && now - start >= kLimitWaitMax) {
       return CallFailure{
-          .kind = FailureKind::rate_limited,
+          .kind = FailureKind::not_sent,
           .message = "waited too long for the rate limit: endpoint=" + settings_.name,
           .should_retry = false};
     }
@@ -186,9 +209,7 @@ Sending Endpoint::send_once(const Outgoing& outgoing, CallLedger& ledger, std::s
   const SteadyTime sent = clock_.now();
   Sending sending = model_.send(outgoing.request, stop);
   settle(sending, estimate, reserved, sent);
-  CallRecord record{.model = outgoing.request.model, .endpoint = settings_.name};
-  record.prompt_digest = outgoing.prompt_digest;
-  account(sending, estimate, record);
+  const CallRecord record = record_of(sending, outgoing);
   const CallFailure* failure = failure_of(sending);
   const bool is_limited = failure != nullptr && failure->kind == FailureKind::rate_limited;
   ledger.end(*number, record, is_limited ? failure->retry_after : std::nullopt);
@@ -223,8 +244,16 @@ void Endpoint::settle(const Sending& sending, std::int64_t prompt_estimate, std:
   }
 }
 
-void Endpoint::account(const Sending& sending, std::int64_t prompt_estimate,
-                       CallRecord& record) const {
+CallRecord Endpoint::record_of(const Sending& sending, const Outgoing& outgoing) const {
+  CallRecord record{.model = outgoing.request.model, .endpoint = settings_.name};
+  record.retries = outgoing.retries;
+  record.prompt_digest = outgoing.prompt_digest;
+  account(sending, outgoing, record);
+  return record;
+}
+
+void Endpoint::account(const Sending& sending, const Outgoing& outgoing, CallRecord& record) const {
+  const std::int64_t prompt_estimate = outgoing.prompt_estimate;
   record.latency = sending.latency;
   record.time_to_first_token = sending.time_to_first_token;
   if (!sending.request_id.empty()) record.request_id = sending.request_id;
@@ -238,8 +267,10 @@ void Endpoint::account(const Sending& sending, std::int64_t prompt_estimate,
     const CallFailure& failure = *failure_of(sending);
     if (sending.was_sent && failure.is_outcome_unknown()) {
       record.is_outcome_unknown = true;
-      usage.prompt_tokens = prompt_estimate;  // Charged, as far as we know.
-      usage.completion_tokens = failure.completion_tokens;
+      // Charged, as far as we know: without a stream it may have been the whole answer.
+      usage.prompt_tokens = prompt_estimate;
+      usage.completion_tokens =
+          sending.was_streamed ? failure.completion_tokens : outgoing.request.output_tokens;
     }
   }
   record.usage.prompt_tokens += usage.prompt_tokens;
@@ -268,7 +299,7 @@ Call Endpoint::call(const ChatRequest& request, CallLedger& ledger, std::stop_to
   call.record.prompt_digest = digest_of(request.messages);
   call.record.finish_reason = "error";
   const std::int64_t estimate = estimate_tokens(request.messages);
-  const Outgoing outgoing{
+  Outgoing outgoing{
       .request = request, .prompt_estimate = estimate, .prompt_digest = call.record.prompt_digest};
   const bool has_slot = take_slot(stop);
   const AtEnd leave([this, has_slot] {
@@ -276,20 +307,25 @@ Call Endpoint::call(const ChatRequest& request, CallLedger& ledger, std::stop_to
   });
   while (has_slot) {
     Sending sending = send_once(outgoing, ledger, stop);
-    account(sending, estimate, call.record);
+    CallRecord alone = record_of(sending, outgoing);
+    const bool has_no_room = outgoing.retries > 0 && is_not_sent(sending);
+    if (!has_no_room) account(sending, outgoing, call.record);
     check_prompt(sending, estimate);
-    std::optional<Milliseconds> delay;
-    if (const CallFailure* failure = failure_of(sending)) {
-      delay = plan_retry(*failure, call.record.retries);
+    const CallFailure* failure = failure_of(sending);
+    if (failure != nullptr) alone.finish_reason = "error";
+    observer_.sending_finished(request.model, alone,
+                               failure == nullptr ? std::nullopt : std::optional(failure->kind));
+    if (has_no_room) {
+      call.outcome = not_sent_again(std::get<CallFailure>(std::move(call.outcome)), *failure);
+      break;
     }
+    call.record.retries = outgoing.retries;
+    const auto delay = failure == nullptr ? std::nullopt : plan_retry(*failure, outgoing.retries);
     call.outcome = std::move(sending.outcome);
     if (!delay || !clock_.wait(*delay, stop)) break;
-    ++call.record.retries;
+    ++outgoing.retries;
   }
-  const auto* failure = std::get_if<CallFailure>(&call.outcome);
-  if (failure != nullptr) call.record.finish_reason = "error";
-  observer_.call_finished(call.record,
-                          failure == nullptr ? std::nullopt : std::optional(failure->kind));
+  if (std::holds_alternative<CallFailure>(call.outcome)) call.record.finish_reason = "error";
   return call;
 }
 

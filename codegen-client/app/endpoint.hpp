@@ -62,6 +62,8 @@ class Endpoint {
 
   const EndpointSettings& settings() const { return settings_; }
   bool offers(std::string_view model) const;
+  /// Prompt and answer together: as configured, or less where the endpoint says so.
+  std::int64_t context_tokens() const;
   /// False while the circuit is open, or the server asked for a wait that is not worth it.
   bool is_available();
 
@@ -78,6 +80,7 @@ class Endpoint {
     const ChatRequest& request;
     std::int64_t prompt_estimate = 0;
     std::string prompt_digest{};
+    int retries = 0;  ///< Sendings before this one.
   };
 
   /// A place among the calls at once. False: stopped before there was one.
@@ -90,7 +93,9 @@ class Endpoint {
               SteadyTime sent);
   /// The wait before the failed request is sent again, or nothing when it must not be.
   std::optional<std::chrono::milliseconds> plan_retry(const CallFailure& failure, int retries_done);
-  void account(const Sending& sending, std::int64_t prompt_estimate, CallRecord& record) const;
+  void account(const Sending& sending, const Outgoing& outgoing, CallRecord& record) const;
+  /// A sending on its own.
+  CallRecord record_of(const Sending& sending, const Outgoing& outgoing) const;
 
   const EndpointSettings settings_;
   ChatModel& model_;

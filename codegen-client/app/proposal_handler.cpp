@@ -4,6 +4,8 @@
 #include <set>
 #include <thread>
 
+#include "codegen-client/app/reserved_ledger.hpp"
+#include "codegen-client/app/stop_after.hpp"
 #include "codegen-client/domain/edit_apply.hpp"
 #include "codegen-client/domain/text.hpp"
 #include "codegen-client/domain/tokens.hpp"
@@ -53,6 +55,14 @@ int calls_within_reserve(const Endpoint& endpoint, const Proposal& proposal,
   return static_cast<int>(std::max<std::int64_t>(calls, 0));
 }
 
+/// What is left of the time for an attempt when its end is cared for.
+std::optional<std::chrono::milliseconds> time_for_calls(
+    std::optional<std::chrono::milliseconds> time_max) {
+  if (!time_max) return std::nullopt;
+  const std::chrono::milliseconds margin = ProposalHandler::kReportTime;
+  return std::max(*time_max - margin, *time_max / 2);
+}
+
 /// The outcome of a proposal without variants: the cause that needs attention most.
 ProposalOutcome outcome_without_variants(bool has_no_quota,
                                          const std::set<RejectionKind>& rejections) {
@@ -97,8 +107,8 @@ struct ProposalHandler::Attempt {
 };
 
 ProposalHandler::ProposalHandler(std::vector<Endpoint*> endpoints, ContentStore& store,
-                                 Observer& observer)
-    : endpoints_(std::move(endpoints)), store_(store), observer_(observer) {}
+                                 Clock& clock, Observer& observer)
+    : endpoints_(std::move(endpoints)), store_(store), clock_(clock), observer_(observer) {}
 
 Endpoint* ProposalHandler::choose_endpoint(const std::string& model) const {
   Endpoint* chosen = nullptr;
@@ -143,11 +153,10 @@ Result<ProposalHandler::Plan> ProposalHandler::make_plan(const Proposal& proposa
   CAMBRIAN_TRY(input.parents, fetch_all(proposal.parents, stop));
   CAMBRIAN_TRY(input.inspirations, fetch_all(proposal.inspirations, stop));
   CAMBRIAN_TRY(input.failures, fetch_all(proposal.failures, stop));
-  const EndpointSettings& settings = plan.endpoint->settings();
   plan.request.temperature = proposal.temperature;
   plan.request.output_tokens =
       proposal.output_tokens > 0 ? proposal.output_tokens : kOutputTokensDefault;
-  std::int64_t tokens_max = settings.context_tokens;
+  std::int64_t tokens_max = plan.endpoint->context_tokens();
   if (proposal.tokens_reserved > 0) tokens_max = std::min(tokens_max, proposal.tokens_reserved);
   const auto prompt_tokens_max = static_cast<std::int64_t>(
       static_cast<double>(tokens_max - plan.request.output_tokens) / kEstimateMargin);
@@ -206,8 +215,6 @@ void ProposalHandler::run_attempt(const Plan& plan, Attempt& attempt, std::stop_
     return;
   }
   judge(plan, reply, attempt);
-  const auto kind = attempt.rejection ? std::optional(attempt.rejection->kind) : std::nullopt;
-  observer_.answer_judged(attempt.format, kind);
 }
 
 void ProposalHandler::run_attempts(const Plan& plan, std::vector<Attempt>& attempts,
@@ -238,7 +245,7 @@ std::vector<ProposalHandler::Attempt> ProposalHandler::make_follow_ups(
     const std::int64_t output = plan.request.output_tokens;
     const auto in_flight = static_cast<int>(follow_ups.size());
     const bool has_room =
-        with_margin(tokens) + output <= plan.endpoint->settings().context_tokens &&
+        with_margin(tokens) + output <= plan.endpoint->context_tokens() &&
         calls_within_reserve(*plan.endpoint, plan.proposal, tokens, output, done) > in_flight;
     if (has_room) follow_ups.push_back(std::move(next));
     if (follow_ups.size() == kFollowUpsMax) break;
@@ -264,6 +271,7 @@ Status ProposalHandler::store_variants(const Plan& plan, const std::vector<Attem
       contents.push_back(content);
     }
     CAMBRIAN_TRY_STATUS(store_.put_contents(contents, {}));
+    observer_.answer_judged(attempt.format, std::nullopt);
     variant.rationale = attempt.rationale;
     report.variants.push_back(std::move(variant));
   }
@@ -303,6 +311,7 @@ ProposalReport ProposalHandler::conclude(const Plan& plan, const std::vector<Att
     if (attempt.record) report.calls.push_back(*attempt.record);
     if (attempt.rejection) {
       rejections.insert(attempt.rejection->kind);
+      observer_.answer_judged(attempt.format, attempt.rejection->kind);
       add_rejection(report, attempt.rejection->reason);
     }
     if (attempt.failure) {
@@ -328,21 +337,30 @@ ProposalReport ProposalHandler::conclude(const Plan& plan, const std::vector<Att
 Result<ProposalReport> ProposalHandler::handle(const Proposal& proposal, CallLedger& ledger,
                                                const OnPhase& on_phase, std::stop_token stop) {
   on_phase("fetch");
-  auto plan = make_plan(proposal, stop);
-  if (!plan && plan.error().code == Errc::cancelled) return fail(std::move(plan).error());
+  const auto time = time_for_calls(proposal.time_max);
+  const StopAfter limit(clock_, time, stop);
+  ReservedLedger reserved(ledger, proposal.tokens_reserved, proposal.cost_reserved_micro_usd);
+  auto plan = make_plan(proposal, limit.token());
+  const bool is_cancelled = !plan && plan.error().code == Errc::cancelled;
+  if (is_cancelled && stop.stop_requested()) return fail(std::move(plan).error());
   ProposalReport report;
   if (plan) {
-    plan->ledger = &ledger;
+    plan->ledger = &reserved;
     on_phase("call");
-    const std::vector<Attempt> attempts = converse(*plan, stop);
+    const std::vector<Attempt> attempts = converse(*plan, limit.token());
     const bool has_answer = std::any_of(attempts.begin(), attempts.end(), [](const Attempt& a) {
       return a.record && !a.record->answer_digest.empty();
     });
     if (stop.stop_requested() && !has_answer) {
       return fail(Errc::cancelled, "stopped before there was an answer");
     }
+    const bool is_over = limit.is_over();
     on_phase("store");
     report = conclude(*plan, attempts);
+    if (is_over) {
+      add_rejection(report, "the time for the calls was over: seconds=" +
+                                std::to_string(time->count() / 1000));
+    }
   } else {
     report = report_failed_plan(plan.error());
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "codegen-client/domain/edit.hpp"
 #include "codegen-client/domain/prompt.hpp"
 #include "codegen-client/domain/proposal.hpp"
+#include "codegen-client/ports/clock.hpp"
 #include "codegen-client/ports/content_store.hpp"
 #include "codegen-client/ports/observer.hpp"
 
@@ -24,16 +26,20 @@ class ProposalHandler {
   /// Follow-up requests, in all, when no edit of any answer could be applied.
   static constexpr std::size_t kFollowUpsMax = 2;
   static constexpr int kVariantsMax = 16;
+  /// Of the time for an attempt: to store what there is and to report it, over a slow network too.
+  static constexpr std::chrono::seconds kReportTime{30};
 
   /// Names the phase for people: fetch, call, store.
   using OnPhase = std::function<void(const char*)>;
 
   /// At least one endpoint; the first model of the first one is the default. The references must
   /// outlive the handler.
-  ProposalHandler(std::vector<Endpoint*> endpoints, ContentStore& store, Observer& observer);
+  ProposalHandler(std::vector<Endpoint*> endpoints, ContentStore& store, Clock& clock,
+                  Observer& observer);
 
   /// Never fails without a report, but for one error: cancelled, when it was stopped before
-  /// anything was paid for.
+  /// anything was paid for. When the proposal's time is nearly over, what runs is given up, and the
+  /// report says what there is.
   Result<ProposalReport> handle(const Proposal& proposal, CallLedger& ledger,
                                 const OnPhase& on_phase, std::stop_token stop);
 
@@ -59,6 +65,7 @@ class ProposalHandler {
 
   std::vector<Endpoint*> endpoints_;
   ContentStore& store_;
+  Clock& clock_;
   Observer& observer_;
 };
 

@@ -66,7 +66,7 @@ struct ChatReply {
   std::string model{};    ///< As the server names it; may be empty.
   FinishReason finish_reason = FinishReason::other;
   std::optional<TokenUsage> usage{};
-  std::size_t thought_bytes = 0;  ///< Thoughts that came in fields of their own.
+  std::size_t thought_bytes = 0;  ///< Thoughts, taken out of the content or beside it.
   std::string id{};               ///< The server's name for the reply; may be empty.
 };
 
@@ -83,6 +83,7 @@ enum class FailureKind {
   refused_request,  ///< 400, 404, 413, 422 and other 4xx: the same request fails again.
   unauthorized,     ///< 401, 403: the key.
   circuit_open,     ///< Not sent: the endpoint failed too often just before.
+  not_sent,         ///< Not sent: a limit or the reserve has no room, or it is not on record.
   cancelled,        ///< Ended by us.
 };
 
@@ -100,6 +101,7 @@ constexpr std::string_view to_string(FailureKind kind) {
     case FailureKind::refused_request: return "refused_request";
     case FailureKind::unauthorized: return "unauthorized";
     case FailureKind::circuit_open: return "circuit_open";
+    case FailureKind::not_sent: return "not_sent";
     case FailureKind::cancelled: return "cancelled";
   }
   return "server";
@@ -132,8 +134,9 @@ struct Sending {
   std::variant<ChatReply, CallFailure> outcome{};
   std::chrono::milliseconds latency{0};
   std::optional<std::chrono::milliseconds> time_to_first_token{};  ///< Only when streamed.
-  std::string request_id{};  ///< The server's name for the request; may be empty.
-  bool was_sent = true;      ///< False: it ended before anything left this process.
+  std::string request_id{};   ///< The server's name for the request; may be empty.
+  bool was_sent = true;       ///< False: it ended before the request left this process.
+  bool was_streamed = false;  ///< A stream had begun: what came of it is known when it breaks.
 };
 
 }  // namespace cambrian::codegen

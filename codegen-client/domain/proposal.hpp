@@ -36,6 +36,8 @@ struct Proposal {
   std::string instructions{};
   std::int64_t tokens_reserved = 0;          ///< 0: no limit.
   std::int64_t cost_reserved_micro_usd = 0;  ///< 0: no limit.
+  /// How long the attempt may take before the coordinator ends it. Absent: no limit.
+  std::optional<std::chrono::milliseconds> time_max{};
 };
 
 enum class ProposalOutcome { success, rejected, truncated, refused, no_quota, infrastructure };

@@ -65,6 +65,11 @@ std::int64_t estimate_tokens(const std::vector<Message>& messages) {
   return sum;
 }
 
+std::int64_t estimate_thought_tokens(std::size_t bytes) {
+  constexpr std::size_t kBytesPerToken = 4;
+  return static_cast<std::int64_t>((bytes + kBytesPerToken - 1) / kBytesPerToken);
+}
+
 bool is_prompt_complete(std::int64_t estimate, std::int64_t counted) {
   if (counted <= 0) return true;
   return static_cast<double>(counted + kCountedTokensSlack) >=

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -15,6 +16,8 @@ namespace cambrian::codegen {
 /// counts are 0.89 to 1.14 times the estimate.
 std::int64_t estimate_tokens(std::string_view text);
 std::int64_t estimate_tokens(const std::vector<Message>& messages);
+/// Tokens of thoughts, of which only the bytes are known.
+std::int64_t estimate_thought_tokens(std::size_t bytes);
 
 /// False when the server counted so few prompt tokens that it must have cut the prompt: some do so
 /// silently (Ollama, with its default context). A few tokens of difference are no sign: estimates

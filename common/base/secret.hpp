@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -28,13 +29,24 @@ class Secret {
   bool is_empty() const { return text_.empty(); }
   const std::string& reveal() const { return text_; }
 
-  /// The text with every occurrence of the secret replaced: for words of others that may quote it.
+  /// Shorter ones are no secrets but words that stand for none ("x", "-").
+  static constexpr std::size_t kBytesMin = 4;
+
+  /// The text with every occurrence of the secret replaced, and its beginning at the end of the
+  /// text: for words of others that may quote it, and that may have been cut. To be used before
+  /// the text is shortened.
   std::string redact(std::string text) const {
     constexpr std::string_view kMask = "[redacted]";
-    if (text_.empty()) return text;
+    // A shorter beginning tells nothing, and may be there by chance.
+    constexpr std::size_t kBeginningMin = 8;
+    if (text_.size() < kBytesMin) return text;
     for (std::size_t at = text.find(text_); at != std::string::npos;
          at = text.find(text_, at + kMask.size())) {
       text.replace(at, text_.size(), kMask);
+    }
+    for (std::size_t length = text_.size() - 1; length >= kBeginningMin; --length) {
+      if (!text.ends_with(std::string_view(text_).substr(0, length))) continue;
+      return text.replace(text.size() - length, length, kMask);
     }
     return text;
   }

@@ -204,9 +204,9 @@ def codegen(layout):
         quantiles("cambrian_codegen_request_duration_seconds", "endpoint", "cambrian-codegen"),
         "s"), 6, 8)
     layout.add(series(
-        "Tokens", "Tokens a second.",
-        [query("sum by (endpoint, kind) (rate(cambrian_codegen_tokens_total"
-               f"{{{G}}}[$__rate_interval]))", "{{endpoint}} {{kind}}")], "short"), 6, 8)
+        "Tokens", "Tokens a second, by model.",
+        [query("sum by (endpoint, model, kind) (rate(cambrian_codegen_tokens_total"
+               f"{{{G}}}[$__rate_interval]))", "{{endpoint}} {{model}} {{kind}}")], "short"), 6, 8)
     layout.add(series(
         "Answers", "Edits applied and rejected, and truncated answers, a second.",
         [query("sum by (outcome) (rate(cambrian_codegen_edits_total"

@@ -38,8 +38,9 @@ DRIVERS = [
     (re.compile(r"^openssl/"), ("common/digest",)),
     (re.compile(r"^boost/beast"), ("adapters/http", "codegen-client/model_server")),
     (re.compile(r"^CLI/"), ("cli", "main")),
-    (re.compile(r"^(seccomp\.h|sched\.h|sys/mount\.h|sys/prctl\.h|linux/(landlock|seccomp)\.h)$"),
+    (re.compile(r"^(seccomp\.h|sched\.h|sys/mount\.h|linux/(landlock|seccomp)\.h)$"),
      ("adapters/sandbox", "worker/evaluator", "worker/sdk")),
+    (re.compile(r"^sys/prctl\.h$"), ("adapters/sandbox", "worker/evaluator", "worker/sdk", "main")),
 ]
 
 # (rule, pattern in code, where it is forbidden, why)

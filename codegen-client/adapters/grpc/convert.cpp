@@ -1,5 +1,6 @@
 #include "codegen-client/adapters/grpc/convert.hpp"
 
+#include <algorithm>
 #include <chrono>
 
 #include "codegen-client/domain/text.hpp"
@@ -9,6 +10,10 @@ namespace cambrian::codegen {
 namespace {
 
 using agent::v1::EvaluationOutcome;
+
+// The coordinator takes no more, and a report that it refuses loses what it says of the calls.
+constexpr std::int64_t kTokensMax = 1'000'000'000;
+constexpr std::int64_t kCostMicroUsdMax = 1'000'000'000'000;
 
 std::string outcome_name(EvaluationOutcome outcome) {
   constexpr std::string_view kPrefix = "EVALUATION_OUTCOME_";
@@ -71,9 +76,9 @@ std::chrono::milliseconds to_milliseconds(const google::protobuf::Duration& dura
 void to_proto(const CallRecord& call, agent::v1::ModelCall& out) {
   out.set_model(call.model);
   out.set_endpoint(call.endpoint);
-  out.set_prompt_tokens(call.usage.prompt_tokens);
-  out.set_completion_tokens(call.usage.completion_tokens);
-  out.set_cost_micro_usd(call.cost_micro_usd);
+  out.set_prompt_tokens(std::min(call.usage.prompt_tokens, kTokensMax));
+  out.set_completion_tokens(std::min(call.usage.completion_tokens, kTokensMax));
+  out.set_cost_micro_usd(std::min(call.cost_micro_usd, kCostMicroUsdMax));
   to_proto(call.latency, *out.mutable_latency());
   if (call.time_to_first_token) {
     to_proto(*call.time_to_first_token, *out.mutable_time_to_first_token());
@@ -83,8 +88,8 @@ void to_proto(const CallRecord& call, agent::v1::ModelCall& out) {
   out.set_prompt_digest(call.prompt_digest);
   out.set_answer_digest(call.answer_digest);
   out.set_is_outcome_unknown(call.is_outcome_unknown);
-  out.set_cached_prompt_tokens(call.usage.cached_prompt_tokens);
-  out.set_reasoning_tokens(call.usage.reasoning_tokens);
+  out.set_cached_prompt_tokens(std::min(call.usage.cached_prompt_tokens, kTokensMax));
+  out.set_reasoning_tokens(std::min(call.usage.reasoning_tokens, kTokensMax));
   out.set_request_id(call.request_id);
 }
 

@@ -6,8 +6,9 @@
 namespace cambrian::codegen {
 namespace {
 
-constexpr std::array<const char*, 7> kCodes = {
-    "ok", "rate_limited", "no_quota", "client_error", "server_error", "network", "timeout"};
+constexpr std::array<const char*, 9> kCodes = {"ok",           "rate_limited", "no_quota",
+                                               "client_error", "server_error", "network",
+                                               "timeout",      "cancelled",    "not_sent"};
 constexpr std::array<const char*, 4> kFinishReasons = {"stop", "length", "content_filter", "other"};
 constexpr std::array<ProposalOutcome, 6> kOutcomes = {
     ProposalOutcome::success, ProposalOutcome::rejected, ProposalOutcome::truncated,
@@ -43,9 +44,10 @@ const char* code_of(std::optional<FailureKind> failure) {
     case FailureKind::refused_request:
     case FailureKind::unauthorized: return "client_error";
     case FailureKind::connect:
-    case FailureKind::cut:
+    case FailureKind::cut: return "network";
     case FailureKind::circuit_open:
-    case FailureKind::cancelled: return "network";
+    case FailureKind::not_sent: return "not_sent";
+    case FailureKind::cancelled: return "cancelled";
     case FailureKind::timed_out: return "timeout";
     case FailureKind::server:
     case FailureKind::malformed:
@@ -60,9 +62,9 @@ std::string text(std::string_view value) { return std::string(value); }
 }  // namespace
 
 MetricsObserver::MetricsObserver(metrics::Registry& registry,
-                                 const std::vector<std::string>& endpoints)
+                                 const std::map<std::string, std::vector<std::string>>& models)
     : registry_(registry),
-      help_({{kRequests, "Calls by how they ended."},
+      help_({{kRequests, "Requests by how they ended."},
              {kRetries, "Requests sent again."},
              {kFinish, "Answers by finish reason."},
              {kTokens, "Tokens of calls; estimated where the server does not count."},
@@ -70,20 +72,7 @@ MetricsObserver::MetricsObserver(metrics::Registry& registry,
              {kEdits, "Answers by the form of their edits and whether these were applied."},
              {kRejected, "Answers of which nothing was applied, by reason."},
              {kProposals, "Proposals that ended here."}}) {
-  for (const std::string& endpoint : endpoints) {
-    for (const char* code : kCodes) counter(kRequests, {{"endpoint", endpoint}, {"code", code}});
-    for (const char* reason : kFinishReasons) {
-      counter(kFinish, {{"endpoint", endpoint}, {"reason", reason}});
-    }
-    for (const char* kind : {"prompt", "completion"}) {
-      counter(kTokens, {{"endpoint", endpoint}, {"kind", kind}});
-    }
-    counter(kRetries, {{"endpoint", endpoint}});
-    counter(kCost, {{"endpoint", endpoint}});
-    registry_.histogram(kDuration, kDurationHelp, metrics::duration_buckets(),
-                        {{"endpoint", endpoint}});
-    availability_changed(endpoint, true);
-  }
+  for (const auto& [endpoint, names] : models) make_series(endpoint, names);
   for (const EditFormat format : kFormats) {
     for (const char* outcome : {"applied", "rejected"}) {
       counter(kEdits, {{"format", text(to_string(format))}, {"outcome", outcome}});
@@ -97,23 +86,50 @@ MetricsObserver::MetricsObserver(metrics::Registry& registry,
   }
 }
 
+void MetricsObserver::make_series(const std::string& endpoint,
+                                  const std::vector<std::string>& models) {
+  for (const std::string& model : models) {
+    for (const char* code : kCodes) {
+      counter(kRequests, {{"endpoint", endpoint}, {"model", model}, {"code", code}});
+    }
+    for (const char* kind : {"prompt", "completion"}) {
+      counter(kTokens, {{"endpoint", endpoint}, {"model", model}, {"kind", kind}});
+    }
+    counter(kCost, {{"endpoint", endpoint}, {"model", model}});
+  }
+  for (const char* reason : kFinishReasons) {
+    counter(kFinish, {{"endpoint", endpoint}, {"reason", reason}});
+  }
+  counter(kRetries, {{"endpoint", endpoint}});
+  registry_.histogram(kDuration, kDurationHelp, metrics::duration_buckets(),
+                      {{"endpoint", endpoint}});
+  availability_changed(endpoint, true);
+}
+
 metrics::Counter MetricsObserver::counter(const std::string& name, const metrics::Labels& labels) {
   return registry_.counter(name, help_.at(name), labels);
 }
 
-void MetricsObserver::call_finished(const CallRecord& call, std::optional<FailureKind> failure) {
-  const std::string& endpoint = call.endpoint;
-  counter(kRequests, {{"endpoint", endpoint}, {"code", code_of(failure)}}).add();
-  if (call.retries > 0) counter(kRetries, {{"endpoint", endpoint}}).add(call.retries);
-  counter(kTokens, {{"endpoint", endpoint}, {"kind", "prompt"}})
-      .add(static_cast<double>(call.usage.prompt_tokens));
-  counter(kTokens, {{"endpoint", endpoint}, {"kind", "completion"}})
-      .add(static_cast<double>(call.usage.completion_tokens));
-  counter(kCost, {{"endpoint", endpoint}}).add(static_cast<double>(call.cost_micro_usd) * 1e-6);
-  if (!failure) counter(kFinish, {{"endpoint", endpoint}, {"reason", call.finish_reason}}).add();
+void MetricsObserver::sending_finished(std::string_view model, const CallRecord& sending,
+                                       std::optional<FailureKind> failure) {
+  const std::string& endpoint = sending.endpoint;
+  const std::string name = text(model);
+  const auto add = [&](const char* metric, metrics::Labels labels, double amount) {
+    labels["endpoint"] = endpoint;
+    counter(metric, labels).add(amount);
+  };
+  add(kRequests, {{"model", name}, {"code", code_of(failure)}}, 1);
+  if (sending.retries > 0) add(kRetries, {}, 1);
+  add(kTokens, {{"model", name}, {"kind", "prompt"}},
+      static_cast<double>(sending.usage.prompt_tokens));
+  add(kTokens, {{"model", name}, {"kind", "completion"}},
+      static_cast<double>(sending.usage.completion_tokens));
+  add(kCost, {{"model", name}}, static_cast<double>(sending.cost_micro_usd) * 1e-6);
+  if (!failure) add(kFinish, {{"reason", sending.finish_reason}}, 1);
+  if (sending.latency.count() <= 0) return;  // Nothing was sent.
   registry_
       .histogram(kDuration, kDurationHelp, metrics::duration_buckets(), {{"endpoint", endpoint}})
-      .observe(std::chrono::duration<double>(call.latency).count());
+      .observe(std::chrono::duration<double>(sending.latency).count());
 }
 
 void MetricsObserver::availability_changed(std::string_view endpoint, bool is_available) {

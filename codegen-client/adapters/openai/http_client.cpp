@@ -81,6 +81,7 @@ struct HttpClient::Transfer {
   CURL* curl = nullptr;
   std::size_t body_bytes = 0;
   SteadyClock::time_point last_byte = SteadyClock::now();
+  SteadyClock::time_point enough_since{};
   bool is_enough = false;
   bool is_too_large = false;
   bool is_idle = false;
@@ -105,16 +106,23 @@ struct HttpClient::Transfer {
     curl_easy_getinfo(transfer.curl, CURLINFO_RESPONSE_CODE, &status);
     transfer.reply.status = static_cast<int>(status);
     transfer.body_bytes += bytes.size();
-    transfer.is_too_large = transfer.body_bytes > kBodyBytesMax;
+    transfer.is_too_large = transfer.body_bytes > transfer.request.reply_bytes_max;
     if (transfer.is_too_large) return CURL_WRITEFUNC_ERROR;
+    if (transfer.is_enough) return transfer.is_rest_over() ? CURL_WRITEFUNC_ERROR : bytes.size();
     transfer.is_enough = !transfer.on_body(transfer.reply, bytes);
-    return transfer.is_enough ? CURL_WRITEFUNC_ERROR : bytes.size();
+    if (transfer.is_enough) transfer.enough_since = SteadyClock::now();
+    return bytes.size();
+  }
+
+  /// An error in place of bytes would close the connection.
+  bool is_rest_over() const {
+    return is_enough && SteadyClock::now() - enough_since > kRestTimeout;
   }
 
   /// About once a second while nothing happens.
   static int on_progress(void* self, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
     auto& transfer = *static_cast<Transfer*>(self);
-    if (transfer.stop.stop_requested()) return 1;
+    if (transfer.stop.stop_requested() || transfer.is_rest_over()) return 1;
     const auto& limit = transfer.request.timeout_idle;
     transfer.is_idle = limit && SteadyClock::now() - transfer.last_byte > *limit;
     return transfer.is_idle ? 1 : 0;
@@ -154,17 +162,18 @@ struct HttpClient::Transfer {
     const std::string where = ": url=" + loggable_url(request.url);
     if (is_too_large) {
       return CallFailure{.kind = FailureKind::too_large,
-                         .message = "the reply is longer than " + std::to_string(kBodyBytesMax) +
-                                    " bytes" + where};
+                         .message = "the reply is longer than " +
+                                    std::to_string(request.reply_bytes_max) + " bytes" + where};
     }
     if (stop.stop_requested()) {
       return CallFailure{.kind = FailureKind::cancelled, .message = "stopped" + where};
     }
-    if (is_idle) {
+    if (is_idle && reply.was_sent) {
       return CallFailure{.kind = FailureKind::timed_out,
                          .message = "the server sent nothing for too long" + where};
     }
-    const FailureKind kind = kind_of(code);
+    // A name that is not resolved and a handshake that hangs end as time-outs too.
+    const FailureKind kind = reply.was_sent ? kind_of(code) : FailureKind::connect;
     const std::string reason = detail.empty() ? curl_easy_strerror(code) : std::string(detail);
     return CallFailure{.kind = kind,
                        .message = to_one_line(reason + where + advice(kind), kFailureBytesMax)};
@@ -192,7 +201,8 @@ HttpReply HttpClient::perform(const HttpRequest& request, const OnBody& on_body,
                               std::stop_token stop) {
   auto handle = take_handle();
   if (handle->curl == nullptr) {
-    return {.failure = CallFailure{.kind = FailureKind::connect,
+    return {.was_sent = false,
+            .failure = CallFailure{.kind = FailureKind::connect,
                                    .message = "libcurl has no memory for a handle"}};
   }
   HeaderList headers;
@@ -209,6 +219,9 @@ HttpReply HttpClient::perform(const HttpRequest& request, const OnBody& on_body,
   long status = 0;
   curl_easy_getinfo(handle->curl, CURLINFO_RESPONSE_CODE, &status);
   transfer.reply.status = static_cast<int>(status);
+  curl_off_t ready_us = 0;  // When the connection was there, proxy and TLS included; 0: never.
+  curl_easy_getinfo(handle->curl, CURLINFO_PRETRANSFER_TIME_T, &ready_us);
+  transfer.reply.was_sent = ready_us > 0;
   transfer.reply.failure = transfer.failure_of(code, handle->error);
   keep_handle(std::move(handle));
   return std::move(transfer.reply);

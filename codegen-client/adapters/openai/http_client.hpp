@@ -22,10 +22,13 @@ struct HttpRequest {
   bool wants_events = false;
   std::chrono::milliseconds timeout_total{600'000};
   std::optional<std::chrono::milliseconds> timeout_idle{};  ///< Between two bytes of the reply.
+  /// Larger replies end as too_large.
+  std::size_t reply_bytes_max = std::size_t{2} << 20;
 };
 
 struct HttpReply {
   int status = 0;
+  bool was_sent = true;  ///< False: it ended before there was a connection to send it over.
   Headers headers{};
   /// A failure of the transfer itself; the status may be there all the same.
   std::optional<CallFailure> failure{};
@@ -37,8 +40,8 @@ struct HttpReply {
 class HttpClient {
  public:
   static constexpr std::chrono::seconds kConnectTimeout{5};
-  /// Larger replies end as too_large.
-  static constexpr std::size_t kBodyBytesMax = std::size_t{2} << 20;
+  /// How long what nobody wants any more may go on, so that the connection can be kept.
+  static constexpr std::chrono::seconds kRestTimeout{1};
   static constexpr std::size_t kHandlesKept = 64;
 
   /// Takes the bytes of the body as they come. False: the rest is not wanted.

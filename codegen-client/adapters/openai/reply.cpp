@@ -1,6 +1,8 @@
 #include "codegen-client/adapters/openai/reply.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "codegen-client/domain/text.hpp"
@@ -14,8 +16,8 @@ using nlohmann::json;
 constexpr std::size_t kMessageBytesMax = 512;
 // Deeper replies are an attack on the parser's stack, not an answer.
 constexpr int kDepthMax = 64;
-// Thoughts are counted only, not kept.
-constexpr std::size_t kThoughtBytesPerToken = 4;
+// More is a mistake of the server, and the coordinator takes no more.
+constexpr double kTokensMax = 1e9;
 
 /// Discarded when it is not JSON, or too deep.
 json parse_json(std::string_view text) {
@@ -41,7 +43,12 @@ std::string text_of(const json* value) {
 std::int64_t number_of(const json* value) {
   if (value == nullptr || !value->is_number()) return 0;
   const double number = value->get<double>();
-  return number > 0 && number < 1e15 ? static_cast<std::int64_t>(number) : 0;
+  return number > 0 && number <= kTokensMax ? static_cast<std::int64_t>(number) : 0;
+}
+
+/// Words of the server for logs and reports.
+std::string note_of(std::string text, const Secret& key) {
+  return to_one_line(key.redact(std::move(text)), kMessageBytesMax);
 }
 
 /// A string, or the texts of a list of parts.
@@ -54,9 +61,21 @@ std::string content_of(const json* value) {
 
 FinishReason reason_of(const json* value) {
   const std::string text = text_of(value);
-  if (text == "length" || text == "max_tokens") return FinishReason::length;
+  if (text == "length" || text == "max_tokens" || text == "model_length") {
+    return FinishReason::length;
+  }
   if (text == "content_filter") return FinishReason::content_filter;
   return text == "stop" ? FinishReason::stop : FinishReason::other;
+}
+
+/// The server gave up: what there is of the answer is none.
+std::optional<CallFailure> failure_of_reason(const json* value) {
+  const std::string text = text_of(value);
+  if (text != "error" && text != "abort") return std::nullopt;
+  return CallFailure{.kind = FailureKind::server,
+                     .status = 200,
+                     .message = "the server broke the answer off: finish_reason=" + text,
+                     .has_begun = true};
 }
 
 void read_usage(const json& reply, ChatReply& out) {
@@ -83,6 +102,9 @@ void read_usage(const json& reply, ChatReply& out) {
   if (tokens.reasoning_tokens > 0 && number_of(find(*usage, "total_tokens")) == apart) {
     tokens.completion_tokens += tokens.reasoning_tokens;
   }
+  const auto limit = static_cast<std::int64_t>(kTokensMax);
+  tokens.prompt_tokens = std::min(tokens.prompt_tokens, limit);
+  tokens.completion_tokens = std::min(tokens.completion_tokens, limit);
   out.usage = tokens;
 }
 
@@ -90,9 +112,15 @@ void read_usage(const json& reply, ChatReply& out) {
 void read_message(const json& message, ChatReply& out) {
   out.content += content_of(find(message, "content"));
   out.refusal += text_of(find(message, "refusal"));
-  for (const char* name : {"reasoning", "reasoning_content"}) {
-    out.thought_bytes += text_of(find(message, name)).size();
-  }
+  // Some send the same thoughts under both names.
+  out.thought_bytes += std::max(text_of(find(message, "reasoning")).size(),
+                                text_of(find(message, "reasoning_content")).size());
+}
+
+void take_out_thoughts(ChatReply& reply) {
+  const std::size_t bytes = reply.content.size();
+  reply.content = strip_thoughts(reply.content);
+  reply.thought_bytes += bytes - reply.content.size();
 }
 
 const json* first_choice(const json& reply) {
@@ -117,13 +145,13 @@ FailureKind kind_of(int status, const std::string& code, const std::string& type
 
 /// An `error` member, in any of the shapes that servers use: an object, a string, or FastAPI's
 /// `detail`. `status` is that of the reply; inside a 200 the error's own number is used.
-CallFailure read_error(const json& error, int status) {
+CallFailure read_error(const json& error, int status, const Secret& key) {
   CallFailure failure{.status = status};
   failure.message = error.is_string() ? text_of(&error) : text_of(find(error, "message"));
   if (failure.message.empty())
     failure.message = error.dump(-1, ' ', false, json::error_handler_t::replace);
-  failure.message = to_one_line(failure.message, kMessageBytesMax);
-  failure.parameter = text_of(find(error, "param"));
+  failure.message = note_of(std::move(failure.message), key);
+  failure.parameter = note_of(text_of(find(error, "param")), key);
   const json* code = find(error, "code");
   const bool is_inside_success = status >= 200 && status < 300;
   if (is_inside_success) {
@@ -157,33 +185,48 @@ std::string strip_thoughts(std::string_view content) {
   return std::string(content.substr(0, open));
 }
 
-std::variant<ChatReply, CallFailure> parse_reply(std::string_view body) {
+std::variant<ChatReply, CallFailure> parse_reply(std::string_view body, const Secret& key) {
   const json reply = parse_json(body);
   if (!reply.is_object()) return malformed("the reply is not a JSON object");
-  if (const json* error = find_error(reply)) return read_error(*error, 200);
+  if (const json* error = find_error(reply)) return read_error(*error, 200, key);
   const json* choice = first_choice(reply);
   if (choice == nullptr) return malformed("the reply has no choices");
-  if (const json* error = find_error(*choice)) return read_error(*error, 200);
+  if (const json* error = find_error(*choice)) return read_error(*error, 200, key);
+  if (auto failure = failure_of_reason(find(*choice, "finish_reason"))) return *failure;
   const json* message = find(*choice, "message");
   if (message == nullptr || !message->is_object()) return malformed("the choice has no message");
   ChatReply out;
   read_message(*message, out);
-  out.content = strip_thoughts(out.content);
-  out.model = to_one_line(text_of(find(reply, "model")), kMessageBytesMax);
-  out.id = to_one_line(text_of(find(reply, "id")), kMessageBytesMax);
+  take_out_thoughts(out);
+  out.model = note_of(text_of(find(reply, "model")), key);
+  out.id = note_of(text_of(find(reply, "id")), key);
   out.finish_reason = reason_of(find(*choice, "finish_reason"));
   read_usage(reply, out);
   return out;
 }
 
-CallFailure parse_error(int status, std::string_view body) {
+CallFailure parse_error(int status, std::string_view body, const Secret& key) {
   const json reply = parse_json(body);
-  if (const json* error = find_error(reply)) return read_error(*error, status);
-  if (const json* detail = find(reply, "detail")) return read_error(*detail, status);
-  if (reply.is_object()) return read_error(reply, status);
   CallFailure failure{.kind = kind_of(status, {}, {}), .status = status};
-  failure.message = to_one_line(trim(body), kMessageBytesMax);
+  if (const json* error = find_error(reply)) {
+    failure = read_error(*error, status, key);
+  } else if (const json* detail = find(reply, "detail")) {
+    failure = read_error(*detail, status, key);
+  } else if (reply.is_object()) {
+    failure = read_error(reply, status, key);
+  } else {
+    failure.message = note_of(std::string(trim(body)), key);
+  }
+  const std::string prefix = "HTTP " + std::to_string(status);
+  failure.message = to_one_line(failure.message.empty() ? prefix : prefix + ": " + failure.message,
+                                kMessageBytesMax);
   return failure;
+}
+
+bool StreamedReply::fail_with(CallFailure failure) {
+  failure_ = std::move(failure);
+  has_failed_ = true;
+  return false;
 }
 
 bool StreamedReply::add(std::string_view data) {
@@ -196,30 +239,39 @@ bool StreamedReply::add(std::string_view data) {
   const json* error = find_error(chunk);
   const json* choice = first_choice(chunk);
   if (error == nullptr && choice != nullptr) error = find_error(*choice);
-  if (error != nullptr || !chunk.is_object()) {
-    failure_ =
-        error != nullptr ? read_error(*error, 200) : malformed("an event is not a JSON object");
-    has_failed_ = true;
-    return false;
-  }
+  const Secret none;
+  const Secret& key = key_ != nullptr ? *key_ : none;
+  if (error != nullptr) return fail_with(read_error(*error, 200, key));
+  if (!chunk.is_object()) return fail_with(malformed("an event is not a JSON object"));
   read_usage(chunk, reply_);
-  if (reply_.model.empty())
-    reply_.model = to_one_line(text_of(find(chunk, "model")), kMessageBytesMax);
-  if (reply_.id.empty()) reply_.id = to_one_line(text_of(find(chunk, "id")), kMessageBytesMax);
+  if (reply_.model.empty()) reply_.model = note_of(text_of(find(chunk, "model")), key);
+  if (reply_.id.empty()) reply_.id = note_of(text_of(find(chunk, "id")), key);
   if (choice == nullptr) return true;  // The last chunk has usage and no choices.
-  if (const json* delta = find(*choice, "delta")) read_message(*delta, reply_);
-  has_begun_ = has_begun_ || !reply_.content.empty() || reply_.thought_bytes > 0;
-  if (const json* reason = find(*choice, "finish_reason");
-      reason != nullptr && !reason->is_null()) {
-    reply_.finish_reason = reason_of(reason);
-    is_finished_ = true;
+  if (auto failure = failure_of_reason(find(*choice, "finish_reason"))) {
+    return fail_with(std::move(*failure));
+  }
+  read_choice(*choice);
+  if (reply_.content.size() + reply_.refusal.size() + reply_.thought_bytes > kBytesMax) {
+    return fail_with(
+        {.kind = FailureKind::too_large,
+         .message = "the answer is longer than " + std::to_string(kBytesMax) + " bytes"});
   }
   return true;
 }
 
+void StreamedReply::read_choice(const json& choice) {
+  if (const json* delta = find(choice, "delta")) read_message(*delta, reply_);
+  has_begun_ = has_begun_ || !reply_.content.empty() || reply_.thought_bytes > 0;
+  // Some servers put an empty reason into every chunk, also into those behind the last word.
+  const json* reason = find(choice, "finish_reason");
+  if (has_reason_ || text_of(reason).empty()) return;
+  reply_.finish_reason = reason_of(reason);
+  has_reason_ = true;
+  is_finished_ = true;
+}
+
 std::int64_t StreamedReply::received_tokens() const {
-  return estimate_tokens(reply_.content) +
-         static_cast<std::int64_t>(reply_.thought_bytes / kThoughtBytesPerToken);
+  return estimate_tokens(reply_.content) + estimate_thought_tokens(reply_.thought_bytes);
 }
 
 std::variant<ChatReply, CallFailure> StreamedReply::finish() && {
@@ -228,7 +280,7 @@ std::variant<ChatReply, CallFailure> StreamedReply::finish() && {
     return CallFailure{.kind = FailureKind::cut,
                        .message = "the stream ended before the answer did"};
   }
-  reply_.content = strip_thoughts(reply_.content);
+  take_out_thoughts(reply_);
   return std::move(reply_);
 }
 

@@ -51,6 +51,7 @@ std::string make_body(const ChatRequest& request, const Capabilities& capabiliti
   }
   if (!options.extra_body.empty()) {
     body.update(json::parse(options.extra_body, nullptr, /*allow_exceptions=*/false));
+    for (const std::string& field : capabilities.refused_fields) body.erase(field);
   }
   return body.dump(-1, ' ', false, json::error_handler_t::replace);
 }

@@ -9,8 +9,8 @@
 
 namespace cambrian::codegen::openai {
 
-/// What an endpoint understands, as far as it is known: it begins with the configuration and
-/// changes when the server refuses a field.
+/// What an endpoint understands of requests to one model, as far as it is known: it begins with the
+/// configuration and changes when the server refuses a field.
 struct Capabilities {
   std::string token_limit_field = "max_tokens";
   bool is_token_limit_switched = false;
@@ -19,7 +19,7 @@ struct Capabilities {
 
 struct BodyOptions {
   bool stream = false;
-  std::string extra_body{};  ///< JSON object, merged in last. May be empty.
+  std::string extra_body{};  ///< JSON object, merged in; without refused fields. May be empty.
 };
 
 /// The body of a POST to /chat/completions. Bytes that are not UTF-8 become U+FFFD.

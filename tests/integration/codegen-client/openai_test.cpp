@@ -1,11 +1,15 @@
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <catch2/catch_test_macros.hpp>
 #include <chrono>
+#include <cstdio>
 #include <ctime>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "codegen-client/adapters/openai/openai_model.hpp"
+#include "codegen-client/adapters/openai/probed_model.hpp"
 #include "codegen-client/app/endpoint.hpp"
 #include "codegen-client/domain/sse.hpp"
 #include "codegen-client/system_clock.hpp"
@@ -285,14 +289,16 @@ TEST_CASE("openai: garbage and floods are failures", "[integration][openai]") {
   Bench html({http(200, "<html>hello</html>")});
   CHECK(failure_in(html.send().outcome).kind == FailureKind::malformed);
   Bench named({http(400, error_body("no"), "x-request-id: req-17\r\n")});
-  CHECK(failure_in(named.send().outcome).message == "no request_id=req-17");
+  CHECK(failure_in(named.send().outcome).message == "HTTP 400: no request_id=req-17");
   Bench binary({http(200, std::string("\x00\xff\xfe\x01", 4))});
   CHECK(failure_in(binary.send().outcome).kind == FailureKind::malformed);
   Bench not_http({Script{.pieces = {"SSH-2.0-OpenSSH_9.9\r\n"}, .keeps_open = false}});
   CHECK(std::holds_alternative<CallFailure>(not_http.send().outcome));
-  const std::string flood(openai::HttpClient::kBodyBytesMax + 1, 'x');
+  const std::string flood(OpenAiModel::kReplyBytesMax + 1, 'x');
   Bench large({http(200, flood)});
   CHECK(failure_in(large.send().outcome).kind == FailureKind::too_large);
+  Bench larger({http(200, flood + flood)}, {.stream = true});
+  CHECK(failure_in(larger.send().outcome).kind == FailureKind::too_large);
   Bench endless({event_stream({std::string(SseParser::kEventBytesMax + 1, 'x')})},
                 {.stream = true});
   CHECK(failure_in(endless.send().outcome).kind == FailureKind::too_large);
@@ -322,9 +328,12 @@ TEST_CASE("openai: refused fields are adapted to once", "[integration][openai]")
   OpenAiModel model({.base_url = server.url(), .stream = true}, Secret());
   CHECK(reply_in(model.send(Bench::request(), {}).outcome).content == "ok");
   CHECK(server.requests().size() == 3);
-  CHECK(model.capabilities().token_limit_field == "max_completion_tokens");
+  CHECK(model.capabilities("m").token_limit_field == "max_completion_tokens");
   CHECK(reply_in(model.send(Bench::request(), {}).outcome).content == "ok");
   CHECK(server.requests().size() == 4);
+  // Another model behind the same endpoint may well take them.
+  CHECK(model.capabilities("other").token_limit_field == "max_tokens");
+  CHECK(model.capabilities("other").refused_fields.empty());
   CHECK_FALSE(server.requests()[3].headers.contains("authorization"));
 }
 
@@ -366,6 +375,138 @@ TEST_CASE("openai: a dead endpoint is named with its URL", "[integration][openai
   CHECK(failure.message.find("is the server running") != std::string::npos);
   OpenAiModel nowhere({.base_url = "http://host.invalid/v1"}, Secret(kCanary));
   CHECK(failure_in(nowhere.send(Bench::request(), {}).outcome).kind == FailureKind::connect);
+}
+
+TEST_CASE("openai: a long answer of one token an event is no flood", "[integration][openai]") {
+  // As hosted models stream: some 330 bytes for each token.
+  const std::string names(180, 'n');
+  std::string text;
+  constexpr int kTokens = 10'000;
+  for (int i = 0; i < kTokens; ++i) {
+    text += R"(data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m",)"
+            R"("system_fingerprint":")" +
+            names + R"(","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]})" +
+            "\n\n";
+  }
+  text += "data: " + delta("", "stop") + "\n\ndata: [DONE]\n\n";
+  REQUIRE(text.size() > OpenAiModel::kReplyBytesMax);
+  const Script script{
+      .pieces = {"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + text},
+      .keeps_open = false};
+  Bench bench({script}, {.stream = true});
+  ChatRequest request = Bench::request();
+  request.output_tokens = 16'000;
+  CHECK(reply_in(bench.model.send(request, {}).outcome).content.size() == kTokens);
+  // Far more than was asked for is one.
+  CHECK(failure_in(bench.send().outcome).kind == FailureKind::too_large);
+}
+
+TEST_CASE("openai: the rest behind the end of a stream is waited for, to keep the connection",
+          "[integration][openai]") {
+  const auto chunk = [](const std::string& event) {
+    const std::string data = "data: " + event + "\n\n";
+    std::array<char, 16> size{};
+    std::snprintf(size.data(), size.size(), "%zx\r\n", data.size());
+    return size.data() + data + "\r\n";
+  };
+  const std::string head =
+      "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+      "Transfer-Encoding: chunked\r\n\r\n";
+  const std::string events = chunk(delta("ok", "stop")) + chunk("[DONE]");
+  Bench bench({Script{.pieces = {head + events, "0\r\n\r\n"}, .pause = 100ms}}, {.stream = true});
+  for (int i = 0; i < 3; ++i) {
+    const Sending sending = bench.send();
+    CHECK(reply_in(sending.outcome).content == "ok");
+    CHECK(sending.latency < 90ms);  // The answer was there before.
+  }
+  CHECK(bench.server.connections() == 1);
+  // Not for long.
+  Bench endless({Script{.pieces = {head + events}, .hold = 20s}}, {.stream = true});
+  const Stopwatch watch;
+  CHECK(reply_in(endless.send().outcome).content == "ok");
+  CHECK(watch.elapsed() < 4s);
+}
+
+TEST_CASE("openai: what hangs before it is connected was not sent", "[integration][openai]") {
+  // It accepts, and never answers the handshake.
+  FaultServer server([](const Request&) { return http(200, ""); });
+  std::string url = server.url();
+  url.replace(0, 4, "https");
+  OpenAiModel model({.base_url = url, .timeout_total = 500ms}, Secret());
+  const Sending late = model.send(Bench::request(), {});
+  CHECK(failure_in(late.outcome).kind == FailureKind::connect);
+  CHECK_FALSE(failure_in(late.outcome).is_outcome_unknown());
+  CHECK_FALSE(late.was_sent);
+  OpenAiModel patient({.base_url = url}, Secret());
+  std::stop_source stop;
+  std::jthread stopper([&stop] {
+    SystemClock().wait(200ms, {});
+    stop.request_stop();
+  });
+  const Sending stopped = patient.send(Bench::request(), stop.get_token());
+  CHECK(failure_in(stopped.outcome).kind == FailureKind::cancelled);
+  CHECK_FALSE(stopped.was_sent);
+  // One that was sent stays in doubt, over a kept connection too.
+  Bench bench({completion("ok"), Script{.pieces = {""}, .hold = 20s}}, {.timeout_total = 500ms});
+  CHECK(bench.send().was_sent);
+  const Sending doubtful = bench.send();
+  CHECK(failure_in(doubtful.outcome).kind == FailureKind::timed_out);
+  CHECK(doubtful.was_sent);
+  CHECK(bench.server.connections() == 1);
+}
+
+TEST_CASE("openai: an endpoint that was away is asked about itself again",
+          "[integration][openai]") {
+  std::atomic<bool> is_loading = true;
+  std::atomic<int> asked = 0;
+  FaultServer server([&](const Request& request) {
+    if (request.method == "GET") ++asked;
+    if (is_loading) return http(503, error_body("loading"));
+    if (request.method != "GET") return completion("ok");
+    return http(200, R"({"data":[{"id":"m:latest","max_model_len":2048}]})");
+  });
+  openai::ProbedModel model(
+      std::make_unique<OpenAiModel>(ModelOptions{.base_url = server.url()}, Secret()), "e", {"m"});
+  model.probe({});
+  CHECK_FALSE(model.context_tokens());
+  CHECK(failure_in(model.send(Bench::request(), {}).outcome).status == 503);
+  CHECK(asked == 1);
+  is_loading = false;
+  CHECK(reply_in(model.send(Bench::request(), {}).outcome).content == "ok");
+  CHECK(model.context_tokens() == 2048);
+  CHECK(reply_in(model.send(Bench::request(), {}).outcome).content == "ok");
+  CHECK(asked == 2);  // Once.
+}
+
+TEST_CASE("openai: a word that stands for no key changes no answer", "[integration][openai]") {
+  for (const char* key : {"x", "EMPTY", "none", "-"}) {
+    FaultServer server([](const Request&) { return completion("x = EMPTY or none - x"); });
+    OpenAiModel model({.base_url = server.url()}, Secret(key));
+    CHECK(reply_in(model.send(Bench::request(), {}).outcome).content == "x = EMPTY or none - x");
+  }
+}
+
+TEST_CASE("openai: no beginning of a long key is left at any cut", "[integration][openai]") {
+  std::string key = "sk-";
+  while (key.size() < 164) key += static_cast<char>('A' + key.size() % 26);
+  const std::string head = key.substr(0, 8);
+  std::atomic<int> lead = 0;
+  FaultServer server([&lead](const Request& request) {
+    const std::string words(static_cast<std::size_t>(lead), 'w');
+    const std::string quoted = words + request.headers.at("authorization");
+    const std::string headers = "x-request-id: " + quoted + "\r\nRetry-After: 500\r\n";
+    if (request.method == "GET") return http(200, json({{"data", {{{"id", quoted}}}}}).dump());
+    return http(429, error_body(quoted + " behind"), headers);
+  });
+  OpenAiModel model({.base_url = server.url()}, Secret(std::string(key)));
+  for (lead = 0; lead < 520; lead += 5) {
+    const Sending sending = model.send(Bench::request(), {});
+    CHECK(failure_in(sending.outcome).message.find(head) == std::string::npos);
+    CHECK(sending.request_id.find(head) == std::string::npos);
+    const auto probe = model.probe({});
+    REQUIRE(probe.models);
+    CHECK(probe.models->at(0).find(head) == std::string::npos);
+  }
 }
 
 TEST_CASE("openai: the key appears in no answer", "[integration][openai]") {

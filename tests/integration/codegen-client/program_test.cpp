@@ -1,9 +1,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <filesystem>
 #include <fstream>
@@ -83,6 +85,7 @@ class Program {
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
+  pid_t id() const { return process_; }
   bool is_running() const { return ::kill(process_, 0) == 0; }
   /// The exit code, or -1 for a signal or when it does not end.
   int end(int signal) {
@@ -238,7 +241,13 @@ TEST_CASE("cambrian-codegen: survives a dead endpoint, and the key appears nowhe
   CHECK(result->variants(0).rationale() == "Weigh the rest more.");
   CHECK(result->calls(0).model() == "served-model");
   CHECK(result->calls(0).cost_micro_usd() == 1400);
-  CHECK(nlohmann::json::parse(server.requests().back().body).at("model") == "m2");
+  // An endpoint that was away is asked for its models again behind its first answer.
+  const auto requests = server.requests();
+  const auto sent = std::find_if(requests.rbegin(), requests.rend(),
+                                 [](const Request& r) { return r.method == "POST"; });
+  REQUIRE(sent != requests.rend());
+  CHECK(nlohmann::json::parse(sent->body).at("model") == "m2");
+  CHECK(requests.back().method == "GET");
   CHECK(program.end(SIGTERM) == 0);
   const std::string log = folder.read("codegen.log");
   CHECK(log.find("event=endpoint_unreachable") != std::string::npos);
@@ -317,6 +326,49 @@ TEST_CASE("cambrian-codegen: gives the lease back on SIGTERM", "[integration][co
   const auto release = coordinator.wait_for_release();
   REQUIRE(release);
   CHECK(release->reason() == agent::v1::RELEASE_REASON_SHUTDOWN);
+}
+
+TEST_CASE("cambrian-codegen: reports before the coordinator ends the attempt",
+          "[integration][codegen]") {
+  const Folder folder;
+  TestCoordinator coordinator;
+  coordinator.limit_attempts(4);
+  FaultServer server([](const Request& request) {
+    if (request.method == "GET") return http(404, "");
+    return Script{.pieces = {""}, .hold = 60s};
+  });
+  Program program("cambrian-codegen",
+                  {"--coordinator", coordinator.address(), "--base-url", server.url(), "--model",
+                   "m", "--slots", "1"},
+                  folder.file("codegen.log"));
+  const auto start = std::chrono::steady_clock::now();
+  coordinator.offer(make_work(coordinator));
+  const auto result = coordinator.wait_for_result();
+  REQUIRE(result);
+  CHECK(std::chrono::steady_clock::now() - start < 8s);
+  CHECK(result->outcome() == agent::v1::PROPOSAL_OUTCOME_INFRASTRUCTURE);
+  REQUIRE(result->calls_size() == 1);
+  CHECK(result->calls(0).is_outcome_unknown());
+  // It may have been charged in full.
+  CHECK(result->calls(0).completion_tokens() == 2000);
+  CHECK(program.end(SIGTERM) == 0);
+}
+
+TEST_CASE("cambrian-codegen: its memory is closed to others of the same user",
+          "[integration][codegen]") {
+  const Folder folder;
+  TestCoordinator coordinator;
+  FaultServer server([](const Request&) { return http(404, ""); });
+  const Program program(
+      "cambrian-codegen",
+      {"--coordinator", coordinator.address(), "--base-url", server.url(), "--model", "m"},
+      folder.file("codegen.log"));
+  REQUIRE(coordinator.wait_for_agent());
+  // The system gives what belongs to a closed process to root; root itself sees no difference.
+  struct ::stat owner{};
+  REQUIRE(::stat(("/proc/" + std::to_string(program.id()) + "/environ").c_str(), &owner) == 0);
+  CHECK(owner.st_uid == 0);
+  if (::geteuid() == 0) SKIP("as root there is nothing to be seen");
 }
 
 TEST_CASE("cambrian-codegen: probe says what is wrong with each endpoint, without the key",

@@ -97,6 +97,7 @@ grpc::Status TestCoordinator::Sync(grpc::ServerContext* context,
     auto& assignment = *response->add_assignments();
     assignment.mutable_lease()->set_item_id(next_item_++);
     assignment.mutable_lease()->set_epoch(1);
+    if (attempt_seconds_ > 0) assignment.mutable_attempt_budget()->set_seconds(attempt_seconds_);
     *assignment.mutable_proposal() = std::move(offered_.front());
     offered_.pop_front();
   }

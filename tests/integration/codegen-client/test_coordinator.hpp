@@ -30,6 +30,8 @@ class TestCoordinator : public agent::v1::AgentService::Service,
   std::string add_content(const std::string& content);
   std::optional<std::string> find_content(const std::string& sha256) const;
   void offer(agent::v1::ProposalWork work);
+  /// What is handed out from now on ends after so many seconds.
+  void limit_attempts(int seconds) { attempt_seconds_ = seconds; }
   /// From now on as one that does not know BeginCall.
   void be_old() { is_old_ = true; }
   /// The next so many askings for a call are told to wait a little.
@@ -70,7 +72,8 @@ class TestCoordinator : public agent::v1::AgentService::Service,
 
   std::atomic<bool> is_old_ = false;
   std::atomic<int> delays_ = 0;
-  mutable std::mutex mutex_;  // Guards everything below.
+  std::atomic<int> attempt_seconds_ = 0;  ///< 0: not said.
+  mutable std::mutex mutex_;              // Guards everything below.
   std::vector<agent::v1::BeginCallRequest> begun_;
   std::vector<agent::v1::EndCallRequest> ended_;
   std::condition_variable changed_;

@@ -52,7 +52,7 @@ TEST_CASE("endpoint: an answer is accounted for", "[unit][endpoint]") {
   CHECK(call.record.latency == 20ms);
   CHECK_FALSE(call.record.is_outcome_unknown);
   CHECK(call.record.prompt_digest.size() == 64);
-  CHECK(bench.observer.calls.size() == 1);
+  CHECK(bench.observer.sendings.size() == 1);
 }
 
 TEST_CASE("endpoint: transient failures are retried, and unknown outcomes are charged",
@@ -66,6 +66,15 @@ TEST_CASE("endpoint: transient failures are retried, and unknown outcomes are ch
   CHECK(call.record.usage.prompt_tokens > 1000);
   CHECK(bench.clock.now() > start);
   CHECK(bench.model.requests.size() == 3);
+  // Each sending was seen alone, by the model that was asked for.
+  const auto& seen = bench.observer.sendings;
+  REQUIRE(seen.size() == 3);
+  CHECK(seen[0].second == FailureKind::server);
+  CHECK(seen[1].second == FailureKind::cut);
+  CHECK_FALSE(seen[2].second);
+  CHECK(seen[2].first.usage == TokenUsage{.prompt_tokens = 1000, .completion_tokens = 100});
+  CHECK(seen[2].first.retries == 2);
+  CHECK(bench.observer.models == std::vector<std::string>{"m", "m", "m"});
 }
 
 TEST_CASE("endpoint: gives up after the retries", "[unit][endpoint]") {
@@ -92,6 +101,46 @@ TEST_CASE("endpoint: usage is estimated where the server does not count", "[unit
   Bench bench({sending});
   const Call call = bench.call("hello world");
   CHECK(call.record.usage == TokenUsage{.prompt_tokens = 6, .completion_tokens = 4});
+}
+
+TEST_CASE("endpoint: thoughts are not free where the server does not count", "[unit][endpoint]") {
+  Sending sending = reply_of("four words of answer");
+  auto& reply = std::get<ChatReply>(sending.outcome);
+  reply.thought_bytes = 4001;
+  reply.usage.reset();
+  CHECK(Bench({sending}).call("hello world").record.usage.completion_tokens == 4 + 1001);
+  reply.usage = TokenUsage{.prompt_tokens = 20};
+  const auto usage = Bench({sending}).call("hello world").record.usage;
+  CHECK(usage.completion_tokens == 4 + 1001);
+  CHECK(usage.prompt_tokens == 20);
+}
+
+TEST_CASE("endpoint: an unknown outcome without a stream costs the whole answer",
+          "[unit][endpoint]") {
+  Sending whole = failure_of(FailureKind::timed_out);
+  Bench bench({whole}, {.name = "e", .models = {"m"}, .retries = 0});
+  CHECK(bench.call("hello world").record.usage ==
+        TokenUsage{.prompt_tokens = 6, .completion_tokens = 100});
+  Sending streamed = failure_of(FailureKind::timed_out);
+  streamed.was_streamed = true;
+  std::get<CallFailure>(streamed.outcome).completion_tokens = 7;
+  Bench other({streamed}, {.name = "e", .models = {"m"}, .retries = 0});
+  CHECK(other.call("hello world").record.usage ==
+        TokenUsage{.prompt_tokens = 6, .completion_tokens = 7});
+  Sending unsent = failure_of(FailureKind::cancelled);
+  unsent.was_sent = false;
+  const Call call = Bench({unsent}).call();
+  CHECK(call.record.usage == TokenUsage{});
+  CHECK_FALSE(call.record.is_outcome_unknown);
+}
+
+TEST_CASE("endpoint: the endpoint's own context counts where it is smaller", "[unit][endpoint]") {
+  Bench bench({reply_of("ok")}, {.name = "e", .models = {"m"}, .context_tokens = 4096});
+  CHECK(bench.endpoint.context_tokens() == 4096);
+  bench.model.context = 8192;
+  CHECK(bench.endpoint.context_tokens() == 4096);
+  bench.model.context = 2048;
+  CHECK(bench.endpoint.context_tokens() == 2048);
 }
 
 TEST_CASE("endpoint: an answer to a part of the prompt is a failure", "[unit][endpoint]") {
@@ -145,7 +194,7 @@ TEST_CASE("endpoint: a wait of hours is not waited for, and keeps the others awa
   CHECK(kind_of(bench.call()) == FailureKind::rate_limited);
   CHECK(bench.clock.now() == start);
   CHECK_FALSE(bench.endpoint.is_available());
-  CHECK(kind_of(bench.call()) == FailureKind::rate_limited);
+  CHECK(kind_of(bench.call()) == FailureKind::not_sent);
   CHECK(bench.model.requests.size() == 1);
   CHECK(bench.clock.now() - start == Endpoint::kLimitWaitMax);
 }
@@ -180,7 +229,7 @@ TEST_CASE("endpoint: every sending is on record before it leaves, and ends there
   CHECK(intent.limits.parallel == 3);
   // Each sending alone; the record of the call has both.
   CHECK(bench.ledger.ended.at(1).is_outcome_unknown);
-  CHECK(bench.ledger.ended.at(1).usage == TokenUsage{.prompt_tokens = 6});
+  CHECK(bench.ledger.ended.at(1).usage == TokenUsage{.prompt_tokens = 6, .completion_tokens = 100});
   CHECK(bench.ledger.ended.at(2).usage ==
         TokenUsage{.prompt_tokens = 1000, .completion_tokens = 100});
   CHECK(call.record.usage.prompt_tokens == 1006);
@@ -198,8 +247,22 @@ TEST_CASE("endpoint: what cannot be put on record is not sent", "[unit][endpoint
     return kind_of(call);
   };
   CHECK(kind_after(cambrian::Errc::cancelled) == FailureKind::cancelled);
-  CHECK(kind_after(cambrian::Errc::exhausted) == FailureKind::rate_limited);
-  CHECK(kind_after(cambrian::Errc::unavailable) == FailureKind::connect);
+  CHECK(kind_after(cambrian::Errc::exhausted) == FailureKind::not_sent);
+  CHECK(kind_after(cambrian::Errc::unavailable) == FailureKind::not_sent);
+}
+
+TEST_CASE("endpoint: what cannot be sent again keeps the first cause", "[unit][endpoint]") {
+  Bench bench({failure_of(FailureKind::server), reply_of("ok")});
+  bench.clock.on_next_wait = [&] {
+    bench.ledger.refusal = cambrian::Error{cambrian::Errc::exhausted, "no room"};
+  };
+  const Call call = bench.call();
+  CHECK(kind_of(call) == FailureKind::server);
+  CHECK(std::get<CallFailure>(call.outcome).message == "as scripted; not sent again: no room");
+  CHECK(call.record.retries == 0);
+  CHECK(call.record.finish_reason == "error");
+  REQUIRE(bench.observer.sendings.size() == 2);
+  CHECK(bench.observer.sendings[1].second == FailureKind::not_sent);
 }
 
 TEST_CASE("endpoint: the others hear of a server's wait", "[unit][endpoint]") {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -56,7 +57,10 @@ class ScriptedModel : public ChatModel {
     return sending;
   }
 
+  std::optional<std::int64_t> context_tokens() const override { return context; }
+
   std::vector<ChatRequest> requests;  ///< Read it when no call runs.
+  std::optional<std::int64_t> context;
 
  private:
   std::mutex mutex_;
@@ -100,9 +104,11 @@ class MemoryLedger : public CallLedger {
 
 class RecordingObserver : public Observer {
  public:
-  void call_finished(const CallRecord& call, std::optional<FailureKind> failure) override {
+  void sending_finished(std::string_view model, const CallRecord& sending,
+                        std::optional<FailureKind> failure) override {
     const std::lock_guard lock(mutex_);
-    calls.emplace_back(call, failure);
+    models.emplace_back(model);
+    sendings.emplace_back(sending, failure);
   }
   void availability_changed(std::string_view, bool is_available) override {
     is_endpoint_available = is_available;
@@ -116,7 +122,8 @@ class RecordingObserver : public Observer {
     outcomes.push_back(outcome);
   }
 
-  std::vector<std::pair<CallRecord, std::optional<FailureKind>>> calls;
+  std::vector<std::string> models;  ///< Asked for, one for each sending.
+  std::vector<std::pair<CallRecord, std::optional<FailureKind>>> sendings;
   std::vector<std::optional<RejectionKind>> rejections;
   std::vector<ProposalOutcome> outcomes;
   std::atomic<bool> is_endpoint_available = true;

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <condition_variable>
+#include <mutex>
 #include <string>
 
 #include "codegen-client/app/proposal_handler.hpp"
@@ -22,7 +24,7 @@ struct Bench {
                  EndpointSettings settings = {.name = "e", .models = {"m"}})
       : model(std::move(script)),
         endpoint(std::move(settings), model, clock, observer, 1),
-        handler({&endpoint}, store, observer) {
+        handler({&endpoint}, store, clock, observer) {
     store.task = {.name = "t",
                   .description = "d",
                   .objectives = {{.metric = "score"}},
@@ -86,6 +88,10 @@ TEST_CASE("proposal: several variants are several requests that differ in their 
   CHECK(report.calls.size() == 3);
   REQUIRE(report.rejections.size() == 1);
   CHECK(report.rejections[0].find("same program") != std::string::npos);
+  // Each answer was judged once.
+  CHECK(bench.observer.rejections.size() == 3);
+  CHECK(std::count(bench.observer.rejections.begin(), bench.observer.rejections.end(),
+                   RejectionKind::duplicate) == 1);
   REQUIRE(bench.model.requests.size() == 3);
   std::vector<std::int64_t> seeds;
   for (const auto& request : bench.model.requests) {
@@ -186,6 +192,94 @@ TEST_CASE("proposal: money bounds the calls", "[unit][proposal]") {
   CHECK(bench.report().outcome == ProposalOutcome::rejected);
 }
 
+TEST_CASE("proposal: what is sent again stays within the reserve", "[unit][proposal]") {
+  const std::string answer = edit("int rate = 1;", "int rate = 2;");
+  const auto sent = [&](std::int64_t tokens, std::int64_t cost) {
+    Bench bench({failure_of(FailureKind::cut), failure_of(FailureKind::cut), reply_of(answer)},
+                {.name = "e", .models = {"m"}, .prices = {.completion_usd_per_million = 10}});
+    bench.proposal.tokens_reserved = tokens;
+    bench.proposal.cost_reserved_micro_usd = cost;
+    const auto report = bench.report();
+    std::int64_t spent = 0;
+    for (const CallRecord& call : report.calls) {
+      spent += call.usage.prompt_tokens + call.usage.completion_tokens;
+    }
+    const bool is_within = tokens == 0 || spent <= tokens;
+    CHECK(is_within);
+    if (report.outcome == ProposalOutcome::infrastructure) {
+      CHECK(report.rejections.at(0).find("not sent again: the reserve") != std::string::npos);
+    }
+    return bench.model.requests.size();
+  };
+  CHECK(sent(0, 0) == 3);
+  // Room for one prompt of some 500 tokens with an answer of 500, which may all have been charged.
+  CHECK(sent(1600, 0) == 1);
+  CHECK(sent(0, 6'000) == 1);
+  CHECK(sent(0, 11'000) == 2);
+}
+
+TEST_CASE("proposal: one call that hangs does not take the others along", "[unit][proposal]") {
+  /// The first request waits until the others are answered and the time is over.
+  struct Hanging : ChatModel {
+    explicit Hanging(std::string text) : answer(std::move(text)) {}
+    Sending send(const ChatRequest&, std::stop_token stop) override {
+      std::unique_lock lock(mutex);
+      const int own = ++count;
+      if (own > 1) {
+        ++answered;
+        changed.notify_all();
+        return reply_of(answer + std::string(static_cast<std::size_t>(own), ' '));
+      }
+      changed.wait(lock, [this] { return answered == 3; });
+      is_time_over = true;
+      changed.notify_all();
+      changed.wait(lock, stop, [] { return false; });
+      return failure_of(FailureKind::cancelled);
+    }
+    std::string answer;
+    std::mutex mutex;
+    std::condition_variable_any changed;
+    int count = 0;
+    int answered = 0;
+    bool is_time_over = false;
+  };
+  /// Time passes when the model says so.
+  struct HeldClock : ManualClock {
+    explicit HeldClock(Hanging& hanging) : model(hanging) {}
+    bool wait(std::chrono::nanoseconds duration, std::stop_token stop) override {
+      waited = duration;
+      std::unique_lock lock(model.mutex);
+      return model.changed.wait(lock, stop, [this] { return model.is_time_over; });
+    }
+    Hanging& model;
+    std::chrono::nanoseconds waited{};
+  };
+  Bench bench({reply_of("x")});
+  Hanging model(edit("int rate = 1;", "int rate = 2;"));
+  HeldClock clock(model);
+  Endpoint endpoint({.name = "e", .models = {"m"}}, model, bench.clock, bench.observer, 1);
+  ProposalHandler handler({&endpoint}, bench.store, clock, bench.observer);
+  bench.proposal.variants = 4;
+  bench.proposal.time_max = std::chrono::seconds(900);
+  const auto run = [&] {
+    return handler.handle(bench.proposal, bench.ledger, [](const char*) {}, {});
+  };
+  const auto report = run();
+  REQUIRE(report);
+  CHECK(clock.waited == std::chrono::seconds(900) - ProposalHandler::kReportTime);
+  CHECK(report->outcome == ProposalOutcome::success);
+  CHECK(report->calls.size() == 4);
+  CHECK(report->rejections.back().find("the time for the calls was over") != std::string::npos);
+  // With no answer at all it is our failure, not a lease that is given back.
+  bench.proposal.variants = 1;
+  model.count = 0;
+  const auto none = run();
+  REQUIRE(none);
+  CHECK(none->outcome == ProposalOutcome::infrastructure);
+  REQUIRE(none->calls.size() == 1);
+  CHECK(none->calls[0].is_outcome_unknown);
+}
+
 TEST_CASE("proposal: an answer that cannot be stored is not used", "[unit][proposal]") {
   Bench bench({reply_of(edit("int rate = 1;", "int rate = 2;"))});
   bench.store.is_full = true;
@@ -213,7 +307,7 @@ TEST_CASE("proposal: another endpoint with the model takes over from a dead one"
   Bench bench({failure_of(FailureKind::connect)});
   ScriptedModel spare_model({reply_of(edit("int rate = 1;", "int rate = 2;"))});
   Endpoint spare({.name = "spare", .models = {"m"}}, spare_model, bench.clock, bench.observer, 1);
-  ProposalHandler handler({&bench.endpoint, &spare}, bench.store, bench.observer);
+  ProposalHandler handler({&bench.endpoint, &spare}, bench.store, bench.clock, bench.observer);
   const auto run = [&] {
     return handler.handle(bench.proposal, bench.ledger, [](const char*) {}, {});
   };

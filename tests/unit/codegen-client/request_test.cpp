@@ -75,6 +75,15 @@ TEST_CASE("capabilities: refused optional fields are left out", "[unit][request]
                                 "completion tokens, whereas you provided 5000")));
 }
 
+TEST_CASE("extra_body: what a server refuses is left out of it too", "[unit][request]") {
+  const Capabilities known{.refused_fields = {"seed", "temperature"}};
+  const json body = json::parse(make_body(
+      make_request(), known, {.extra_body = R"({"seed":1,"temperature":0.2,"top_k":4})"}));
+  CHECK_FALSE(body.contains("seed"));
+  CHECK_FALSE(body.contains("temperature"));
+  CHECK(body["top_k"] == 4);
+}
+
 TEST_CASE("extra_body: must be an object and leave our fields alone", "[unit][request]") {
   CHECK(check_extra_body(""));
   CHECK(check_extra_body(R"({"top_k": 40})"));
@@ -97,6 +106,11 @@ TEST_CASE("secret: cannot be printed or copied, and leaves nothing behind", "[un
   CHECK(other.reveal() == "sk-short");
   CHECK(other.redact("a sk-short b sk-short") == "a [redacted] b [redacted]");
   CHECK(Secret().redact("text") == "text");
+  // A word that stands for no key, and a key whose text was cut.
+  CHECK(Secret(std::string("x")).redact("max_tokens") == "max_tokens");
+  const Secret token(std::string("sk-0123456789"));
+  CHECK(token.redact("your key sk-01234567") == "your key [redacted]");
+  CHECK(token.redact("your key sk-0123") == "your key sk-0123");
 }
 
 TEST_CASE("url: logs show neither password nor query", "[unit][request]") {

@@ -122,6 +122,12 @@ TEST_CASE("reply: thoughts never mix with the answer", "[unit][reply]") {
     CHECK(reply_in(outcome).content == "answer");
     CHECK(reply_in(outcome).thought_bytes == 4);
   }
+  const auto inside = parse_reply(completion(R"({"content":"<think>abc</think>answer"})"));
+  CHECK(reply_in(inside).content == "answer");
+  CHECK(reply_in(inside).thought_bytes == 18);
+  // The same thoughts under two names are thought once.
+  const auto twice = parse_reply(completion(R"({"reasoning":"abcd","reasoning_content":"abcd"})"));
+  CHECK(reply_in(twice).thought_bytes == 4);
   CHECK(strip_thoughts("<think>a\nb</think>\nanswer") == "\nanswer");
   CHECK(strip_thoughts("no opening tag</think>answer") == "answer");
   CHECK(strip_thoughts("  <think>never ends").empty());
@@ -140,6 +146,13 @@ TEST_CASE("reply: finish reasons", "[unit][reply]") {
   CHECK(reason("null") == FinishReason::other);
   CHECK(reason(R"("eos")") == FinishReason::other);
   CHECK(reason("17") == FinishReason::other);
+  CHECK(reason(R"("")") == FinishReason::other);
+  CHECK(reason(R"("model_length")") == FinishReason::length);
+  for (const char* broken : {R"("error")", R"("abort")"}) {
+    const CallFailure failure = failure_in(parse_reply(completion(message, broken)));
+    CHECK(failure.kind == FailureKind::server);
+    CHECK(failure.is_outcome_unknown());
+  }
 }
 
 TEST_CASE("reply: an error inside a 200 is a failure", "[unit][reply]") {
@@ -197,6 +210,16 @@ TEST_CASE("reply: absurd numbers of tokens count as none", "[unit][reply]") {
   const auto outcome = parse_reply(R"({"choices":[{"message":{"content":"x"}}],)"
                                    R"("usage":{"prompt_tokens":-5,"completion_tokens":1e300}})");
   CHECK(reply_in(outcome).usage == TokenUsage{});
+  // -1 as an unsigned number; the coordinator would refuse a report with it.
+  const auto wrapped = parse_reply(R"({"choices":[{"message":{"content":"x"}}],"usage":)"
+                                   R"({"prompt_tokens":4294967295,"completion_tokens":7,)"
+                                   R"("prompt_tokens_details":{"cached_tokens":999999999}}})");
+  CHECK(reply_in(wrapped).usage->prompt_tokens <= 1'000'000'000);
+  CHECK(reply_in(wrapped).usage->completion_tokens == 7);
+  const auto summed = parse_reply(R"({"choices":[{"message":{"content":"x"}}],"usage":)"
+                                  R"({"prompt_tokens":900000000,"completion_tokens":7,)"
+                                  R"("prompt_tokens_details":{"cached_tokens":999999999}}})");
+  CHECK(reply_in(summed).usage->prompt_tokens == 1'000'000'000);
 }
 
 TEST_CASE("error bodies: status and code decide the kind", "[unit][reply]") {
@@ -219,7 +242,8 @@ TEST_CASE("error bodies: status and code decide the kind", "[unit][reply]") {
   const auto named = parse_error(
       400, R"({"error":{"message":"no such\nfield","type":"t","param":"seed","code":null}})");
   CHECK(named.parameter == "seed");
-  CHECK(named.message == "no such field");
+  CHECK(named.message == "HTTP 400: no such field");
+  CHECK(parse_error(503, "").message == "HTTP 503");
   CHECK(parse_error(422, R"({"detail":[{"loc":["body","seed"]}]})").message.find("seed") !=
         std::string::npos);
   CHECK(parse_error(500, std::string(10'000, 'x')).message.size() == 512);
@@ -247,6 +271,57 @@ TEST_CASE("stream: a missing [DONE] is forgiven, a missing end is not", "[unit][
   CHECK(failure_in(stream_of({})).kind == FailureKind::cut);
   CHECK(reply_in(stream_of({delta(R"({"content":"a"})", "\"length\"")})).finish_reason ==
         FinishReason::length);
+}
+
+TEST_CASE("stream: the first reason that says something counts", "[unit][reply]") {
+  const auto reasons = [](const std::vector<std::string>& texts) {
+    std::vector<std::string> events;
+    for (const std::string& reason : texts) events.push_back(delta(R"({"content":"a"})", reason));
+    return stream_of(events);
+  };
+  // Some servers send an empty one with every chunk, behind the last word too.
+  CHECK(failure_in(reasons({R"("")", R"("")"})).kind == FailureKind::cut);
+  CHECK(reply_in(reasons({R"("")", R"("length")", R"("")"})).finish_reason == FinishReason::length);
+  CHECK(reply_in(reasons({R"("length")", "17"})).finish_reason == FinishReason::length);
+  CHECK(reply_in(reasons({R"("model_length")"})).finish_reason == FinishReason::length);
+  CHECK(failure_in(reasons({"null", R"("error")"})).kind == FailureKind::server);
+}
+
+TEST_CASE("stream: an answer has a limit, thoughts included", "[unit][reply]") {
+  for (const std::string name : {"content", "reasoning"}) {
+    StreamedReply stream;
+    const std::string event = delta("{\"" + name + "\":\"" + std::string(65'536, 'x') + "\"}");
+    std::size_t bytes = 0;
+    while (stream.add(event)) bytes += 65'536;
+    CHECK(bytes == StreamedReply::kBytesMax);
+    CHECK(failure_in(std::move(stream).finish()).kind == FailureKind::too_large);
+  }
+}
+
+TEST_CASE("reply: no beginning of the key is left where words are cut", "[unit][reply]") {
+  std::string text = "sk-";
+  while (text.size() < 164) text += static_cast<char>('A' + text.size() % 26);
+  const cambrian::Secret key{std::string(text)};
+  const std::string head = text.substr(0, 8);
+  for (std::size_t lead = 300; lead <= 520; ++lead) {
+    const std::string words = std::string(lead, 'w') + text + " behind";
+    const auto error = parse_error(401, R"({"error":{"message":")" + words + "\"}}", key);
+    CHECK(error.message.find(head) == std::string::npos);
+    CHECK(parse_error(401, words, key).message.find(head) == std::string::npos);
+    CHECK(parse_error(401, words.substr(0, lead + 20), key).message.find(head) ==
+          std::string::npos);  // Cut on the way.
+    CHECK(parse_error(422, R"({"detail":[{"msg":")" + words + "\"}]}", key).message.find(head) ==
+          std::string::npos);
+    const auto reply = parse_reply(R"({"id":")" + words + R"(","model":")" + words +
+                                       R"(","choices":[{"message":{"content":"x"}}]})",
+                                   key);
+    CHECK(reply_in(reply).id.find(head) == std::string::npos);
+    CHECK(reply_in(reply).model.find(head) == std::string::npos);
+    StreamedReply stream(key);
+    stream.add(R"({"model":")" + words + R"(","choices":[]})");
+    stream.add("[DONE]");
+    CHECK(reply_in(std::move(stream).finish()).model.find(head) == std::string::npos);
+  }
 }
 
 TEST_CASE("stream: an error in the middle is a failure", "[unit][reply]") {
