@@ -49,54 +49,56 @@ constexpr const char* kSettleGroup =
 /// Takes a place within the group's limits, or says how long there is none.
 milliseconds take_place(pqxx::work& transaction, const CallBegin& begin) {
   const auto& group = begin.limits.group;
-  transaction.exec(kMakeGroup, pqxx::params{group});
-  transaction.exec(kLockGroup, pqxx::params{group}).one_row();
-  const auto row = transaction.exec(kReadGroup, pqxx::params{group}).one_row();
+  execute(transaction, kMakeGroup, pqxx::params{group});
+  execute(transaction, kLockGroup, pqxx::params{group}).one_row();
+  const auto row = execute(transaction, kReadGroup, pqxx::params{group}).one_row();
   const CallLevels levels{.requests = row[0].as<double>(), .tokens = row[1].as<double>()};
   const auto decision =
       decide(begin.limits, levels, std::max(0.0, row[2].as<double>()), row[3].as<double>(),
              begin.call.prompt_tokens + begin.call.completion_tokens, row[4].as<int>());
   if (decision.wait > milliseconds(0)) return decision.wait;
-  transaction.exec(kStoreGroup,
-                   pqxx::params{group, decision.after.requests, decision.after.tokens});
+  execute(transaction, kStoreGroup,
+          pqxx::params{group, decision.after.requests, decision.after.tokens});
   return milliseconds(0);
 }
 
 Result<CallGrant> begin_call(pqxx::work& transaction, const CallBegin& begin) {
   const auto& [agent_id, lease, number] = begin.key;
-  if (transaction.exec(kHoldLease, pqxx::params{lease.item.value, lease.epoch, agent_id}).empty()) {
+  if (execute(transaction, kHoldLease, pqxx::params{lease.item.value, lease.epoch, agent_id})
+          .empty()) {
     return CallGrant{.is_lease_lost = true};
   }
   const pqxx::params key{lease.item.value, lease.epoch, number};
-  if (!transaction.exec(kFindCall, key).empty()) return CallGrant{};
+  if (!execute(transaction, kFindCall, key).empty()) return CallGrant{};
   if (!begin.limits.group.empty()) {
     const auto wait = take_place(transaction, begin);
     if (wait > milliseconds(0)) return CallGrant{.wait = wait};
   }
   const auto& call = begin.call;
-  transaction.exec(
-      kNoteCall, pqxx::params{lease.item.value, lease.epoch, number, begin.limits.group, call.model,
-                              call.endpoint, call.prompt_digest, call.prompt_tokens,
-                              call.completion_tokens, call.cost_micro_usd});
+  execute(transaction, kNoteCall,
+          pqxx::params{lease.item.value, lease.epoch, number, begin.limits.group, call.model,
+                       call.endpoint, call.prompt_digest, call.prompt_tokens,
+                       call.completion_tokens, call.cost_micro_usd});
   return CallGrant{};
 }
 
 Status end_call(pqxx::work& transaction, const CallEnd& end) {
   const auto& [agent_id, lease, number] = end.key;
   const auto& call = end.call;
-  const auto ended = transaction.exec(
-      kEndCall, pqxx::params{lease.item.value, lease.epoch, number, agent_id, call.model,
-                             call.prompt_tokens, call.completion_tokens, call.cost_micro_usd,
-                             call.finish_reason, call.is_outcome_unknown, call.cached_prompt_tokens,
-                             call.reasoning_tokens, call.request_id});
+  const auto ended =
+      execute(transaction, kEndCall,
+              pqxx::params{lease.item.value, lease.epoch, number, agent_id, call.model,
+                           call.prompt_tokens, call.completion_tokens, call.cost_micro_usd,
+                           call.finish_reason, call.is_outcome_unknown, call.cached_prompt_tokens,
+                           call.reasoning_tokens, call.request_id});
   if (ended.empty()) return {};
   // What failed counts at providers as what was asked for.
   const bool has_answer = call.finish_reason != "error";
   const auto reserved = ended[0][1].as<std::int64_t>();
   const std::int64_t unused =
       has_answer ? reserved - call.prompt_tokens - call.completion_tokens : 0;
-  transaction.exec(kSettleGroup,
-                   pqxx::params{ended[0][0].as<std::string>(), unused, end.pause.count()});
+  execute(transaction, kSettleGroup,
+          pqxx::params{ended[0][0].as<std::string>(), unused, end.pause.count()});
   return {};
 }
 

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <pqxx/pqxx>
 
+#include "coordinator/adapters/postgres/session.hpp"
 #include "coordinator/journal/codec.hpp"
 #include "coordinator/ports/campaign.hpp"
 #include "coordinator/ports/words.hpp"

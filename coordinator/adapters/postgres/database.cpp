@@ -87,8 +87,8 @@ SocketWatch::Clock::time_point Database::deadline_of(Lane lane) {
   return SocketWatch::Clock::now() + limits_of(lane).call_max;
 }
 
-std::unique_ptr<pqxx::connection> Database::connect(const Call& call) {
-  auto connection = std::make_unique<pqxx::connection>(with_timeouts(options_.connection));
+std::unique_ptr<Session> Database::connect(const Call& call) {
+  auto connection = std::make_unique<Session>(with_timeouts(options_.connection));
   const SocketWatch::Scope scope(watch_, connection->sock(), call.deadline);
   const auto& limits = limits_of(call.lane);
   pqxx::nontransaction setup(*connection);
@@ -103,7 +103,7 @@ std::unique_ptr<pqxx::connection> Database::connect(const Call& call) {
   return connection;
 }
 
-std::unique_ptr<pqxx::connection> Database::take_idle(Lane lane) {
+std::unique_ptr<Session> Database::take_idle(Lane lane) {
   auto& state = *lanes_[static_cast<std::size_t>(lane)];
   const std::lock_guard lock(state.mutex);
   if (state.idle.empty()) return nullptr;

@@ -12,6 +12,7 @@
 
 #include "common/aio/blocking.hpp"
 #include "common/metrics/metrics.hpp"
+#include "coordinator/adapters/postgres/session.hpp"
 #include "coordinator/adapters/postgres/socket_watch.hpp"
 
 namespace cambrian::coordinator::postgres {
@@ -99,7 +100,7 @@ class Database {
     LaneState(std::string name, std::size_t threads, std::size_t pending_max)
         : pool(std::move(name), threads, pending_max) {}
     std::mutex mutex;  // Guards idle.
-    std::vector<std::unique_ptr<pqxx::connection>> idle;
+    std::vector<std::unique_ptr<Session>> idle;
     aio::BlockingPool pool;
   };
   /// The body's success; false rolls back.
@@ -108,8 +109,8 @@ class Database {
   /// Fails with `cancelled` when the body itself refused and all was rolled back.
   Status run_erased(const Call& call, const Erased& body);
   Status try_once(const Call& call, const Erased& body, bool& may_repeat);
-  std::unique_ptr<pqxx::connection> connect(const Call& call);
-  std::unique_ptr<pqxx::connection> take_idle(Lane lane);
+  std::unique_ptr<Session> connect(const Call& call);
+  std::unique_ptr<Session> take_idle(Lane lane);
   /// Why a call may not be tried, or tried again; empty while it may.
   std::string find_obstacle(const Call& call) const;
   /// The others of a lane died with the one that was found dead.

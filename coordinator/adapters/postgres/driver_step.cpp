@@ -66,13 +66,14 @@ class Step {
 
   void operator()(const search::RequestProposal& command) {
     std::optional<double> temperature = command.temperature;
-    transaction_.exec(kInsertProposal,
-                      pqxx::params{campaign_.value, command.proposal.value, word(command.operation),
-                                   id_array(command.parents), id_array(command.inspirations),
-                                   id_array(command.failures), std::to_string(command.seed),
-                                   command.variants, command.model, temperature});
-    transaction_.exec(kInsertItem, pqxx::params{campaign_.value, "proposal", command.proposal.value,
-                                                priority_, "", 0, 0, command.model, 0});
+    execute(transaction_, kInsertProposal,
+            pqxx::params{campaign_.value, command.proposal.value, word(command.operation),
+                         id_array(command.parents), id_array(command.inspirations),
+                         id_array(command.failures), std::to_string(command.seed), command.variants,
+                         command.model, temperature});
+    execute(transaction_, kInsertItem,
+            pqxx::params{campaign_.value, "proposal", command.proposal.value, priority_, "", 0, 0,
+                         command.model, 0});
     ++state_.proposals_added;
   }
 
@@ -108,8 +109,8 @@ class Step {
     std::optional<std::int64_t> duplicate_of;
     if (command.duplicate_of) duplicate_of = command.duplicate_of->value;
     if (duplicate_of) ++duplicates_;
-    transaction_.exec(
-        kInsertVariant,
+    execute(
+        transaction_, kInsertVariant,
         pqxx::params{campaign_.value, command.variant.value, id_array(command.parents), proposal,
                      operation, model, command.island, command.generation, duplicate_of,
                      to_json(content.files).dump(), content.token_digest, content.source_tokens,
@@ -120,9 +121,9 @@ class Step {
   void operator()(const search::SettleVariant& command) {
     std::optional<std::string> outcome;
     if (command.state != search::VariantState::duplicate) outcome = word(command.outcome);
-    transaction_.exec(kSettleVariant,
-                      pqxx::params{campaign_.value, command.variant.value, word(command.state),
-                                   outcome, Json(command.metrics).dump(), command.score});
+    execute(transaction_, kSettleVariant,
+            pqxx::params{campaign_.value, command.variant.value, word(command.state), outcome,
+                         Json(command.metrics).dump(), command.score});
     if (command.variant.value == 0 && command.score) seed_score_ = command.score;
     auto message = "variant " + std::to_string(command.variant.value) + " " + word(command.state);
     if (command.score) message += ": score " + short_number(*command.score);
@@ -177,19 +178,19 @@ class Step {
       best_variant = best_->variant.value;
       best_score = best_->score;
     }
-    transaction_.exec(
-        kStoreStep, pqxx::params{campaign_.value, applied, last_sequence_, word(state_.state),
-                                 word(end_reason_), reason_, has_ended(state_.state), best_variant,
-                                 best_score, seed_score_, duplicates_});
+    execute(transaction_, kStoreStep,
+            pqxx::params{campaign_.value, applied, last_sequence_, word(state_.state),
+                         word(end_reason_), reason_, has_ended(state_.state), best_variant,
+                         best_score, seed_score_, duplicates_});
     return state_;
   }
 
  private:
   void insert_item(const search::RequestEvaluation& command) {
-    transaction_.exec(kInsertItem,
-                      pqxx::params{campaign_.value, "evaluation", command.evaluation.value,
-                                   priority_, definition_.runtime, definition_.sandbox_level,
-                                   definition_.gpus, "", definition_.attempt_budget_min.count()});
+    execute(transaction_, kInsertItem,
+            pqxx::params{campaign_.value, "evaluation", command.evaluation.value, priority_,
+                         definition_.runtime, definition_.sandbox_level, definition_.gpus, "",
+                         definition_.attempt_budget_min.count()});
     ++state_.evaluations_added;
   }
 
@@ -207,9 +208,9 @@ class Step {
   }
 
   ProposedVariant find_proposed(const search::AddVariant& command, std::string& model) {
-    const auto row = transaction_
-                         .exec(kFindProposed, pqxx::params{campaign_.value, command.proposal->value,
-                                                           static_cast<int>(command.index)})
+    const auto row = execute(transaction_, kFindProposed,
+                             pqxx::params{campaign_.value, command.proposal->value,
+                                          static_cast<int>(command.index)})
                          .one_row();
     model = row[1].as<std::string>();
     return proposed_from_json(Json::array({json_of(row[0])})).front();
@@ -233,8 +234,8 @@ class Step {
   /// Withdraws items whether or not an agent works on them; that agent learns it at its next call.
   void cancel(WorkKind kind, const std::string& numbers) {
     const pqxx::params parameters{campaign_.value, word(kind), numbers};
-    transaction_.exec(kCancelItems, parameters);
-    const auto ended = transaction_.exec(kCancelAttempts, parameters).affected_rows();
+    execute(transaction_, kCancelItems, parameters);
+    const auto ended = execute(transaction_, kCancelAttempts, parameters).affected_rows();
     state_.cancelled.insert(state_.cancelled.end(), static_cast<std::size_t>(ended),
                             EndedAttempt{kind, "cancelled"});
   }
@@ -244,7 +245,7 @@ class Step {
     reusable_.clear();
     std::vector<std::int64_t> evaluations;
     std::vector<std::int64_t> proposals;
-    for (const auto& row : transaction_.exec(kOpenItems, pqxx::params{campaign_.value})) {
+    for (const auto& row : execute(transaction_, kOpenItems, pqxx::params{campaign_.value})) {
       (row[0].view() == "evaluation" ? evaluations : proposals)
           .push_back(row[1].as<std::int64_t>());
     }
@@ -277,7 +278,7 @@ Error applied_differs(const pqxx::field& applied) {
 
 Result<StepState> carry_out(pqxx::work& transaction, const DriverStep& step) {
   const auto rows =
-      transaction.exec(kLock, pqxx::params{step.lease.campaign.value, step.lease.epoch});
+      execute(transaction, kLock, pqxx::params{step.lease.campaign.value, step.lease.epoch});
   if (rows.empty()) return fail(Errc::conflict, "another coordinator drives the campaign");
   if (rows[0][0].as<std::int64_t>() != step.applied_before) {
     return fail(applied_differs(rows[0][0]));

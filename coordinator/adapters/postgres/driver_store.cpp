@@ -55,7 +55,7 @@ std::vector<Input> inputs_of(pqxx::work& transaction, CampaignId campaign, std::
                              std::int64_t until, int count) {
   std::vector<Input> inputs;
   for (const auto& row :
-       transaction.exec(kReadInputs, pqxx::params{campaign.value, after, until, count})) {
+       execute(transaction, kReadInputs, pqxx::params{campaign.value, after, until, count})) {
     inputs.push_back({row[0].as<std::int64_t>(), event_from_json(row[1].view(), json_of(row[2]))});
   }
   return inputs;
@@ -70,7 +70,7 @@ awaitable<Result<std::vector<DriverLease>>> PostgresDriverStore::acquire(std::st
                count](pqxx::work& transaction) -> Result<std::vector<DriverLease>> {
     std::vector<DriverLease> leases;
     for (const auto& row :
-         transaction.exec(kAcquire, pqxx::params{driver, duration.count(), count})) {
+         execute(transaction, kAcquire, pqxx::params{driver, duration.count(), count})) {
       leases.push_back({CampaignId{row[0].as<std::int64_t>()}, row[1].as<std::int64_t>()});
     }
     return leases;
@@ -84,8 +84,9 @@ awaitable<Result<std::vector<RenewedDriver>>> PostgresDriverStore::renew(
   auto body = [leases = std::move(leases),
                duration](pqxx::work& transaction) -> Result<std::vector<RenewedDriver>> {
     std::vector<RenewedDriver> renewed;
-    for (const auto& row : transaction.exec(
-             kRenew, pqxx::params{campaign_array(leases), epoch_array(leases), duration.count()})) {
+    for (const auto& row :
+         execute(transaction, kRenew,
+                 pqxx::params{campaign_array(leases), epoch_array(leases), duration.count()})) {
       renewed.push_back({{CampaignId{row[0].as<std::int64_t>()}, row[1].as<std::int64_t>()},
                          row[2].as<std::int64_t>()});
     }
@@ -96,7 +97,7 @@ awaitable<Result<std::vector<RenewedDriver>>> PostgresDriverStore::renew(
 
 awaitable<Result<DrivenCampaign>> PostgresDriverStore::load(CampaignId campaign) {
   auto body = [campaign](pqxx::work& transaction) -> Result<DrivenCampaign> {
-    const auto rows = transaction.exec(kLoad, pqxx::params{campaign.value});
+    const auto rows = execute(transaction, kLoad, pqxx::params{campaign.value});
     if (rows.empty()) {
       return fail(Errc::not_found, "no such campaign: id=" + std::to_string(campaign.value));
     }
@@ -122,7 +123,8 @@ awaitable<Result<std::vector<Input>>> PostgresDriverStore::next_inputs(DriverLea
                                                                        std::int64_t applied,
                                                                        int count) {
   auto body = [=](pqxx::work& transaction) -> Result<std::vector<Input>> {
-    const auto rows = transaction.exec(kApplied, pqxx::params{lease.campaign.value, lease.epoch});
+    const auto rows =
+        execute(transaction, kApplied, pqxx::params{lease.campaign.value, lease.epoch});
     if (rows.empty()) return fail(Errc::conflict, "another coordinator drives the campaign");
     // A database that came back from a failover may have forgotten what it had acknowledged.
     if (rows[0][0].as<std::int64_t>() != applied) return fail(applied_differs(rows[0][0]));
@@ -141,7 +143,7 @@ awaitable<Result<StepState>> PostgresDriverStore::commit(DriverStep step) {
 
 awaitable<Status> PostgresDriverStore::append_time(DriverLease lease, std::int64_t running_ms) {
   auto body = [=](pqxx::work& transaction) -> Status {
-    if (transaction.exec(kIsDriver, pqxx::params{lease.campaign.value, lease.epoch}).empty()) {
+    if (execute(transaction, kIsDriver, pqxx::params{lease.campaign.value, lease.epoch}).empty()) {
       return fail(Errc::conflict, "another coordinator drives the campaign");
     }
     append_event(transaction, lease.campaign,
@@ -155,7 +157,7 @@ awaitable<Status> PostgresDriverStore::append_time(DriverLease lease, std::int64
 
 awaitable<Status> PostgresDriverStore::give_up(std::vector<DriverLease> leases) {
   auto body = [leases = std::move(leases)](pqxx::work& transaction) -> Status {
-    transaction.exec(kGiveUp, pqxx::params{campaign_array(leases), epoch_array(leases)});
+    execute(transaction, kGiveUp, pqxx::params{campaign_array(leases), epoch_array(leases)});
     return {};
   };
   co_return co_await database_.run(Lane::driver, "driver_give_up", std::move(body));

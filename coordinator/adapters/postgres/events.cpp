@@ -15,13 +15,15 @@ constexpr const char* kInsertEvent =
 
 void insert_event(pqxx::work& transaction, CampaignId campaign, std::int64_t sequence,
                   const StoredEvent& event) {
-  transaction.exec(kInsertEvent, pqxx::params{campaign.value, sequence, event.type, event.is_input,
-                                              event.variant, event.message, event.payload.dump()});
+  execute(transaction, kInsertEvent,
+          pqxx::params{campaign.value, sequence, event.type, event.is_input, event.variant,
+                       event.message, event.payload.dump()});
 }
 
 std::int64_t append_event(pqxx::work& transaction, CampaignId campaign, const StoredEvent& event) {
-  const auto sequence =
-      transaction.exec(kNextSequence, pqxx::params{campaign.value}).one_row()[0].as<std::int64_t>();
+  const auto sequence = execute(transaction, kNextSequence, pqxx::params{campaign.value})
+                            .one_row()[0]
+                            .as<std::int64_t>();
   insert_event(transaction, campaign, sequence, event);
   return sequence;
 }

@@ -88,8 +88,8 @@ milliseconds retry_delay(int faults) {
 }
 
 void make_ready(pqxx::work& transaction, const LockedItem& item, milliseconds delay) {
-  transaction.exec(kMakeReady,
-                   pqxx::params{item.id.value, item.worker_faults, item.losses, delay.count()});
+  execute(transaction, kMakeReady,
+          pqxx::params{item.id.value, item.worker_faults, item.losses, delay.count()});
 }
 
 /// Ends the item without a report, so that the campaign never waits for it.
@@ -110,7 +110,7 @@ void conclude_unreported(pqxx::work& transaction, const LockedItem& item, search
 /// Poison when enough different agents went down with it, or it used up its budget as often.
 std::optional<search::Outcome> find_poison(pqxx::work& transaction, const LockedItem& item,
                                            std::string& evidence) {
-  const auto row = transaction.exec(kKilledAgents, pqxx::params{item.id.value}).one_row();
+  const auto row = execute(transaction, kKilledAgents, pqxx::params{item.id.value}).one_row();
   if (row[0].as<int>() < kKilledAgentsMax) return std::nullopt;
   evidence = "agents were lost while they worked on this: " + row[2].as<std::string>();
   return row[1].as<bool>() ? search::Outcome::timeout : search::Outcome::crash;
@@ -131,12 +131,12 @@ std::string word_of(AttemptEnd end) {
 }
 
 std::optional<LockedItem> lock_item(pqxx::work& transaction, ItemId item) {
-  const auto found = transaction.exec(kFindCampaign, pqxx::params{item.value});
+  const auto found = execute(transaction, kFindCampaign, pqxx::params{item.value});
   if (found.empty()) return std::nullopt;
   const CampaignId campaign{found[0][0].as<std::int64_t>()};
-  const auto state = transaction.exec(kLockCampaign, pqxx::params{campaign.value});
+  const auto state = execute(transaction, kLockCampaign, pqxx::params{campaign.value});
   if (state.empty()) return std::nullopt;
-  const auto rows = transaction.exec(kLockItem, pqxx::params{item.value});
+  const auto rows = execute(transaction, kLockItem, pqxx::params{item.value});
   if (rows.empty()) return std::nullopt;
   const auto row = rows[0];
   return LockedItem{.id = item,
@@ -153,8 +153,9 @@ std::optional<LockedItem> lock_item(pqxx::work& transaction, ItemId item) {
 
 void charge(pqxx::work& transaction, const LockedItem& item, const Cost& cost,
             const std::string& why, const std::string& agent_name) {
-  transaction.exec(kCharge, pqxx::params{item.campaign.value, cost.tokens, cost.cost_micro_usd,
-                                         cost.gpu_time_ms, cost.cpu_time_ms});
+  execute(transaction, kCharge,
+          pqxx::params{item.campaign.value, cost.tokens, cost.cost_micro_usd, cost.gpu_time_ms,
+                       cost.cpu_time_ms});
   const bool is_budgeted = cost.tokens > 0 || cost.cost_micro_usd > 0 || cost.gpu_time_ms > 0;
   if (!is_budgeted || item.has_campaign_ended) return;
   const auto kind = word(item.kind);
@@ -171,27 +172,27 @@ void charge(pqxx::work& transaction, const LockedItem& item, const Cost& cost,
 
 Cost take_open_calls(pqxx::work& transaction, const LockedItem& item, std::int64_t epoch) {
   if (item.kind != WorkKind::proposal) return {};
-  const auto taken = transaction
-                         .exec(kTakeOpenCalls,
-                               pqxx::params{item.id.value, epoch, item.campaign.value, item.number})
+  const auto taken = execute(transaction, kTakeOpenCalls,
+                             pqxx::params{item.id.value, epoch, item.campaign.value, item.number})
                          .one_row();
   const Cost cost{.tokens = taken[0].as<std::int64_t>(),
                   .cost_micro_usd = taken[1].as<std::int64_t>()};
-  transaction.exec(kAddCost, pqxx::params{item.id.value, epoch, cost.tokens, cost.cost_micro_usd});
+  execute(transaction, kAddCost,
+          pqxx::params{item.id.value, epoch, cost.tokens, cost.cost_micro_usd});
   return cost;
 }
 
 AfterEnd end_attempt(pqxx::work& transaction, LockedItem& item, AttemptEnd end,
                      const std::string& evidence) {
-  const auto ended =
-      transaction.exec(kEndAttempt, pqxx::params{item.id.value, item.epoch, word_of(end), evidence})
-          .one_row();
+  const auto ended = execute(transaction, kEndAttempt,
+                             pqxx::params{item.id.value, item.epoch, word_of(end), evidence})
+                         .one_row();
   if (end != AttemptEnd::infrastructure) {
     Cost cost = take_open_calls(transaction, item, item.epoch);
     cost.gpu_time_ms = ended[0].as<std::int64_t>();
     charge(transaction, item, cost, word_of(end), ended[1].as<std::string>());
   } else if (item.kind == WorkKind::proposal &&
-             transaction.exec(kIsUsedUp, pqxx::params{item.id.value}).one_row()[0].as<bool>()) {
+             execute(transaction, kIsUsedUp, pqxx::params{item.id.value}).one_row()[0].as<bool>()) {
     ++item.worker_faults;
     conclude_unreported(transaction, item, search::Outcome::infrastructure,
                         "failed tries used up what was reserved, last: " + evidence);
@@ -248,21 +249,20 @@ StoredEvent evaluation_event(const search::RequestEvaluation& request,
 void conclude_evaluation(pqxx::work& transaction, const LockedItem& item,
                          const EvaluationResult& result, const std::string& agent_name) {
   const auto row =
-      transaction
-          .exec(kStoreEvaluation,
-                pqxx::params{item.campaign.value, item.number, word(result.outcome),
-                             Json(result.metrics).dump(), result.diagnostics, result.log,
-                             Json(result.timings_ms).dump(), result.cpu_time_ms, result.gpu_time_ms,
-                             result.memory_peak_bytes, result.result_key, result.behaviour_digest,
-                             result.is_cached, agent_name, item.epoch, result.evaluator})
+      execute(transaction, kStoreEvaluation,
+              pqxx::params{item.campaign.value, item.number, word(result.outcome),
+                           Json(result.metrics).dump(), result.diagnostics, result.log,
+                           Json(result.timings_ms).dump(), result.cpu_time_ms, result.gpu_time_ms,
+                           result.memory_peak_bytes, result.result_key, result.behaviour_digest,
+                           result.is_cached, agent_name, item.epoch, result.evaluator})
           .one_row();
   const auto variant = row[0].as<std::int64_t>();
   const bool is_final = row[1].as<bool>();
   const bool has_failed = result.outcome != search::Outcome::success;
-  transaction.exec(kMakeDone, pqxx::params{item.id.value, item.worker_faults, item.losses});
-  transaction.exec(kCountEvaluation, pqxx::params{item.campaign.value, is_final ? 0 : 1,
-                                                  !is_final && has_failed ? 1 : 0, is_final ? 1 : 0,
-                                                  result.gpu_time_ms, result.cpu_time_ms});
+  execute(transaction, kMakeDone, pqxx::params{item.id.value, item.worker_faults, item.losses});
+  execute(transaction, kCountEvaluation,
+          pqxx::params{item.campaign.value, is_final ? 0 : 1, !is_final && has_failed ? 1 : 0,
+                       is_final ? 1 : 0, result.gpu_time_ms, result.cpu_time_ms});
   const search::RequestEvaluation request{.evaluation = {item.number},
                                           .variant = {variant},
                                           .split = known_word<search::Split>(row[2].view()),
@@ -283,14 +283,14 @@ void conclude_proposal(pqxx::work& transaction, const LockedItem& item,
     finished.tokens += call.prompt_tokens + call.completion_tokens;
     finished.cost_micro_usd += call.cost_micro_usd;
   }
-  transaction.exec(kStoreProposal,
-                   pqxx::params{item.campaign.value, item.number, word(result.outcome),
-                                to_json(result.variants).dump(), Json(result.rejections).dump(),
-                                agent_name, result.calls.empty() ? "" : result.calls.back().model});
-  transaction.exec(kMakeDone, pqxx::params{item.id.value, item.worker_faults, item.losses});
-  transaction.exec(kCountProposal,
-                   pqxx::params{item.campaign.value, result.variants.empty() ? 1 : 0,
-                                finished.tokens, finished.cost_micro_usd});
+  execute(transaction, kStoreProposal,
+          pqxx::params{item.campaign.value, item.number, word(result.outcome),
+                       to_json(result.variants).dump(), Json(result.rejections).dump(), agent_name,
+                       result.calls.empty() ? "" : result.calls.back().model});
+  execute(transaction, kMakeDone, pqxx::params{item.id.value, item.worker_faults, item.losses});
+  execute(transaction, kCountProposal,
+          pqxx::params{item.campaign.value, result.variants.empty() ? 1 : 0, finished.tokens,
+                       finished.cost_micro_usd});
   auto event =
       make_input(finished, "proposal " + std::to_string(item.number) + " " + word(result.outcome) +
                                ": " + std::to_string(result.variants.size()) +

@@ -76,11 +76,12 @@ class ResultBatch {
       items.push_back(report.lease.item.value);
       epochs.push_back(report.lease.epoch);
     }
-    for (const auto& row : transaction_.exec(kLockCampaigns, pqxx::params{number_array(items)})) {
+    for (const auto& row :
+         execute(transaction_, kLockCampaigns, pqxx::params{number_array(items)})) {
       tallies_[row[0].as<std::int64_t>()].last_sequence = row[1].as<std::int64_t>();
     }
-    for (const auto& row :
-         transaction_.exec(kLockItems, pqxx::params{number_array(items), number_array(epochs)})) {
+    for (const auto& row : execute(transaction_, kLockItems,
+                                   pqxx::params{number_array(items), number_array(epochs)})) {
       take(row);
     }
     if (!rows_.empty()) write();
@@ -151,7 +152,7 @@ class ResultBatch {
 
   void write() {
     const auto stored =
-        transaction_.exec(kStore, pqxx::params{rows_.dump()}).one_row()[0].as<std::size_t>();
+        execute(transaction_, kStore, pqxx::params{rows_.dump()}).one_row()[0].as<std::size_t>();
     if (stored != rows_.size()) {
       throw std::logic_error("an evaluation that was leased has a result: stored=" +
                              std::to_string(stored) + " of=" + std::to_string(rows_.size()));
@@ -166,7 +167,7 @@ class ResultBatch {
                         {"gpu_time_ms", tally.gpu_time_ms},
                         {"cpu_time_ms", tally.cpu_time_ms}});
     }
-    transaction_.exec(kCount, pqxx::params{counts.dump()});
+    execute(transaction_, kCount, pqxx::params{counts.dump()});
     note_results(transaction_, notes_);
   }
 

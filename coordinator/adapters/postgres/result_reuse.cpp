@@ -75,26 +75,25 @@ void insert_evaluation(pqxx::work& transaction, CampaignId campaign,
                        const search::RequestEvaluation& command, const EvaluationContent* content) {
   const EvaluationContent none{.task_digest = "", .parameters = "{}", .gpus = 0};
   const EvaluationContent& used = content == nullptr ? none : *content;
-  transaction.exec(
-      kInsert,
-      pqxx::params{campaign.value, command.evaluation.value, command.variant.value,
-                   word(command.split), std::to_string(command.seed), command.is_final,
-                   content != nullptr, kKeySalt, used.task_digest, used.parameters, used.gpus});
+  execute(transaction, kInsert,
+          pqxx::params{campaign.value, command.evaluation.value, command.variant.value,
+                       word(command.split), std::to_string(command.seed), command.is_final,
+                       content != nullptr, kKeySalt, used.task_digest, used.parameters, used.gpus});
 }
 
 std::optional<StoredEvent> reuse_result(pqxx::work& transaction, CampaignId campaign,
                                         const search::RequestEvaluation& command,
                                         const std::string& task_digest) {
   if (command.evaluation.value % kReuseCheckInterval == 0) return std::nullopt;
-  const auto rows =
-      transaction.exec(kReuse, pqxx::params{campaign.value, command.evaluation.value, task_digest});
+  const auto rows = execute(transaction, kReuse,
+                            pqxx::params{campaign.value, command.evaluation.value, task_digest});
   if (rows.empty()) return std::nullopt;
   EvaluationResult result;
   result.outcome = known_word<search::Outcome>(rows[0][0].view());
   result.metrics = json_of(rows[0][1]).get<std::map<std::string, double>>();
   result.is_cached = true;
   const int failed = result.outcome == search::Outcome::success ? 0 : 1;
-  transaction.exec(kCount, pqxx::params{campaign.value, failed});
+  execute(transaction, kCount, pqxx::params{campaign.value, failed});
   return evaluation_event(command, result, rows[0][2].as<std::string>());
 }
 
@@ -109,7 +108,7 @@ void note_results(pqxx::work& transaction, const std::vector<NotedResult>& resul
                     {"metrics", one.result->metrics}});
   }
   if (rows.empty()) return;
-  for (const auto& row : transaction.exec(kNote, pqxx::params{rows.dump()})) {
+  for (const auto& row : execute(transaction, kNote, pqxx::params{rows.dump()})) {
     log::info("task_repeatability_seen",
               {{"task", row[0].as<std::string>()}, {"repeatability", row[1].as<std::string>()}});
   }

@@ -113,7 +113,7 @@ std::vector<ProgramContext> contexts_of(pqxx::work& transaction, std::int64_t ca
   const auto wanted = json_of(numbers).get<std::vector<std::int64_t>>();
   if (wanted.empty()) return contexts;
   for (const auto& row :
-       transaction.exec(kContexts, pqxx::params{campaign, number_array(wanted)})) {
+       execute(transaction, kContexts, pqxx::params{campaign, number_array(wanted)})) {
     ProgramContext context{.variant = row[0].as<std::int64_t>(),
                            .files = files_from_json(json_of(row[1])),
                            .metrics = json_of(row[2]).get<std::map<std::string, double>>(),
@@ -181,12 +181,12 @@ std::vector<Picked> pick(pqxx::work& transaction, const Group& group, const Agen
   const auto starts = number_array(group.starts);
   const auto rows =
       group.kind == AgentKind::worker
-          ? transaction.exec(
-                kPickEvaluations,
+          ? execute(
+                transaction, kPickEvaluations,
                 pqxx::params{text_array(agents), text_array(agent.runtimes), agent.sandbox_level,
                              static_cast<int>(agent.gpus.size()), count, served, starts})
-          : transaction.exec(
-                kPickProposals,
+          : execute(
+                transaction, kPickProposals,
                 pqxx::params{text_array(agents), text_array(agent.models), count, served, starts});
   std::vector<Picked> picked;
   for (const auto& row : rows) {
@@ -273,8 +273,8 @@ class ClaimRun {
     if (deal.items.empty()) return;
     const bool is_worker = kind == AgentKind::worker;
     const auto attempt = is_worker ? times_.evaluation_attempt : times_.proposal_attempt;
-    const auto rows = transaction_.exec(
-        is_worker ? kGrantEvaluations : kGrantProposals,
+    const auto rows = execute(
+        transaction_, is_worker ? kGrantEvaluations : kGrantProposals,
         pqxx::params{number_array(deal.items), number_array(deal.places), text_array(deal.agents),
                      text_array(deal.names), times_.lease.count(), attempt.count()});
     for (const auto& row : rows) {

@@ -62,34 +62,35 @@ void store_calls(pqxx::work& transaction, const LockedItem& item, const WorkRepo
   const auto* proposal = std::get_if<ProposalResult>(&report.result);
   if (proposal == nullptr) return;
   const auto& lease = report.lease;
-  transaction.exec(kForgetOpenCalls, pqxx::params{lease.item.value, lease.epoch});
+  execute(transaction, kForgetOpenCalls, pqxx::params{lease.item.value, lease.epoch});
   if (!is_counted) {
-    transaction.exec(kForgetGuesses,
-                     pqxx::params{item.campaign.value, lease.item.value, lease.epoch});
+    execute(transaction, kForgetGuesses,
+            pqxx::params{item.campaign.value, lease.item.value, lease.epoch});
   }
   for (const auto& call : proposal->calls) {
     std::optional<std::int64_t> first_token;
     if (call.time_to_first_token) first_token = call.time_to_first_token->count();
-    transaction.exec(kInsertCall, pqxx::params{item.campaign.value,
-                                               item.number,
-                                               item.id.value,
-                                               report.lease.epoch,
-                                               call.model,
-                                               call.endpoint,
-                                               call.prompt_tokens,
-                                               call.completion_tokens,
-                                               call.cost_micro_usd,
-                                               call.latency.count(),
-                                               first_token,
-                                               call.retries,
-                                               call.finish_reason,
-                                               call.prompt_digest,
-                                               call.answer_digest,
-                                               call.is_outcome_unknown,
-                                               is_counted,
-                                               call.cached_prompt_tokens,
-                                               call.reasoning_tokens,
-                                               call.request_id});
+    execute(transaction, kInsertCall,
+            pqxx::params{item.campaign.value,
+                         item.number,
+                         item.id.value,
+                         report.lease.epoch,
+                         call.model,
+                         call.endpoint,
+                         call.prompt_tokens,
+                         call.completion_tokens,
+                         call.cost_micro_usd,
+                         call.latency.count(),
+                         first_token,
+                         call.retries,
+                         call.finish_reason,
+                         call.prompt_digest,
+                         call.answer_digest,
+                         call.is_outcome_unknown,
+                         is_counted,
+                         call.cached_prompt_tokens,
+                         call.reasoning_tokens,
+                         call.request_id});
   }
 }
 
@@ -108,13 +109,13 @@ Verdict accept(pqxx::work& transaction, LockedItem& item, const WorkReport& repo
   const auto cost = cost_of(report);
   store_calls(transaction, item, report, true);
   if (is_infrastructure(report)) {
-    transaction.exec(kNoteCost, lease_and_cost(report.lease, cost));
+    execute(transaction, kNoteCost, lease_and_cost(report.lease, cost));
     charge(transaction, item, cost, "infrastructure", agent_name);
     const auto after =
         end_attempt(transaction, item, AttemptEnd::infrastructure, evidence_of(report));
     return after == AfterEnd::ready ? Verdict::retried : Verdict::accepted;
   }
-  transaction.exec(kFinishAttempt, lease_and_cost(report.lease, cost));
+  execute(transaction, kFinishAttempt, lease_and_cost(report.lease, cost));
   conclude_proposal(transaction, item, std::get<ProposalResult>(report.result), agent_name);
   return Verdict::accepted;
 }
@@ -126,7 +127,7 @@ Verdict refuse(pqxx::work& transaction, const LockedItem& item, const WorkReport
   auto cost = cost_of(report);
   auto parameters = lease_and_cost(report.lease, cost);
   parameters.append(report.agent_id);
-  if (transaction.exec(kNoteStale, parameters).affected_rows() == 0) return Verdict::stale;
+  if (execute(transaction, kNoteStale, parameters).affected_rows() == 0) return Verdict::stale;
   store_calls(transaction, item, report, false);
   const auto not_yet_charged = [&attempt](std::int64_t used, pqxx::row::size_type column) {
     return std::max<std::int64_t>(0, used - attempt[column].as<std::int64_t>());
@@ -148,7 +149,7 @@ Result<FinishState> finish_item(pqxx::work& transaction, const WorkReport& repor
                 "the item is of the other kind: item=" + std::to_string(item->id.value));
   }
   const auto attempts =
-      transaction.exec(kFindAttempt, pqxx::params{report.lease.item.value, report.lease.epoch});
+      execute(transaction, kFindAttempt, pqxx::params{report.lease.item.value, report.lease.epoch});
   if (attempts.empty() || attempts[0][0].view() != report.agent_id) return state;
   const auto ended = attempts[0][2].as<std::string>();
   if (ended == "finished" || ended == "infrastructure") {
@@ -177,7 +178,7 @@ void count_attempts(pqxx::work& transaction, const std::vector<WorkReport>& repo
     agents.push_back(agent);
     counts.push_back(count);
   }
-  transaction.exec(kCountAttempts, pqxx::params{text_array(agents), number_array(counts)});
+  execute(transaction, kCountAttempts, pqxx::params{text_array(agents), number_array(counts)});
 }
 
 Result<std::vector<FinishState>> finish_items(pqxx::work& transaction,

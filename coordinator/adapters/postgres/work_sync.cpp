@@ -67,9 +67,9 @@ void renew(pqxx::work& transaction, const std::vector<AgentReport>& reports, mil
   }
   if (items.empty()) return;
   std::set<std::pair<Lease, std::string>> renewed;
-  for (const auto& row :
-       transaction.exec(kRenew, pqxx::params{number_array(items), number_array(epochs),
-                                             text_array(agents), lease.count()})) {
+  for (const auto& row : execute(transaction, kRenew,
+                                 pqxx::params{number_array(items), number_array(epochs),
+                                              text_array(agents), lease.count()})) {
     renewed.insert(
         {{ItemId{row[0].as<std::int64_t>()}, row[1].as<std::int64_t>()}, row[2].as<std::string>()});
   }
@@ -96,7 +96,7 @@ void note_agents(pqxx::work& transaction, const std::vector<AgentReport>& report
                     {"is_draining", report->is_draining}});
   }
   std::map<std::string, bool> should_drain;
-  for (const auto& row : transaction.exec(kNoteAgents, pqxx::params{rows.dump()})) {
+  for (const auto& row : execute(transaction, kNoteAgents, pqxx::params{rows.dump()})) {
     should_drain[row[0].as<std::string>()] = row[1].as<bool>();
   }
   for (std::size_t i = 0; i < reports.size(); ++i) {
@@ -130,7 +130,8 @@ std::optional<Expired> end_expired(pqxx::work& transaction, const Lease& lease) 
   transaction.exec(kWaitBriefly);
   auto item = lock_item(transaction, lease.item);
   if (!item) return std::nullopt;
-  const auto rows = transaction.exec(kClassifyExpired, pqxx::params{lease.item.value, lease.epoch});
+  const auto rows =
+      execute(transaction, kClassifyExpired, pqxx::params{lease.item.value, lease.epoch});
   if (rows.empty()) return std::nullopt;
   const bool is_overrun = rows[0][0].as<bool>();
   const bool is_expired = rows[0][1].as<bool>();
@@ -145,7 +146,7 @@ std::optional<Expired> end_expired(pqxx::work& transaction, const Lease& lease) 
 /// The agent will not report: what it may have spent is charged.
 Status charge_forgotten(pqxx::work& transaction, int count) {
   transaction.exec(kWaitBriefly);
-  for (const auto& row : transaction.exec(kFindForgotten, pqxx::params{count})) {
+  for (const auto& row : execute(transaction, kFindForgotten, pqxx::params{count})) {
     const auto item = lock_item(transaction, ItemId{row[0].as<std::int64_t>()});
     if (!item) continue;
     const auto cost = take_open_calls(transaction, *item, row[1].as<std::int64_t>());
@@ -203,8 +204,8 @@ awaitable<Status> PostgresWorkStore::give_back(std::vector<Lease> leases) {
 awaitable<Result<SweepState>> PostgresWorkStore::sweep(int count, Instant until) {
   const std::int64_t until_us = until.time_since_epoch().count();
   auto find = [count, until_us](pqxx::work& transaction) -> Result<Found> {
-    Found found{.leases = {}, .now = instant_of(transaction.exec(kNow).one_row()[0])};
-    for (const auto& row : transaction.exec(kFindExpired, pqxx::params{count, until_us})) {
+    Found found{.leases = {}, .now = instant_of(execute(transaction, kNow).one_row()[0])};
+    for (const auto& row : execute(transaction, kFindExpired, pqxx::params{count, until_us})) {
       found.leases.push_back({{ItemId{row[0].as<std::int64_t>()}, row[1].as<std::int64_t>()},
                               CampaignId{row[2].as<std::int64_t>()}});
     }
@@ -244,7 +245,7 @@ awaitable<Result<SweepState>> PostgresWorkStore::sweep(int count, Instant until)
 awaitable<Result<ReadyCounts>> PostgresWorkStore::count_ready() {
   auto body = [](pqxx::work& transaction) -> Result<ReadyCounts> {
     ReadyCounts counts;
-    for (const auto& row : transaction.exec(kCountReady)) {
+    for (const auto& row : execute(transaction, kCountReady)) {
       const bool is_evaluation = row[0].view() == "evaluation";
       (is_evaluation ? counts.evaluations : counts.proposals) = row[1].as<int>();
     }

@@ -19,7 +19,7 @@ constexpr const char* kScript =
     "UPDATE work_item SET state = 'leased', epoch = epoch + 1, agent_id = 'pgbench',"
     " renewed_at = now(), lease_expires_at = now() + interval '1 minute'"
     " WHERE id = ANY(ARRAY(SELECT id FROM work_item WHERE state = 'ready'"
-    " AND kind = 'evaluation' AND campaign_id = CAMPAIGN ORDER BY priority DESC, id LIMIT 1"
+    " AND kind = 'evaluation' AND campaign_id = CAMPAIGN ORDER BY id LIMIT 1"
     " FOR UPDATE SKIP LOCKED)) RETURNING id AS item, epoch AS epoch \\gset\n"
     "UPDATE work_item SET state = 'done' WHERE id = :item AND epoch = :epoch"
     " AND state = 'leased';\n";

@@ -129,7 +129,7 @@ TEST_CASE("coordinator: what a step asks for and withdraws again is not found",
   finish_seed(service, "second", 2.5);
   service.coordinator.crash();  // The test drives the campaign now.
 
-  pqxx::connection connection(service.database);
+  coordinator::postgres::Session connection(service.database);
   pqxx::work transaction(connection);
   const auto row = transaction
                        .exec(
