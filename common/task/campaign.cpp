@@ -82,7 +82,7 @@ class CampaignChecker {
       const auto& share = spec_.search().operators(i);
       const std::string field = "search.operators[" + std::to_string(i) + "]";
       require(share.kind() != spec::v1::OPERATOR_UNSPECIFIED, field + ".kind",
-              "the operator has no kind", "write kind: diff, rewrite or crossover");
+              "the operator has no kind", "write kind: diff, rewrite, crossover or tune");
       require(share.weight() > 0 && std::isfinite(share.weight()), field + ".weight",
               "weight must be positive");
       require(seen.insert(share.kind()).second, field + ".kind", "the operator is named twice");

@@ -13,12 +13,14 @@ using namespace search;
 
 constexpr std::string_view kInputTypes[] = {
     "campaign_created", "proposal_finished", "evaluation_finished", "pause_requested",
-    "resume_requested", "stop_requested",    "time_passed",         "attempt_charged"};
+    "resume_requested", "stop_requested",    "time_passed",         "attempt_charged",
+    "constants_found"};
 
 struct TypeOf {
   std::string operator()(const Started&) const { return "campaign_created"; }
   std::string operator()(const ProposalFinished&) const { return "proposal_finished"; }
   std::string operator()(const EvaluationFinished&) const { return "evaluation_finished"; }
+  std::string operator()(const ConstantsFound&) const { return "constants_found"; }
   std::string operator()(const AttemptCharged&) const { return "attempt_charged"; }
   std::string operator()(const PauseRequested&) const { return "pause_requested"; }
   std::string operator()(const ResumeRequested&) const { return "resume_requested"; }
@@ -48,6 +50,16 @@ struct PayloadOf {
             {"outcome", word(event.outcome)},
             {"metrics", event.metrics},
             {"gpu_time_ms", event.gpu_time_ms}};
+  }
+  Json operator()(const ConstantsFound& event) const {
+    Json constants = Json::array();
+    for (const auto& constant : event.constants) {
+      constants.push_back({{"value", constant.value},
+                           {"low", constant.low},
+                           {"high", constant.high},
+                           {"is_logarithmic", constant.is_logarithmic}});
+    }
+    return {{"variant", event.variant.value}, {"constants", std::move(constants)}};
   }
   Json operator()(const AttemptCharged& event) const {
     return {{"tokens", event.tokens},
@@ -82,6 +94,17 @@ EvaluationFinished evaluation_from(const Json& json) {
           .outcome = known_word<Outcome>(json.at("outcome").get<std::string>()),
           .metrics = json.at("metrics").get<std::map<std::string, double>>(),
           .gpu_time_ms = json.at("gpu_time_ms")};
+}
+
+ConstantsFound constants_from(const Json& json) {
+  ConstantsFound event{.variant = {json.at("variant")}, .constants = {}};
+  for (const auto& constant : json.at("constants")) {
+    event.constants.push_back({.value = constant.at("value"),
+                               .low = constant.at("low"),
+                               .high = constant.at("high"),
+                               .is_logarithmic = constant.at("is_logarithmic")});
+  }
+  return event;
 }
 
 StopRequested stop_from(const Json& json) {
@@ -126,6 +149,7 @@ struct DerivedOf {
                     {"explanation", command.explanation}}};
   }
   Result operator()(const RequestProposal&) const { return std::nullopt; }
+  Result operator()(const FindConstants&) const { return std::nullopt; }
   Result operator()(const RequestEvaluation&) const { return std::nullopt; }
   Result operator()(const CancelProposals&) const { return std::nullopt; }
   Result operator()(const CancelEvaluations&) const { return std::nullopt; }
@@ -165,6 +189,7 @@ Event event_from_json(std::string_view type, const Json& json) {
   }
   if (type == "proposal_finished") return proposal_from(json);
   if (type == "evaluation_finished") return evaluation_from(json);
+  if (type == "constants_found") return constants_from(json);
   if (type == "attempt_charged") {
     return AttemptCharged{.tokens = json.at("tokens"),
                           .cost_micro_usd = json.at("cost_micro_usd"),

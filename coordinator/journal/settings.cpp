@@ -94,6 +94,7 @@ Json to_json(const search::Settings& settings) {
   json["migration_fraction"] = settings.migration_fraction;
   json["children"] = settings.children;
   json["generations"] = settings.generations;
+  json["tune_evaluations"] = settings.tune_evaluations;
   json["exploitation"] = settings.exploitation;
   json["inspirations"] = settings.inspirations;
   json["failures"] = settings.failures;
@@ -120,6 +121,7 @@ search::Settings settings_from_json(const Json& json) {
   settings.migration_fraction = json.at("migration_fraction");
   settings.children = json.at("children");
   settings.generations = json.value("generations", settings.generations);
+  settings.tune_evaluations = json.value("tune_evaluations", settings.tune_evaluations);
   settings.exploitation = json.at("exploitation");
   settings.inspirations = json.at("inspirations");
   settings.failures = json.at("failures");

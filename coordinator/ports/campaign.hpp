@@ -28,6 +28,7 @@ struct CampaignDefinition {
   search::Settings settings;
   search::Started started;
   std::vector<SourceFile> seed_files;
+  std::string language;  ///< Of the evolvable files, as the task names it.
   std::map<std::string, double> parameters;
   std::string instructions;
   int output_tokens = 0;

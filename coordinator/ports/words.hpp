@@ -19,8 +19,8 @@ inline constexpr std::array<std::string_view, 9> kWords<search::Outcome> = {
     "success",    "compile_error",     "crash",         "timeout", "out_of_memory", "bad_output",
     "not_finite", "resource_exceeded", "infrastructure"};
 template <>
-inline constexpr std::array<std::string_view, 3> kWords<search::Operator> = {"diff", "rewrite",
-                                                                             "crossover"};
+inline constexpr std::array<std::string_view, 4> kWords<search::Operator> = {"diff", "rewrite",
+                                                                             "crossover", "tune"};
 template <>
 inline constexpr std::array<std::string_view, 2> kWords<search::Split> = {"validation", "sealed"};
 template <>

@@ -122,6 +122,10 @@ std::size_t CladePolicy::pick_parent(Rng& rng) const {
 Choice CladePolicy::choose(const Wish& wish, Rng rng) const {
   CAMBRIAN_ASSERT(!nodes_.empty());
   Choice choice;
+  if (wish.wants_leader) {
+    choice.parents.push_back(elites_.front());
+    return choice;
+  }
   const std::size_t first = pick_parent(rng);
   choice.parents.push_back(nodes_[first].member);
   if (wish.parents > 1 && nodes_.size() > 1) {

@@ -103,7 +103,7 @@ Choice IslandsPolicy::choose(const Wish& wish, Rng rng) const {
   CAMBRIAN_ASSERT(!island.ranked.empty());
   Choice choice;
   choice.island = static_cast<int>(turn);
-  choice.parents.push_back(pick_parent(island, rng));
+  choice.parents.push_back(wish.wants_leader ? island.ranked.front() : pick_parent(island, rng));
   if (wish.parents > 1 && island.ranked.size() > 1) {
     const Member* other = &pick_parent(island, rng);
     if (other->scored.variant == choice.parents.front().scored.variant) {

@@ -42,6 +42,8 @@ struct Wish {
   ProposalNumber proposal;
   std::size_t parents = 1;  ///< 1 or 2; the choice has fewer if there are no more.
   std::size_t inspirations = 0;
+  /// The best parent of the island whose turn it is, or of all, where the policy ranks its parents.
+  bool wants_leader = false;
 };
 
 /// How parents are chosen. Sees evaluated variants, keeps those that may become parents, and never

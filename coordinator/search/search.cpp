@@ -31,6 +31,11 @@ const Share& pick_share(const std::vector<Share>& shares, Rng rng) {
   return shares[rng.weighted(weights)];
 }
 
+Operator draw_other_than_tune(std::vector<OperatorShare> shares, const Rng& rng) {
+  std::erase_if(shares, [](const OperatorShare& share) { return share.kind == Operator::tune; });
+  return pick_share(shares, rng).kind;
+}
+
 template <class Map>
 auto keys_of(const Map& map) {
   std::vector<typename Map::key_type> keys;
@@ -70,7 +75,8 @@ Search::Search(Settings settings)
       rng_(settings_.seed),
       ranking_(settings_.objectives.front().goal),
       ledger_(settings_),
-      policy_(make_policy(settings_)) {}
+      policy_(make_policy(settings_)),
+      tuner_(settings_) {}
 
 std::vector<ProposalNumber> Search::open_proposals() const { return keys_of(proposals_); }
 std::vector<EvaluationNumber> Search::open_evaluations() const { return keys_of(evaluations_); }
@@ -103,7 +109,10 @@ void Search::on(const ProposalFinished& event) {
   const OpenProposal proposal = std::move(found->second);
   proposals_.erase(found);
   variants_expected_ -= proposal.variants;
-  ledger_.release_proposal();
+  if (proposal.is_reserved()) ledger_.release_proposal();
+  if (proposal.origin.sample && event.variants.empty()) {
+    tuner_.tell(*proposal.origin.sample, std::nullopt);
+  }
   is_quota_exhausted_ = is_quota_exhausted_ || event.is_quota_exhausted;
   failed_proposals_in_row_ = event.variants.empty() ? failed_proposals_in_row_ + 1 : 0;
   ++fruitless_proposals_in_row_;  // A new variant sets it back.
@@ -135,6 +144,11 @@ void Search::on(const EvaluationFinished& event) {
   queue_evaluations(evaluation.plan.variant, variant);
   settle_if_complete(evaluation.plan.variant);
   policy_->count_evaluations(ledger_.used.evaluations);
+}
+
+void Search::on(const ConstantsFound& event) {
+  tuner_.take(event.variant, event.constants,
+              rng_.split("tune").split(unsigned_of(event.variant.value)));
 }
 
 void Search::on(const AttemptCharged& event) {
@@ -237,7 +251,11 @@ int Search::next_proposal_size() const {
 void Search::request_proposal(int variants) {
   const ProposalNumber number{++last_proposal_};
   const Rng rng = rng_.split("proposal").split(unsigned_of(number.value));
-  const Operator drawn = pick_share(settings_.operators, rng.split("operator")).kind;
+  Operator drawn = pick_share(settings_.operators, rng.split("operator")).kind;
+  if (drawn == Operator::tune) {
+    if (request_tuned(number, rng)) return;
+    drawn = draw_other_than_tune(settings_.operators, rng.split("operator").split("instead"));
+  }
   const Choice choice =
       policy_->choose({.proposal = number,
                        .parents = drawn == Operator::crossover ? 2U : 1U,
@@ -264,9 +282,40 @@ void Search::request_proposal(int variants) {
   ledger_.reserve_proposal();
   variants_expected_ += variants;
   proposals_.emplace(
-      number,
-      OpenProposal{{command.parents, command.operation, choice.island, generation + 1}, variants});
+      number, OpenProposal{{command.parents, command.operation, choice.island, generation + 1, {}},
+                           variants});
   emit(std::move(command));
+}
+
+/// The next point of a run as a proposal. False: there is none now.
+bool Search::request_tuned(ProposalNumber number, const Rng& rng) {
+  if (!tuner_.is_running()) begin_tuning(number, rng);
+  auto draft = tuner_.draw();
+  if (!draft) return false;
+  RequestProposal command;
+  command.proposal = number;
+  command.operation = Operator::tune;
+  command.parents = {draft->parent.scored.variant};
+  command.constants = std::move(draft->values);
+  ++variants_expected_;
+  proposals_.emplace(number, OpenProposal{{command.parents, command.operation, draft->island,
+                                           draft->parent.generation + 1, draft->sample},
+                                          1});
+  emit(std::move(command));
+  return true;
+}
+
+/// The best variant first, then those that the policy would choose.
+void Search::begin_tuning(ProposalNumber number, const Rng& rng) {
+  for (const bool wants_leader : {true, false}) {
+    const Choice choice =
+        policy_->choose({.proposal = number, .wants_leader = wants_leader}, rng.split("tune"));
+    const Member& parent = choice.parents.front();
+    if (!tuner_.is_new(parent.scored.variant)) continue;
+    tuner_.begin(parent, choice.island);
+    emit(FindConstants{parent.scored.variant});
+    return;
+  }
 }
 
 std::vector<VariantNumber> Search::pick_failures(const Choice& choice) const {
@@ -338,11 +387,13 @@ void Search::add_variant(const NewVariant& variant, AddVariant command, Origin o
   if (!is_new) {
     ++ledger_.used.duplicates;
     command.duplicate_of = known->second;
+    if (origin.sample) tuner_.tell(*origin.sample, std::nullopt);
     emit(std::move(command));
     emit(SettleVariant{number, VariantState::duplicate, Outcome::success, {}, std::nullopt});
     return;
   }
   fruitless_proposals_in_row_ = 0;
+  if (origin.sample) tuner_.note(number);
   command.island = origin.island;
   emit(std::move(command));
   evaluations_unissued_ += settings_.repeats;
@@ -372,8 +423,10 @@ void Search::settle_if_complete(VariantNumber number) {
         number, *verdict.score,
         violation_of(settings_.constraints, variant.source_tokens, verdict.metrics)};
     if (variant.trial.is_full() || number == kSeed) enter_archive(scored, variant, verdict.metrics);
+    if (variant.origin.sample) tuner_.tell(*variant.origin.sample, scored);
     return;
   }
+  if (variant.origin.sample) tuner_.tell(*variant.origin.sample, std::nullopt);
   if (number == kSeed) {
     seed_failure_ = verdict.outcome;
     return;
@@ -412,7 +465,7 @@ void Search::cancel_proposals() {
   emit(CancelProposals{open_proposals()});
   for (const auto& [number, proposal] : proposals_) {
     cancelled_proposals_.insert(number);
-    ledger_.release_proposal();
+    if (proposal.is_reserved()) ledger_.release_proposal();
   }
   proposals_.clear();
   variants_expected_ = 0;

@@ -16,6 +16,7 @@
 #include "coordinator/search/policy.hpp"
 #include "coordinator/search/settings.hpp"
 #include "coordinator/search/trial.hpp"
+#include "coordinator/search/tuner.hpp"
 #include "coordinator/search/types.hpp"
 
 namespace cambrian::search {
@@ -56,6 +57,12 @@ inline constexpr std::size_t kFailuresKept = 256;
 ///
 /// With `evaluation_seed` every variant is measured on the same draws: differences between variants
 /// are then not those of their luck. The finals tell what of a score was made to measure.
+///
+/// **Tuning.** A proposal of the operator `tune` is the next point of a search over the constants
+/// of one variant (`Tuner`); the parent's source and the point are all that it takes, so it
+/// reserves and costs nothing, and its one variant is evaluated within the same budget as any
+/// other. While there is no point (constants or results are awaited, nothing is left to tune)
+/// another operator is drawn.
 ///
 /// **Ends.** Draining cancels the open proposals. An answer that comes in nevertheless is paid for
 /// but not used. Evaluations that are open finish and count, may change the best, and may overrun
@@ -110,10 +117,12 @@ class Search {
     Operator operation = Operator::diff;
     std::optional<int> island;
     int generation = 0;
+    std::optional<Tuner::Sample> sample;  ///< Of the operator `tune`.
   };
   struct OpenProposal {
     Origin origin;
     int variants = 0;
+    bool is_reserved() const { return !origin.sample; }
   };
   struct OpenVariant {
     Origin origin;
@@ -144,6 +153,7 @@ class Search {
   void on(const Started& event);
   void on(const ProposalFinished& event);
   void on(const EvaluationFinished& event);
+  void on(const ConstantsFound& event);
   void on(const AttemptCharged& event);
   void on(const PauseRequested& event);
   void on(const ResumeRequested& event);
@@ -156,6 +166,8 @@ class Search {
   void request_proposals();
   int next_proposal_size() const;
   void request_proposal(int variants);
+  bool request_tuned(ProposalNumber number, const Rng& rng);
+  void begin_tuning(ProposalNumber number, const Rng& rng);
   std::vector<VariantNumber> pick_failures(const Choice& choice) const;
   void request_evaluations();
 
@@ -186,6 +198,7 @@ class Search {
   Ranking ranking_;
   Ledger ledger_;
   std::unique_ptr<Policy> policy_;
+  Tuner tuner_;
 
   Phase phase_ = Phase::running;
   bool is_started_ = false;

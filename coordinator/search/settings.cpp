@@ -102,6 +102,8 @@ void check_shares(const Settings& settings, Checker& check) {
     check.require(is_positive(settings.operators[i].weight), field + ".weight",
                   "must be positive and finite");
   }
+  check.require(kinds != std::set{Operator::tune}, "search.operators",
+                "must name another one beside tune, for what has no constants");
   check.require(settings.models.size() <= kModelsMax, "codegen.models",
                 "must be at most " + std::to_string(kModelsMax));
   for (std::size_t i = 0; i < settings.models.size(); ++i) {
@@ -145,6 +147,8 @@ std::vector<Problem> validate(const Settings& settings) {
   check.within(settings.children, 1, kChildrenMax, "search.children");
   check.within(settings.generations, 1, kGenerationsMax, "search.generations");
   check_constraints(settings, check);
+  check.within(settings.tune_evaluations, kTuneEvaluationsMin, kTuneEvaluationsMax,
+               "search.tune_evaluations");
   check.within(settings.exploitation, 0.0, 1.0, "search.exploitation");
   check.within(settings.inspirations, 0, kContextProgramsMax, "search.inspirations");
   check.within(settings.failures, 0, kContextProgramsMax, "search.failures");

@@ -19,7 +19,7 @@ using EvaluationNumber = Id<struct EvaluationTag>;  ///< In its campaign, from 1
 
 enum class Goal { maximize, minimize };
 enum class PolicyKind { random, hill_climb, islands, sequential, pareto, clade };
-enum class Operator { diff, rewrite, crossover };
+enum class Operator { diff, rewrite, crossover, tune };
 enum class Split { validation, sealed };
 enum class VariantState { pending, evaluated, failed, duplicate };
 enum class Outcome {
@@ -109,6 +109,7 @@ struct Settings {
   int generations = 10;  ///< Of one chain of `sequential`.
   std::vector<Constraint> constraints;
   std::vector<OperatorShare> operators;
+  int tune_evaluations = 40;  ///< Of one run of the operator `tune`.
   double exploitation = 0.7;
   int inspirations = 2;
   int failures = 2;
@@ -124,6 +125,15 @@ struct Settings {
   std::int64_t tokens_reserved = 0;          ///< For one proposal.
   std::int64_t cost_reserved_micro_usd = 0;  ///< For one proposal.
   Budget budget;
+};
+
+/// A number in a program that may be tuned.
+struct Constant {
+  double value = 0;  ///< From `low` to `high`.
+  double low = 0;    ///< Below `high`; positive where the scale is logarithmic.
+  double high = 0;
+  bool is_logarithmic = false;
+  friend bool operator==(const Constant&, const Constant&) = default;
 };
 
 // ---- Events: what happened. Stored in order; replaying them gives the same state. ----
@@ -157,6 +167,12 @@ struct EvaluationFinished {
   std::int64_t gpu_time_ms = 0;
 };
 
+/// The answer to FindConstants: in the order of the text, none if there is nothing to tune.
+struct ConstantsFound {
+  VariantNumber variant;
+  std::vector<Constant> constants;
+};
+
 /// An attempt that gave no result cost something all the same: it failed by its agent's fault, was
 /// lost, or reported when its lease was gone. What gave a result tells its cost with it.
 struct AttemptCharged {
@@ -179,8 +195,9 @@ struct TimePassed {
   std::int64_t running_ms = 0;
 };
 
-using Event = std::variant<Started, ProposalFinished, EvaluationFinished, AttemptCharged,
-                           PauseRequested, ResumeRequested, StopRequested, TimePassed>;
+using Event =
+    std::variant<Started, ProposalFinished, EvaluationFinished, ConstantsFound, AttemptCharged,
+                 PauseRequested, ResumeRequested, StopRequested, TimePassed>;
 
 // ---- Commands: what is to be done, in order, in the same transaction as the event. ----
 
@@ -194,7 +211,16 @@ struct RequestProposal {
   int variants = 1;
   std::string model;
   std::optional<double> temperature;
+  /// Of the operator `tune`, which needs no model: the parent with these values for its constants,
+  /// in the order of ConstantsFound.
+  std::vector<double> constants = {};
   friend bool operator==(const RequestProposal&, const RequestProposal&) = default;
+};
+
+/// The constants of a variant are wanted; ConstantsFound is to follow.
+struct FindConstants {
+  VariantNumber variant;
+  friend bool operator==(const FindConstants&, const FindConstants&) = default;
 };
 
 struct RequestEvaluation {
@@ -256,7 +282,7 @@ struct SetPhase {
   friend bool operator==(const SetPhase&, const SetPhase&) = default;
 };
 
-using Command = std::variant<RequestProposal, RequestEvaluation, AddVariant, SettleVariant, SetBest,
-                             CancelProposals, CancelEvaluations, SetPhase>;
+using Command = std::variant<RequestProposal, FindConstants, RequestEvaluation, AddVariant,
+                             SettleVariant, SetBest, CancelProposals, CancelEvaluations, SetPhase>;
 
 }  // namespace cambrian::search

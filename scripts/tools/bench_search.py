@@ -19,6 +19,7 @@ BINARIES = Path(os.environ.get("CAMBRIAN_BINARY_DIR", SOURCE / "build" / "releas
 COMMAND_SECONDS_MAX = 300
 POLL_SECONDS = 5
 ARMS_MAX = 20
+OPERATORS = {"diff": 0.7, "rewrite": 0.1, "crossover": 0.2}  # The service's default.
 SEEDS_MAX = 200
 
 
@@ -26,7 +27,8 @@ def parse_arguments():
     parser = argparse.ArgumentParser(
         prog="scripts/bench search", description=__doc__,
         epilog="An arm is a policy, with fields of `search` after colons where it is of another "
-               "shape: --arms random,islands,sequential:children=10:generations=4")
+               "shape: --arms random,islands,sequential:children=10:generations=4; tune=0.3 "
+               "gives that share of the proposals to the operator tune")
     parser.add_argument("--task", default="online-bin-packing",
                         help="folder, or name of one in tasks/ (default: %(default)s)")
     parser.add_argument("--arms", default="random,islands",
@@ -75,7 +77,13 @@ def search_of(arm):
     search = {"policy": policy}
     for field in fields:
         name, _, value = field.partition("=")
-        search[name] = number(value)
+        if name == "tune":
+            share = number(value)
+            search["operators"] = [{"kind": kind, "weight": weight * (1 - share)}
+                                   for kind, weight in OPERATORS.items()]
+            search["operators"].append({"kind": "tune", "weight": share})
+        else:
+            search[name] = number(value)
     return search
 
 

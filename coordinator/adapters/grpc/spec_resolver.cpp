@@ -77,6 +77,10 @@ void fill_search(const TaskManifest& task, const SeedFacts& seed, CampaignSpec& 
   for (auto& feature : *search.mutable_features()) {
     if (feature.bins() == 0) feature.set_bins(8);
   }
+  const bool is_tuning = std::ranges::any_of(search.operators(), [](const auto& share) {
+    return share.kind() == spec::v1::OPERATOR_TUNE;
+  });
+  if (is_tuning && search.tune_evaluations() == 0) search.set_tune_evaluations(40);
   if (!search.operators().empty()) return;
   const auto add = [&](spec::v1::Operator kind, double weight) {
     auto* share = search.add_operators();
@@ -249,6 +253,7 @@ search::Settings settings_of(const TaskManifest& task, const SeedFacts& seed,
   settings.migration_fraction = search.migration_fraction();
   settings.children = search.children();
   settings.generations = search.generations();
+  if (search.tune_evaluations() != 0) settings.tune_evaluations = search.tune_evaluations();
   settings.exploitation = search.exploitation();
   settings.inspirations = search.inspirations();
   settings.failures = search.failures();
@@ -338,6 +343,7 @@ CampaignDefinition make_definition(const TaskManifest& task, const SeedFacts& se
   definition.settings = settings_of(task, seed, spec);
   definition.started = {seed.token_digest, seed.source_tokens};
   definition.seed_files = seed.files;
+  definition.language = task.language();
   definition.parameters = {spec.task().parameters().begin(), spec.task().parameters().end()};
   definition.instructions = clean_text(spec.codegen().instructions(), kInstructionsBytesMax);
   definition.output_tokens = spec.codegen().output_tokens();

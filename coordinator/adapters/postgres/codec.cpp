@@ -14,6 +14,7 @@ Json to_json(const CampaignDefinition& definition) {
           {"seed_token_digest", definition.started.seed_token_digest},
           {"seed_source_tokens", definition.started.seed_source_tokens},
           {"seed_files", to_json(definition.seed_files)},
+          {"language", definition.language},
           {"parameters", definition.parameters},
           {"instructions", definition.instructions},
           {"output_tokens", definition.output_tokens},
@@ -30,6 +31,7 @@ CampaignDefinition definition_from_json(const Json& json) {
   definition.started = {.seed_token_digest = json.at("seed_token_digest"),
                         .seed_source_tokens = json.at("seed_source_tokens")};
   definition.seed_files = files_from_json(json.at("seed_files"));
+  definition.language = json.value("language", "");
   definition.parameters = json.at("parameters").get<Metrics>();
   definition.instructions = json.at("instructions");
   definition.output_tokens = json.at("output_tokens");

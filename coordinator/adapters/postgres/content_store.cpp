@@ -53,11 +53,6 @@ Result<std::string> unpack(const pqxx::field& size_field, const pqxx::field& con
   return text;
 }
 
-void put_blob(pqxx::work& transaction, const std::string& sha256, const std::string& content) {
-  transaction.exec(kPut, pqxx::params{sha256, static_cast<std::int64_t>(content.size()),
-                                      pqxx::binary_cast(compress(content))});
-}
-
 Result<TaskRecord> task_of(const pqxx::row& row) {
   TaskRecord record{.id = row[0].as<std::int64_t>(),
                     .digest = row[1].as<std::string>(),
@@ -74,6 +69,17 @@ Result<TaskRecord> find_task(pqxx::work& transaction, const std::string& digest)
 }
 
 }  // namespace
+
+void put_blob(pqxx::work& transaction, const std::string& sha256, const std::string& content) {
+  transaction.exec(kPut, pqxx::params{sha256, static_cast<std::int64_t>(content.size()),
+                                      pqxx::binary_cast(compress(content))});
+}
+
+Result<std::string> read_blob(pqxx::work& transaction, const std::string& sha256) {
+  const auto rows = transaction.exec(kGet, pqxx::params{sha256});
+  if (rows.empty()) return fail(Errc::not_found, "no such content: sha256=" + sha256);
+  return unpack(rows[0][0], rows[0][1], sha256);
+}
 
 awaitable<Result<std::vector<std::string>>> PostgresBlobStore::find_missing(
     std::vector<std::string> digests) {
@@ -100,10 +106,8 @@ awaitable<Status> PostgresBlobStore::put(std::string sha256, std::string content
 }
 
 awaitable<Result<std::string>> PostgresBlobStore::get(std::string sha256) {
-  auto body = [sha256 = std::move(sha256)](pqxx::work& transaction) -> Result<std::string> {
-    const auto rows = transaction.exec(kGet, pqxx::params{sha256});
-    if (rows.empty()) return fail(Errc::not_found, "no such content: sha256=" + sha256);
-    return unpack(rows[0][0], rows[0][1], sha256);
+  auto body = [sha256 = std::move(sha256)](pqxx::work& transaction) {
+    return read_blob(transaction, sha256);
   };
   co_return co_await database_.run(Lane::blob, "blob_get", std::move(body));
 }

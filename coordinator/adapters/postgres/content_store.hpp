@@ -6,6 +6,11 @@
 
 namespace cambrian::coordinator::postgres {
 
+/// A content within a transaction. Errors: as BlobStore's.
+Result<std::string> read_blob(pqxx::work& transaction, const std::string& sha256);
+/// Stores a content under its digest. Again: no change.
+void put_blob(pqxx::work& transaction, const std::string& sha256, const std::string& content);
+
 class PostgresBlobStore final : public BlobStore {
  public:
   explicit PostgresBlobStore(Database& database) : database_(database) {}

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "coordinator/adapters/postgres/result_reuse.hpp"
+#include "coordinator/adapters/postgres/tuning.hpp"
 
 namespace cambrian::coordinator::postgres {
 namespace {
@@ -71,11 +72,17 @@ class Step {
                          id_array(command.parents), id_array(command.inspirations),
                          id_array(command.failures), std::to_string(command.seed), command.variants,
                          command.model, temperature});
+    if (command.operation == search::Operator::tune) {
+      tuned_.push_back(command);
+      return;
+    }
     execute(transaction_, kInsertItem,
             pqxx::params{campaign_.value, "proposal", command.proposal.value, priority_, "", 0, 0,
                          command.model, 0});
     ++state_.proposals_added;
   }
+
+  void operator()(const search::FindConstants& command) { untold_.push_back(command); }
 
   void operator()(const search::RequestEvaluation& command) {
     const EvaluationContent content{.task_digest = definition_.task_digest,
@@ -139,6 +146,9 @@ class Step {
   }
 
   void operator()(const search::CancelProposals& command) {
+    std::erase_if(tuned_, [&command](const search::RequestProposal& request) {
+      return std::ranges::find(command.proposals, request.proposal) != command.proposals.end();
+    });
     cancel(WorkKind::proposal, id_array(command.proposals));
   }
 
@@ -163,6 +173,14 @@ class Step {
   }
 
   StepState store(std::int64_t applied) {
+    for (const auto& command : untold_) {
+      insert_event(transaction_, campaign_, ++last_sequence_,
+                   find_constants(transaction_, campaign_, definition_, command));
+    }
+    for (const auto& command : tuned_) {
+      insert_event(transaction_, campaign_, ++last_sequence_,
+                   make_tuned(transaction_, campaign_, definition_, command));
+    }
     for (const auto& command : reusable_) {
       if (const auto event =
               reuse_result(transaction_, campaign_, command, definition_.task_digest)) {
@@ -242,6 +260,8 @@ class Step {
 
   /// An ended campaign has no open work, whatever the search forgot.
   void cancel_rest() {
+    untold_.clear();
+    tuned_.clear();
     reusable_.clear();
     std::vector<std::int64_t> evaluations;
     std::vector<std::int64_t> proposals;
@@ -264,6 +284,9 @@ class Step {
   std::optional<search::SetBest> best_;
   std::optional<double> seed_score_;
   std::int64_t duplicates_ = 0;
+  /// What the coordinator answers itself: at the end, when all that the step says is known.
+  std::vector<search::FindConstants> untold_;
+  std::vector<search::RequestProposal> tuned_;
   /// Looked for at the end: what the step cancels itself is not, and the results that are found
   /// come behind everything that the step says.
   std::vector<search::RequestEvaluation> reusable_;

@@ -270,10 +270,11 @@ void conclude_evaluation(pqxx::work& transaction, const LockedItem& item,
   append_event(transaction, item.campaign, evaluation_event(request, result, agent_name));
 }
 
-void conclude_proposal(pqxx::work& transaction, const LockedItem& item,
-                       const ProposalResult& result, const std::string& agent_name) {
+StoredEvent store_proposal(pqxx::work& transaction, CampaignId campaign,
+                           search::ProposalNumber number, const ProposalResult& result,
+                           const std::string& agent_name) {
   search::ProposalFinished finished{
-      .proposal = {item.number},
+      .proposal = number,
       .variants = {},
       .is_quota_exhausted = result.outcome == ProposalOutcome::no_quota};
   for (const auto& variant : result.variants) {
@@ -284,21 +285,27 @@ void conclude_proposal(pqxx::work& transaction, const LockedItem& item,
     finished.cost_micro_usd += call.cost_micro_usd;
   }
   execute(transaction, kStoreProposal,
-          pqxx::params{item.campaign.value, item.number, word(result.outcome),
+          pqxx::params{campaign.value, number.value, word(result.outcome),
                        to_json(result.variants).dump(), Json(result.rejections).dump(), agent_name,
                        result.calls.empty() ? "" : result.calls.back().model});
-  execute(transaction, kMakeDone, pqxx::params{item.id.value, item.worker_faults, item.losses});
   execute(transaction, kCountProposal,
-          pqxx::params{item.campaign.value, result.variants.empty() ? 1 : 0, finished.tokens,
+          pqxx::params{campaign.value, result.variants.empty() ? 1 : 0, finished.tokens,
                        finished.cost_micro_usd});
   auto event =
-      make_input(finished, "proposal " + std::to_string(item.number) + " " + word(result.outcome) +
+      make_input(finished, "proposal " + std::to_string(number.value) + " " + word(result.outcome) +
                                ": " + std::to_string(result.variants.size()) +
                                (result.variants.size() == 1 ? " variant" : " variants"));
   event.payload["outcome"] = word(result.outcome);
   event.payload["agent"] = agent_name;
   event.payload["rejections"] = result.rejections;
   if (!result.calls.empty()) event.payload["model"] = result.calls.back().model;
+  return event;
+}
+
+void conclude_proposal(pqxx::work& transaction, const LockedItem& item,
+                       const ProposalResult& result, const std::string& agent_name) {
+  const auto event = store_proposal(transaction, item.campaign, {item.number}, result, agent_name);
+  execute(transaction, kMakeDone, pqxx::params{item.id.value, item.worker_faults, item.losses});
   append_event(transaction, item.campaign, event);
 }
 

@@ -75,7 +75,12 @@ StoredEvent evaluation_event(const search::RequestEvaluation& request,
 void conclude_evaluation(pqxx::work& transaction, const LockedItem& item,
                          const EvaluationResult& result, const std::string& agent_name);
 
-/// The same for a proposal.
+/// Stores the final result of a proposal and counts it. Gives the event to be appended.
+StoredEvent store_proposal(pqxx::work& transaction, CampaignId campaign,
+                           search::ProposalNumber number, const ProposalResult& result,
+                           const std::string& agent_name);
+
+/// The same for a proposal that is a work item: marks it done, appends the event.
 void conclude_proposal(pqxx::work& transaction, const LockedItem& item,
                        const ProposalResult& result, const std::string& agent_name);
 

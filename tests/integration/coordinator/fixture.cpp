@@ -172,9 +172,8 @@ void User::use(std::shared_ptr<grpc::Channel> channel) {
   codegen_ = user::v1::CodegenService::NewStub(channel_);
 }
 
-std::string User::register_task() {
-  const std::string seed =
-      "// EVOLVE-BLOCK-START\nint answer() { return 1; }\n// EVOLVE-BLOCK-END\n";
+std::string User::register_task(const std::string& body) {
+  const std::string seed = "// EVOLVE-BLOCK-START\n" + body + "// EVOLVE-BLOCK-END\n";
   const std::string judge = "int main() {}\n";
   user::v1::RegisterTaskRequest request;
   auto* manifest = request.mutable_bundle()->mutable_manifest();

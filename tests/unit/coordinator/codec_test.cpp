@@ -43,6 +43,12 @@ TEST_CASE("codec: inputs of the log read back as they were", "[unit][coordinator
   CHECK(made.tokens == 100);
   CHECK(made.is_quota_exhausted);
 
+  const search::ConstantsFound constants{.variant = {5},
+                                         .constants = {{0.1, 0.025, 0.4, true}, {0, -1, 1, false}}};
+  const auto found = std::get<search::ConstantsFound>(round_trip(constants));
+  CHECK(found.variant == constants.variant);
+  CHECK(found.constants == constants.constants);
+
   const search::StopRequested stop{.begun = {{4}, {9}}};
   CHECK(std::get<search::StopRequested>(round_trip(stop)).begun == stop.begun);
   const auto charged =
@@ -63,7 +69,9 @@ TEST_CASE("codec: a definition reads back as it was", "[unit][coordinator]") {
   definition.settings.objectives = {{"loss", search::Goal::minimize, 0.1},
                                     {"size", search::Goal::maximize, std::nullopt}};
   definition.settings.features = {{"source_tokens", 5, 1, 1e6, true}};
-  definition.settings.operators = {{search::Operator::crossover, 0.25}};
+  definition.settings.operators = {{search::Operator::crossover, 0.25},
+                                   {search::Operator::tune, 0.5}};
+  definition.settings.tune_evaluations = 33;
   definition.settings.models = {{"big", 2, 0.7}, {"", 1, std::nullopt}};
   definition.settings.policy = search::PolicyKind::clade;
   definition.settings.generations = 77;
@@ -72,6 +80,7 @@ TEST_CASE("codec: a definition reads back as it was", "[unit][coordinator]") {
   definition.settings.tokens_reserved = 77;
   definition.started = {"digest", 12};
   definition.seed_files = {{"a.cpp", "sha"}};
+  definition.language = "python";
   definition.parameters = {{"rounds", 10.5}};
   definition.instructions = "be \"brief\"\n";
   definition.attempt_budget_min = milliseconds(1234);

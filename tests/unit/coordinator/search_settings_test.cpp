@@ -51,6 +51,8 @@ const Case kCases[] = {
     {"search.inspirations", [](Settings& s) { s.inspirations = kContextProgramsMax + 1; }},
     {"search.failures", [](Settings& s) { s.failures = -1; }},
     {"search.operators", [](Settings& s) { s.operators.clear(); }},
+    {"search.operators", [](Settings& s) { s.operators = {{Operator::tune, 1}}; }},
+    {"search.tune_evaluations", [](Settings& s) { s.tune_evaluations = 3; }},
     {"search.operators[0].weight", [](Settings& s) { s.operators[0].weight = 0; }},
     {"search.operators[1].kind", [](Settings& s) { s.operators.push_back(s.operators[0]); }},
     {"codegen.models[0].weight", [](Settings& s) { s.models = {{"m", -1, {}}}; }},

@@ -6,7 +6,7 @@
 #include <ranges>
 #include <set>
 
-#include "tests/unit/coordinator/search_driver.hpp"
+#include "tests/unit/coordinator/search_world.hpp"
 
 // Whole campaigns against agents that answer in any order, fail, repeat themselves, answer too much
 // or nothing and report nonsense, while the user pauses and stops. A shadow of what is open is kept
@@ -21,75 +21,6 @@ constexpr int kEventsMax = 20'000;  ///< A campaign that is longer does not end.
 void expect(bool is_true, const char* what) {
   if (!is_true) FAIL(what);
 }
-
-Budget random_budget(Rng& rng) {
-  Budget budget;
-  do {
-    if (rng.chance(0.7)) budget.evaluations = rng.between(1, 60);
-    if (rng.chance(0.2)) budget.tokens = rng.between(1, 3000);
-    if (rng.chance(0.2)) budget.cost_micro_usd = rng.between(1, 3000);
-    if (rng.chance(0.2)) budget.gpu_time_ms = rng.between(1, 3000);
-    if (rng.chance(0.2)) budget.wall_time_ms = rng.between(1, 3000);
-  } while (budget == Budget{});
-  return budget;
-}
-
-Settings random_settings(Rng& rng) {
-  Settings settings;
-  settings.seed = rng.next();
-  const Goal goal = rng.chance(0.5) ? Goal::maximize : Goal::minimize;
-  settings.objectives = {{"score", goal, std::nullopt}};
-  if (rng.chance(0.2)) settings.objectives[0].target = goal == Goal::maximize ? 0.97 : 0.03;
-  settings.policy = rng.pick(std::vector<PolicyKind>{
-      PolicyKind::random, PolicyKind::hill_climb, PolicyKind::islands, PolicyKind::islands,
-      PolicyKind::sequential, PolicyKind::pareto, PolicyKind::clade});
-  if (rng.chance(0.5)) settings.objectives.push_back({"size", Goal::minimize, std::nullopt});
-  if (rng.chance(0.2)) settings.constraints = {{"size", std::nullopt, 0.5}};
-  settings.islands = static_cast<int>(rng.between(1, 4));
-  settings.island_size = static_cast<int>(rng.between(1, 6));
-  settings.migration_interval = static_cast<int>(rng.between(1, 10));
-  settings.migration_fraction = rng.pick(std::vector<double>{0, 0.1, 0.5, 1});
-  settings.features = {{"source_tokens", 4, 1, 100, true}};
-  if (rng.chance(0.5)) settings.features.push_back({"size", 3, 0, 1, false});
-  settings.children = static_cast<int>(rng.between(1, 5));
-  settings.generations = static_cast<int>(rng.between(1, 4));
-  settings.operators = {{Operator::diff, 0.5}, {Operator::rewrite, 0.2}, {Operator::crossover, 1}};
-  settings.exploitation = rng.uniform();
-  settings.inspirations = static_cast<int>(rng.between(0, 3));
-  settings.failures = static_cast<int>(rng.between(0, 3));
-  settings.repeats = static_cast<int>(rng.chance(0.5) ? 1 : rng.between(2, 4));
-  settings.final_repeats = static_cast<int>(rng.between(0, 2));
-  settings.evaluations_parallel = static_cast<int>(rng.between(1, 9));
-  settings.proposals_parallel = static_cast<int>(rng.between(1, 4));
-  settings.variants_per_proposal = static_cast<int>(rng.between(1, 4));
-  settings.models = {{"small", 3, 0.8}, {"large", 1, std::nullopt}};
-  settings.tokens_reserved = rng.chance(0.5) ? 0 : 100;
-  settings.cost_reserved_micro_usd = rng.chance(0.5) ? 0 : 100;
-  settings.budget = random_budget(rng);
-  return settings;
-}
-
-/// What the commands say, kept apart from the search.
-struct Shadow {
-  std::map<ProposalNumber, RequestProposal> proposals;
-  std::map<EvaluationNumber, RequestEvaluation> evaluations;
-  std::set<ProposalNumber> cancelled_proposals;
-  std::set<EvaluationNumber> cancelled_evaluations;
-  std::map<VariantNumber, AddVariant> variants;
-  std::map<VariantNumber, SettleVariant> settled;
-  std::map<ProposalNumber, int> asked;
-  std::map<ProposalNumber, std::optional<int>> island_of;
-  std::map<VariantNumber, int> requested;    ///< Search evaluations, by variant.
-  std::map<VariantNumber, int> results;      ///< Those of them that finished.
-  std::vector<std::vector<Member>> members;  ///< Before the event.
-  std::optional<Scored> best;
-  Phase phase = Phase::running;
-  EndReason reason = EndReason::none;
-  std::int64_t last_proposal = 0;
-  std::int64_t last_evaluation = 0;
-  std::int64_t finished = 0;  ///< Search evaluations.
-  std::int64_t finals_requested = 0;
-};
 
 class World {
  public:
@@ -124,6 +55,7 @@ class World {
     if (rng_.chance(0.05)) return send(TimePassed{time_ += rng_.between(-20, 100)});
     if (rng_.chance(0.02)) return send_late();
     if (rng_.chance(0.02)) return send_charge();
+    if (!shadow_.constants_wanted.empty() && rng_.chance(0.5)) return send_constants();
     const std::size_t open = shadow_.proposals.size() + shadow_.evaluations.size();
     if (open == 0) {
       expect(shadow_.phase == Phase::paused, "nothing is open, yet the campaign is not over");
@@ -186,6 +118,18 @@ class World {
       ++shadow_.results[request.variant];
     }
     send(event);
+  }
+
+  void send_constants() {
+    const VariantNumber variant = shadow_.constants_wanted.back();
+    if (rng_.chance(0.9)) shadow_.constants_wanted.pop_back();  // Or it is told once more.
+    auto& constants = shadow_.constants[variant];
+    if (constants.empty()) {
+      for (std::int64_t count = rng_.between(0, 4); count > 0; --count) {
+        constants.push_back({0.5, 0.1, rng_.uniform() + 0.6, rng_.chance(0.5)});
+      }
+    }
+    send(ConstantsFound{variant, constants});
   }
 
   void send_stop() {
@@ -293,11 +237,46 @@ class World {
     shadow_.proposals.emplace(request.proposal, request);
     shadow_.asked[request.proposal] = request.variants;
     const Budget& budget = settings_.budget;
-    const auto open = static_cast<std::int64_t>(shadow_.proposals.size());
+    const auto open = std::ranges::count_if(shadow_.proposals, [](const auto& entry) {
+      return entry.second.operation != Operator::tune;
+    });
     expect(budget.tokens == 0 ||
                search_.consumption().tokens + open * settings_.tokens_reserved <= budget.tokens,
            "reserved tokens fit into the budget");
-    if (settings_.policy == PolicyKind::islands) check_no_leak(request, named);
+    if (request.operation == Operator::tune) {
+      check_tuned(request);
+    } else if (settings_.policy == PolicyKind::islands) {
+      check_no_leak(request, named);
+    }
+  }
+
+  void check_tuned(const RequestProposal& request) {
+    const VariantNumber parent = request.parents.front();
+    const auto& constants = shadow_.constants.at(parent);
+    expect(request.variants == 1 && request.inspirations.empty() && request.model.empty(),
+           "tune needs no model");
+    expect(!constants.empty() && request.constants.size() == constants.size(),
+           "tune gives each constant a value");
+    for (std::size_t i = 0; i < constants.size(); ++i) {
+      expect(request.constants[i] >= constants[i].low && request.constants[i] <= constants[i].high,
+             "constants stay within their bounds");
+    }
+    shadow_.island_of[request.proposal] = shadow_.tuned_on.at(parent);
+  }
+
+  void apply(const FindConstants& command) {
+    expect(shadow_.phase == Phase::running, "tuning belongs to the running phase");
+    const auto next = shadow_.last_proposal + 1;
+    const auto island = settings_.policy == PolicyKind::islands ? next % settings_.islands : 0;
+    const auto members = search_.members();
+    expect(std::ranges::count(members.at(static_cast<std::size_t>(island)), command.variant,
+                              [](const Member& member) { return member.scored.variant; }) == 1,
+           "what is tuned may become a parent on that island");
+    expect(shadow_.tuned_on.emplace(command.variant, static_cast<int>(island)).second,
+           "no variant is tuned twice");
+    const auto& added = shadow_.variants.at(command.variant);
+    expect(!added.proposal || added.operation != Operator::tune, "nor what came from tuning");
+    shadow_.constants_wanted.push_back(command.variant);
   }
 
   void check_no_leak(const RequestProposal& request, const std::set<VariantNumber>& named) {
