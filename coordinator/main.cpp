@@ -23,6 +23,7 @@
 #include "coordinator/adapters/postgres/cleanup_store.hpp"
 #include "coordinator/adapters/postgres/content_store.hpp"
 #include "coordinator/adapters/postgres/driver_store.hpp"
+#include "coordinator/adapters/postgres/import_store.hpp"
 #include "coordinator/adapters/postgres/migrate.hpp"
 #include "coordinator/adapters/postgres/shortage_store.hpp"
 #include "coordinator/adapters/postgres/work_store.hpp"
@@ -77,6 +78,7 @@ class Program {
                   registry_),
         work_(database_),
         campaigns_(database_),
+        imports_(database_),
         variants_(database_),
         drivers_store_(database_),
         blobs_(database_),
@@ -97,14 +99,16 @@ class Program {
     CAMBRIAN_TRY_STATUS(
         postgres::migrate(config_.database, postgres::embedded_migrations(), kDatabasePatience));
     CAMBRIAN_TRY(const int metrics_port, registry_.serve(config_.metrics_listen));
-    CAMBRIAN_TRY(
-        server_,
-        wire::Server::start(
-            {.listen = config_.listen,
-             .has_reflection = config_.has_reflection,
-             .lease = config_.times.lease},
-            {agent_desk_, {campaign_desk_, campaigns_, tasks_, blobs_}, variants_, agents_, calls_},
-            context_.get_executor(), registry_));
+    CAMBRIAN_TRY(server_,
+                 wire::Server::start({.listen = config_.listen,
+                                      .has_reflection = config_.has_reflection,
+                                      .lease = config_.times.lease},
+                                     {agent_desk_,
+                                      {campaign_desk_, campaigns_, tasks_, blobs_, imports_},
+                                      variants_,
+                                      agents_,
+                                      calls_},
+                                     context_.get_executor(), registry_));
     const auto metrics_address =
         config_.metrics_listen.substr(0, config_.metrics_listen.rfind(':') + 1) +
         std::to_string(metrics_port);
@@ -191,6 +195,7 @@ class Program {
   postgres::Database database_;
   postgres::PostgresWorkStore work_;
   postgres::PostgresCampaignStore campaigns_;
+  postgres::PostgresImportStore imports_;
   postgres::PostgresVariantStore variants_;
   postgres::PostgresDriverStore drivers_store_;
   postgres::PostgresBlobStore blobs_;

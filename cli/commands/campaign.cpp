@@ -292,6 +292,7 @@ void add_campaign_commands(Cli& cli) {
   const auto [out, out_options] = add_name_command(
       cli, parent, "export", "write sources, metrics and events to a folder", run_export);
   out->add_option("--to", out_options->folder, "folder; default: the name of the campaign");
+  add_campaign_import_command(cli, parent);
   add_campaign_clone_command(cli, parent);
   add_campaign_replay_command(cli, parent);
 }

@@ -1,11 +1,14 @@
 #include "cli/commands/campaign_export.hpp"
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <limits>
 
 #include "cambrian/user/v1/campaign_service.grpc.pb.h"
+#include "cambrian/user/v1/operation_service.grpc.pb.h"
 #include "cli/commands/event_stream.hpp"
 #include "cli/output/document.hpp"
 #include "common/blob/blob_client.hpp"
@@ -34,6 +37,50 @@ Status write_events(Session& session, const std::string& name, const fs::path& p
   CAMBRIAN_TRY_STATUS(read_history(
       session, name, [&](const user::v1::Event& event) { lines += to_json(event, false); }));
   return write_file(path, lines);
+}
+
+/// A folder that stands under another name until it is complete, and goes away if it never is.
+class PartialFolder {
+ public:
+  explicit PartialFolder(const fs::path& target)
+      : target_(target.has_filename() ? target : target.parent_path()),
+        path_(target_.string() + ".partial-" + std::to_string(getpid())) {}
+  ~PartialFolder() {
+    std::error_code error;
+    fs::remove_all(path_, error);
+  }
+  PartialFolder(const PartialFolder&) = delete;
+  PartialFolder& operator=(const PartialFolder&) = delete;
+
+  const fs::path& path() const { return path_; }
+
+  Status commit() const {
+    std::error_code error;
+    fs::rename(path_, target_, error);  // Also in place of an empty folder.
+    if (!error) return {};
+    return fail(Errc::unavailable,
+                "cannot write the folder: " + target_.string() + ": " + error.message());
+  }
+
+ private:
+  fs::path target_;
+  fs::path path_;
+};
+
+/// The task as task.json and task/: another installation may not have it.
+Status write_task(Session& session, const std::string& digest, const fs::path& folder) {
+  user::v1::GetTaskRequest request;
+  request.set_digest(digest);
+  CAMBRIAN_TRY(const auto response, session.call(&user::v1::TaskService::Stub::GetTask, request));
+  const auto& bundle = response.task().bundle();
+  CAMBRIAN_TRY_STATUS(write_file(folder / "task.json", to_json(bundle)));
+  CAMBRIAN_TRY(const auto channel, session.channel());
+  BlobClient blobs(channel, nullptr);
+  for (const auto& file : bundle.files()) {
+    CAMBRIAN_TRY(const auto content, blobs.download(file.sha256()));
+    CAMBRIAN_TRY_STATUS(write_inside(folder / "task", file.path(), content));
+  }
+  return {};
 }
 
 }  // namespace
@@ -86,17 +133,20 @@ Result<int> export_campaign(Session& session, const std::string& name, const fs:
   if (fs::exists(folder, error) && !fs::is_empty(folder, error)) {
     return fail(Errc::already_exists, "the folder is not empty: " + folder.string());
   }
+  PartialFolder partial(folder);
   user::v1::GetCampaignRequest request;
   request.set_name(name);
   CAMBRIAN_TRY(const auto response, session.call(&CampaignService::Stub::GetCampaign, request));
-  CAMBRIAN_TRY_STATUS(write_file(folder / "campaign.json", to_json(response.campaign())));
+  const auto& campaign = response.campaign();
+  CAMBRIAN_TRY_STATUS(write_file(partial.path() / "campaign.json", to_json(campaign)));
   CAMBRIAN_TRY_STATUS(
-      write_file(folder / "campaign.yaml", to_yaml(response.campaign().spec(), false)));
-  CAMBRIAN_TRY_STATUS(write_events(session, name, folder / "events.jsonl"));
+      write_file(partial.path() / "campaign.yaml", to_yaml(campaign.spec(), false)));
+  CAMBRIAN_TRY_STATUS(write_events(session, name, partial.path() / "events.jsonl"));
+  CAMBRIAN_TRY_STATUS(write_task(session, campaign.spec().task().digest(), partial.path()));
   CAMBRIAN_TRY(const auto variants, list_variants(session, name, user::v1::VARIANT_ORDER_NUMBER,
                                                   std::numeric_limits<int>::max()));
   for (const auto& one : variants) {
-    const fs::path place = folder / "variants" / std::to_string(one.number());
+    const fs::path place = partial.path() / "variants" / std::to_string(one.number());
     CAMBRIAN_TRY(const auto full, get_variant(session, name, one.number()));
     CAMBRIAN_TRY_STATUS(write_file(place / "variant.json", to_json(full)));
     CAMBRIAN_TRY(const auto sources, download_sources(session, one));
@@ -104,6 +154,7 @@ Result<int> export_campaign(Session& session, const std::string& name, const fs:
       CAMBRIAN_TRY_STATUS(write_inside(place / "source", path, content));
     }
   }
+  CAMBRIAN_TRY_STATUS(partial.commit());
   return static_cast<int>(variants.size());
 }
 

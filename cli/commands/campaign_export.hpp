@@ -22,9 +22,10 @@ Result<user::v1::Variant> get_variant(Session& session, const std::string& campa
 Result<std::vector<user::v1::Variant>> list_variants(Session& session, const std::string& campaign,
                                                      user::v1::VariantOrder order, int limit);
 
-/// Writes campaign.json, campaign.yaml (can be submitted again), variants/NUMBER/{variant.json,
-/// sources} and events.jsonl. The number of variants. Errors: also already_exists for a folder that
-/// is not empty, and unavailable when it cannot be written.
+/// Writes campaign.json, campaign.yaml (can be submitted again), events.jsonl, the task and
+/// variants/NUMBER/{variant.json, source}. The number of variants. The folder appears when all of
+/// it is there. Errors: also already_exists for a folder that is not empty, and unavailable when it
+/// cannot be written.
 Result<int> export_campaign(Session& session, const std::string& name,
                             const std::filesystem::path& folder);
 

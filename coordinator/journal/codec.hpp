@@ -2,10 +2,12 @@
 
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
 #include "coordinator/ports/campaign.hpp"
+#include "coordinator/ports/words.hpp"
 #include "coordinator/search/types.hpp"
 
 /// The log of a campaign as JSON: what docs/events.md promises to users. Doubles read back bit for
@@ -25,6 +27,14 @@ template <class T>
 std::optional<T> optional_from(const Json& json) {
   if (json.is_null()) return std::nullopt;
   return json.get<T>();
+}
+
+/// The enumerator of a word that was read. Throws on one that nobody wrote.
+template <class Enum>
+Enum read_word(const Json& json) {
+  const auto value = parse_word<Enum>(json.get_ref<const std::string&>());
+  if (!value) throw std::runtime_error("unknown word: " + json.get<std::string>());
+  return *value;
 }
 
 /// The settings of a campaign, and back. A field that older versions did not write takes its

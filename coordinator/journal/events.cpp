@@ -2,7 +2,6 @@
 #include <stdexcept>
 
 #include "coordinator/journal/codec.hpp"
-#include "coordinator/ports/words.hpp"
 
 // Inputs and derived events as JSON. docs/events.md describes these objects to users: fields may be
 // added, never changed.
@@ -12,9 +11,9 @@ namespace {
 using namespace search;
 
 constexpr std::string_view kInputTypes[] = {
-    "campaign_created", "proposal_finished", "evaluation_finished", "pause_requested",
-    "resume_requested", "stop_requested",    "time_passed",         "attempt_charged",
-    "constants_found"};
+    "campaign_created", "proposal_finished", "evaluation_finished",
+    "pause_requested",  "resume_requested",  "stop_requested",
+    "time_passed",      "attempt_charged",   "constants_found"};
 
 struct TypeOf {
   std::string operator()(const Started&) const { return "campaign_created"; }
@@ -91,7 +90,7 @@ ProposalFinished proposal_from(const Json& json) {
 
 EvaluationFinished evaluation_from(const Json& json) {
   return {.evaluation = {json.at("evaluation")},
-          .outcome = known_word<Outcome>(json.at("outcome").get<std::string>()),
+          .outcome = read_word<Outcome>(json.at("outcome")),
           .metrics = json.at("metrics").get<std::map<std::string, double>>(),
           .gpu_time_ms = json.at("gpu_time_ms")};
 }

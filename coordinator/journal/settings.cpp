@@ -1,5 +1,4 @@
 #include "coordinator/journal/codec.hpp"
-#include "coordinator/ports/words.hpp"
 
 namespace cambrian::coordinator::journal {
 namespace {
@@ -52,10 +51,9 @@ Json lists_to_json(const search::Settings& settings) {
 
 void lists_from_json(const Json& json, search::Settings& settings) {
   for (const auto& objective : json.at("objectives")) {
-    settings.objectives.push_back(
-        {.metric = objective.at("metric"),
-         .goal = known_word<search::Goal>(objective.at("goal").get<std::string>()),
-         .target = optional_from<double>(objective.at("target"))});
+    settings.objectives.push_back({.metric = objective.at("metric"),
+                                   .goal = read_word<search::Goal>(objective.at("goal")),
+                                   .target = optional_from<double>(objective.at("target"))});
   }
   for (const auto& feature : json.at("features")) {
     settings.features.push_back({.metric = feature.at("metric"),
@@ -72,8 +70,7 @@ void lists_from_json(const Json& json, search::Settings& settings) {
   }
   for (const auto& share : json.at("operators")) {
     settings.operators.push_back(
-        {.kind = known_word<search::Operator>(share.at("kind").get<std::string>()),
-         .weight = share.at("weight")});
+        {.kind = read_word<search::Operator>(share.at("kind")), .weight = share.at("weight")});
   }
   for (const auto& share : json.at("models")) {
     settings.models.push_back({.model = share.at("model"),
@@ -114,7 +111,7 @@ search::Settings settings_from_json(const Json& json) {
   search::Settings settings;
   lists_from_json(json, settings);
   settings.seed = json.at("seed");
-  settings.policy = known_word<search::PolicyKind>(json.at("policy").get<std::string>());
+  settings.policy = read_word<search::PolicyKind>(json.at("policy"));
   settings.islands = json.at("islands");
   settings.island_size = json.at("island_size");
   settings.migration_interval = json.at("migration_interval");

@@ -1,5 +1,6 @@
 #include "coordinator/adapters/grpc/campaign_service.hpp"
 
+#include "common/digest/sha256.hpp"
 #include "common/source/token_digest.hpp"
 #include "coordinator/adapters/grpc/paging.hpp"
 
@@ -138,6 +139,34 @@ awaitable<grpc::Status> CampaignService::remove(const user::v1::DeleteCampaignRe
   const auto status = co_await ports_.campaigns.remove(clean_text(request->name(), kNameMax),
                                                        request->request_id());
   co_return status ? grpc::Status::OK : status_of(status.error());
+}
+
+awaitable<grpc::Status> CampaignService::import_campaign(
+    const user::v1::ImportCampaignRequest* request, user::v1::ImportCampaignResponse* response) {
+  auto problems = check_request_id(request->request_id());
+  if (!is_sha256_hex(request->archive_sha256())) {
+    problems.push_back({"archive_sha256", "must be 64 lower case hex digits"});
+  }
+  if (!problems.empty()) co_return status_of(problems);
+  const auto content = co_await ports_.blobs.get(request->archive_sha256());
+  if (!content) co_return status_of(content.error());
+  user::v1::CampaignArchive message;
+  if (!message.ParseFromString(*content)) {
+    co_return status_of(Problems{{"archive_sha256", "is the digest of another kind of content"}});
+  }
+  auto archive = from_proto(message, problems);
+  auto& spec = *message.mutable_campaign()->mutable_spec();
+  if (!request->name().empty()) spec.set_name(request->name());
+  auto resolved = co_await resolve(std::move(spec));
+  if (!resolved) co_return status_of(resolved.error());
+  problems.insert(problems.end(), resolved->problems.begin(), resolved->problems.end());
+  if (!problems.empty()) co_return status_of(problems);
+  auto definition = make_definition(resolved->task, resolved->seed, resolved->spec);
+  const auto record = co_await ports_.imports.import_campaign(
+      std::move(definition), std::move(archive), request->request_id());
+  if (!record) co_return status_of(record.error());
+  to_proto(*record, response->mutable_campaign());
+  co_return grpc::Status::OK;
 }
 
 grpc::ServerWriteReactor<user::v1::WatchEventsResponse>* CampaignService::WatchEvents(

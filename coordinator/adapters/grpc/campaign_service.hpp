@@ -6,6 +6,7 @@
 #include "coordinator/adapters/grpc/stream.hpp"
 #include "coordinator/ports/campaign_api.hpp"
 #include "coordinator/ports/content_store.hpp"
+#include "coordinator/ports/import_store.hpp"
 
 namespace cambrian::coordinator::wire {
 
@@ -15,6 +16,7 @@ struct CampaignPorts {
   CampaignStore& campaigns;
   TaskStore& tasks;
   BlobStore& blobs;
+  ImportStore& imports;
 };
 
 class CampaignService final : public user::v1::CampaignService::CallbackService {
@@ -29,6 +31,7 @@ class CampaignService final : public user::v1::CampaignService::CallbackService 
   CAMBRIAN_UNARY(user::v1, ResumeCampaign, act(UserAction::resume, request, response))
   CAMBRIAN_UNARY(user::v1, StopCampaign, act(UserAction::stop, request, response))
   CAMBRIAN_UNARY(user::v1, DeleteCampaign, remove(request, response))
+  CAMBRIAN_UNARY(user::v1, ImportCampaign, import_campaign(request, response))
   grpc::ServerWriteReactor<user::v1::WatchEventsResponse>* WatchEvents(
       grpc::CallbackServerContext* context, const user::v1::WatchEventsRequest* request) override;
 
@@ -55,6 +58,8 @@ class CampaignService final : public user::v1::CampaignService::CallbackService 
   awaitable<grpc::Status> act(UserAction action, const Request* request, Response* response);
   awaitable<grpc::Status> remove(const user::v1::DeleteCampaignRequest* request,
                                  user::v1::DeleteCampaignResponse* response);
+  awaitable<grpc::Status> import_campaign(const user::v1::ImportCampaignRequest* request,
+                                          user::v1::ImportCampaignResponse* response);
   awaitable<grpc::Status> watch(user::v1::WatchEventsRequest request, EventStream* stream);
   awaitable<Result<Resolved>> resolve(spec::v1::CampaignSpec spec);
   std::string waiting_of(const CampaignRecord& record) const;

@@ -395,6 +395,11 @@ AgentReport from_proto(const agent::v1::SyncRequest& request, Problems& problems
   return report;
 }
 
+EvaluationResult from_proto(const agent::v1::EvaluationResult& result, Problems& problems) {
+  Checker check(problems);
+  return result_of(result, check);
+}
+
 WorkReport from_proto(const agent::v1::FinishEvaluationRequest& request, Problems& problems) {
   Checker check(problems);
   return {.agent_id = clean_text(request.agent_id(), kIdBytesMax),

@@ -13,6 +13,7 @@
 #include "coordinator/ports/agent_store.hpp"
 #include "coordinator/ports/call_store.hpp"
 #include "coordinator/ports/campaign.hpp"
+#include "coordinator/ports/import_store.hpp"
 
 /// Messages to values and back. What is wrong with a message is collected, so that the caller
 /// hears of everything at once. Texts are cut to their documented limits and cleaned of NUL, which
@@ -36,6 +37,7 @@ CallBegin from_proto(const agent::v1::BeginCallRequest& request, Problems& probl
 CallEnd from_proto(const agent::v1::EndCallRequest& request, Problems& problems);
 void to_proto(const SyncAnswer& answer, agent::v1::SyncResponse* message);
 void to_proto(const AgentRecord& record, user::v1::Worker* message);
+EvaluationResult from_proto(const agent::v1::EvaluationResult& result, Problems& problems);
 void to_proto(const EvaluationResult& result, agent::v1::EvaluationResult* message);
 void to_proto(const SourceFile& file, agent::v1::SourceFile* message);
 
@@ -44,6 +46,8 @@ agent::v1::Split to_proto(search::Split split);
 spec::v1::Operator to_proto(search::Operator operation);
 
 // Users.
+/// What another installation exported. Only the form is checked: what it says has to be proven.
+CampaignArchive from_proto(const user::v1::CampaignArchive& archive, Problems& problems);
 void to_proto(const CampaignRecord& record, user::v1::Campaign* message);
 void to_proto(const VariantRecord& record, const std::string& campaign, user::v1::Variant* message);
 void to_proto(const EventRecord& record, user::v1::Event* message);

@@ -45,6 +45,7 @@ void evaluation_to_proto(const EvaluationRecord& record, user::v1::Evaluation* m
   message->set_agent(record.agent);
   if (record.finished_at) to_proto(*record.finished_at, message->mutable_finish_time());
   message->set_attempts(record.attempts);
+  message->set_number(record.number);
 }
 
 }  // namespace

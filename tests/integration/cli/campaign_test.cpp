@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
@@ -79,6 +80,70 @@ TEST_CASE("campaign: from a file to a winner that can be looked at", "[integrati
             .run({"campaign", "validate", (folder.path() / "out/campaign.yaml").string(), "--name",
                   "again", "--server"})
             .code == 0);
+}
+
+TEST_CASE("campaign: an export is imported whole into another installation, or not at all",
+          "[integration][cli]") {
+  const Environment& cambrian = shared_environment();
+  const Folder folder;
+  const std::string out = (folder.path() / "moved").string();
+  std::string text = campaign_text("moved", 12);
+  text.replace(text.find("policy: hill_climb"), 18,
+               "policy: islands\n  operators: [{kind: diff, weight: 1}, {kind: tune, weight: 1}]");
+  REQUIRE(cambrian.run({"campaign", "submit", folder.write("moved.yaml", text)}).code == 0);
+  REQUIRE(cambrian.run({"campaign", "wait", "moved", "--for", "120s"}).code == 0);
+  REQUIRE(cambrian.run({"campaign", "export", "moved", "--to", out}).code == 0);
+  // One that fails leaves nothing behind.
+  const auto nothing = folder.path() / "nothing";
+  CHECK(cambrian.run({"campaign", "export", "nobody", "--to", nothing.string()}).code == 5);
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+    CHECK(entry.path().filename().string().find("nothing") == std::string::npos);
+  }
+
+  const Environment other;
+  const std::string variant = out + "/variants/1/variant.json";
+  const std::string good = read_file(variant);
+  std::string bad = good;
+  bad.insert(bad.find("\"generation\": ") + 14, "1");
+  folder.write("moved/variants/1/variant.json", bad);
+  const Run refused = other.run({"campaign", "import", out});
+  CHECK(refused.code == 3);
+  CHECK(refused.err.find("does not verify: the log knows another variant 1") != std::string::npos);
+  CHECK(other.run({"campaign", "list", "-o", "name"}).out.empty());
+  folder.write("moved/variants/1/variant.json", good);
+  const std::string source = read_file(out + "/variants/0/source/priority.cpp");
+  folder.write("moved/variants/0/source/priority.cpp", source + " ");
+  CHECK(other.run({"campaign", "import", out}).err.find("does not fit its digest") !=
+        std::string::npos);
+  folder.write("moved/variants/0/source/priority.cpp", source);
+
+  const Run imported = other.run({"campaign", "import", out});
+  INFO(imported.err);
+  REQUIRE(imported.code == 0);
+  CHECK(imported.out.starts_with("imported campaign moved: "));
+  CHECK(other.run({"campaign", "import", out}).out == imported.out);  // The same request.
+  CHECK(other.run({"campaign", "import", out, "--request-id", "another"}).code == 1);
+  CHECK(other.run({"campaign", "import", out, "--name", "moved-again"}).code == 0);
+
+  const Run replayed = other.run({"campaign", "replay", "moved"});
+  CHECK(replayed.out == cambrian.run({"campaign", "replay", "moved"}).out);
+  CHECK(replayed.out.ends_with(" derived events: identical\n"));
+  const auto same = [&](const std::vector<std::string>& arguments) {
+    const Run here = cambrian.run(arguments);
+    const Run there = other.run(arguments);
+    CHECK(here.code == 0);
+    CHECK(json::parse(here.out) == json::parse(there.out));
+  };
+  same({"campaign", "get", "moved", "--json"});
+  same({"variant", "list", "moved", "--best", "--json"});
+  same({"variant", "get", "moved", "best", "--json"});
+  same({"variant", "lineage", "moved", "best", "--json"});
+  CHECK(cambrian.run({"variant", "source", "moved", "best"}).out ==
+        other.run({"variant", "source", "moved", "best"}).out);
+  CHECK(cambrian.run({"campaign", "watch", "moved", "--json"}).out ==
+        other.run({"campaign", "watch", "moved", "--json"}).out);
+  REQUIRE(other.run({"campaign", "delete", "moved", "--yes"}).code == 0);
+  CHECK(other.run({"campaign", "import", out}).code == 0);
 }
 
 TEST_CASE("campaign: a clone is the same search with another seed, and knows equal results",
