@@ -21,8 +21,6 @@ namespace {
 constexpr milliseconds kCallTimeout{40'000};
 constexpr milliseconds kLongPoll{10'000};
 constexpr milliseconds kEndPatience{60'000};
-/// First calls are spread over this, so that the start is no storm.
-constexpr milliseconds kRampUp{10'000};
 
 /// Calls at given times, on one thread. The calls themselves must not block.
 class Schedule {
@@ -241,7 +239,7 @@ Json measure_fleet(Stage& stage, const Options& options) {
   Fleet fleet(options.fleet_interval);
   members = make_members(fleet, stage, options);
   fleet.begin = Clock::now();
-  const auto ramp_up = std::min(kRampUp, options.fleet_interval);
+  const auto ramp_up = options.fleet_interval;  // The start is no storm, and no beat either.
   for (std::size_t i = 0; i < members.size(); ++i) {
     members[i]->start(ramp_up * static_cast<int>(i) / static_cast<int>(members.size()));
   }
