@@ -17,6 +17,9 @@ std::string sandbox_word(int level) {
 }  // namespace
 
 std::string describe(const Shortage& shortage) {
+  if (shortage.is_endpoint_away) {
+    return "the endpoint of the model fails or does not answer; see the log of the codegen client";
+  }
   if (shortage.kind == WorkKind::proposal) {
     if (!shortage.has_agents || shortage.model.empty()) return "no codegen client is connected";
     return "no connected codegen client offers the model " + shortage.model;

@@ -42,7 +42,8 @@ struct PayloadOf {
             {"variants", std::move(variants)},
             {"tokens", event.tokens},
             {"cost_micro_usd", event.cost_micro_usd},
-            {"is_quota_exhausted", event.is_quota_exhausted}};
+            {"is_quota_exhausted", event.is_quota_exhausted},
+            {"is_infrastructure", event.is_infrastructure}};
   }
   Json operator()(const EvaluationFinished& event) const {
     return {{"evaluation", event.evaluation.value},
@@ -80,7 +81,9 @@ ProposalFinished proposal_from(const Json& json) {
                          .variants = {},
                          .tokens = json.at("tokens"),
                          .cost_micro_usd = json.at("cost_micro_usd"),
-                         .is_quota_exhausted = json.at("is_quota_exhausted")};
+                         .is_quota_exhausted = json.at("is_quota_exhausted"),
+                         // Logs of older versions lack it: they counted such proposals.
+                         .is_infrastructure = json.value("is_infrastructure", false)};
   for (const auto& variant : json.at("variants")) {
     event.variants.push_back(
         {.token_digest = variant.at("token_digest"), .source_tokens = variant.at("source_tokens")});

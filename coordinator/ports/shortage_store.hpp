@@ -13,16 +13,19 @@ struct Shortage {
   int sandbox_level = 0;
   int gpus = 0;
   bool has_agents = false;  ///< Agents of the kind are there; none of them can do it.
+  /// The last proposal that ended, ended because no endpoint answered; the agents are there.
+  bool is_endpoint_away = false;
 };
 
-/// Campaigns that wait for agents that are not there. Any executor; never blocks the caller. Every
-/// method may fail with `unavailable`, `exhausted` or `deadline_exceeded`.
+/// Campaigns that wait for agents or endpoints that are not there. Any executor; never blocks the
+/// caller. Every method may fail with `unavailable`, `exhausted` or `deadline_exceeded`.
 class ShortageStore {
  public:
   virtual ~ShortageStore() = default;
 
   /// One for each campaign with work that has been ready for `patience` and that no agent can do
-  /// of those that called within `silence_max` and take new work.
+  /// of those that called within `silence_max` and take new work, and for each that searches and
+  /// whose last proposal no endpoint answered.
   virtual awaitable<Result<std::vector<Shortage>>> find(milliseconds silence_max,
                                                         milliseconds patience) = 0;
 

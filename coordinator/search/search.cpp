@@ -114,6 +114,9 @@ void Search::on(const ProposalFinished& event) {
     tuner_.tell(*proposal.origin.sample, std::nullopt);
   }
   is_quota_exhausted_ = is_quota_exhausted_ || event.is_quota_exhausted;
+  // An outage ends no search: each such proposal was tried over and over already, which takes time
+  // enough, and what the user sees is that the campaign waits.
+  if (event.variants.empty() && event.is_infrastructure) return;
   failed_proposals_in_row_ = event.variants.empty() ? failed_proposals_in_row_ + 1 : 0;
   ++fruitless_proposals_in_row_;  // A new variant sets it back.
   add_new_variants(event, proposal);

@@ -21,7 +21,7 @@
 
 namespace cambrian::search {
 
-/// So many proposals in a row without any variant end a campaign.
+/// So many proposals in a row without any variant end a campaign; outages do not count.
 inline constexpr int kFailedProposalsMax = 50;
 /// So many proposals in a row that led to no new evaluation, duplicates included, end it too.
 inline constexpr int kFruitlessProposalsMax = 200;

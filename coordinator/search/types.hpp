@@ -157,6 +157,8 @@ struct ProposalFinished {
   std::int64_t tokens = 0;
   std::int64_t cost_micro_usd = 0;
   bool is_quota_exhausted = false;  ///< The provider's account is empty: no use in going on.
+  /// Without variants because the endpoint or the agents failed: no model had its say.
+  bool is_infrastructure = false;
 };
 
 /// An evaluation ended, well or not.

@@ -276,7 +276,8 @@ StoredEvent store_proposal(pqxx::work& transaction, CampaignId campaign,
   search::ProposalFinished finished{
       .proposal = number,
       .variants = {},
-      .is_quota_exhausted = result.outcome == ProposalOutcome::no_quota};
+      .is_quota_exhausted = result.outcome == ProposalOutcome::no_quota,
+      .is_infrastructure = result.outcome == ProposalOutcome::infrastructure};
   for (const auto& variant : result.variants) {
     finished.variants.push_back({variant.token_digest, variant.source_tokens});
   }

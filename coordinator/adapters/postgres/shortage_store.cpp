@@ -1,5 +1,7 @@
 #include "coordinator/adapters/postgres/shortage_store.hpp"
 
+#include <algorithm>
+
 #include "coordinator/adapters/postgres/events.hpp"
 
 namespace cambrian::coordinator::postgres {
@@ -22,6 +24,11 @@ constexpr const char* kFind =
     "   AND jsonb_array_length(a.description -> 'gpus') >= n.gpus"
     "  ELSE a.kind = 'codegen' AND (n.model = '' OR a.description -> 'models' ? n.model) END)"
     " ORDER BY n.campaign_id, n.kind, n.model";
+// By the primary key, backwards over what is open: a few rows for each running campaign.
+constexpr const char* kFindAway =
+    "SELECT c.id FROM campaign c CROSS JOIN LATERAL (SELECT outcome FROM proposal"
+    "  WHERE campaign_id = c.id AND outcome IS NOT NULL ORDER BY number DESC LIMIT 1) p"
+    " WHERE c.state = 'running' AND p.outcome = 'infrastructure'";
 // Backwards through a log, once for each active campaign when a coordinator starts.
 constexpr const char* kNoted =
     "SELECT c.id, e.payload ->> 'reason' FROM campaign c CROSS JOIN LATERAL ("
@@ -43,8 +50,7 @@ Status note_one(pqxx::work& transaction, CampaignId campaign, const std::string&
   if (reason == (last.empty() ? "" : last[0][0].as<std::string>())) return {};
   StoredEvent event;
   event.type = reason.empty() ? "work_served" : "work_waiting";
-  event.message =
-      reason.empty() ? "the campaign no longer waits for agents" : "the campaign waits: " + reason;
+  event.message = reason.empty() ? "the campaign no longer waits" : "the campaign waits: " + reason;
   if (!reason.empty()) event.payload["reason"] = reason;
   append_event(transaction, campaign, event);
   return {};
@@ -65,6 +71,15 @@ awaitable<Result<std::vector<Shortage>>> PostgresShortageStore::find(millisecond
                            .sandbox_level = row[4].as<int>(),
                            .gpus = row[5].as<int>(),
                            .has_agents = row[6].as<bool>()});
+    }
+    for (const auto& row : transaction.exec(kFindAway)) {
+      const CampaignId campaign{row[0].as<std::int64_t>()};
+      const auto is_same = [campaign](const Shortage& s) { return s.campaign == campaign; };
+      if (std::ranges::any_of(shortages, is_same)) continue;  // Without agents: that is why.
+      shortages.push_back({.campaign = campaign,
+                           .kind = WorkKind::proposal,
+                           .has_agents = true,
+                           .is_endpoint_away = true});
     }
     return shortages;
   };

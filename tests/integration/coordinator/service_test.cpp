@@ -213,6 +213,40 @@ TEST_CASE("service: a campaign that no agent can serve says so, until one comes"
   CHECK(count("work_served") == 1);
 }
 
+TEST_CASE("service: a campaign whose endpoint is away says so, until it answers",
+          "[integration][coordinator]") {
+  Service service;
+  service.user.create(service.user.make_spec("away", 3));
+  const auto seed = service.worker.claim(1);
+  REQUIRE(seed.size() == 1);
+  REQUIRE(service.worker.finish(seed.front().lease(), success(1)).ok());
+  const auto claim = [&] {
+    std::vector<agent::v1::Assignment> claimed;
+    REQUIRE(eventually(
+        [&] {
+          claimed = service.codegen.claim(1);
+          return !claimed.empty();
+        },
+        milliseconds(60'000)));
+    return claimed.front().lease();
+  };
+  agent::v1::ProposalResult failed;
+  failed.set_outcome(agent::v1::PROPOSAL_OUTCOME_INFRASTRUCTURE);
+  // Several proposals are open at once, and each is tried five times.
+  REQUIRE(eventually(
+      [&] {
+        if (!service.user.get("away").waiting().empty()) return true;
+        CHECK(service.codegen.finish(claim(), failed).ok());
+        return false;
+      },
+      milliseconds(120'000)));
+  CHECK(service.user.get("away").waiting().find("endpoint of the model") != std::string::npos);
+  CHECK(service.user.get("away").state() == user::v1::CAMPAIGN_STATE_RUNNING);
+  REQUIRE(service.codegen.finish(claim(), proposal_of(1)).ok());
+  CHECK(
+      eventually([&] { return service.user.get("away").waiting().empty(); }, milliseconds(60'000)));
+}
+
 TEST_CASE("service: health follows the database, reflection is served only when asked for",
           "[integration][coordinator]") {
   PrivatePostgres postgres;

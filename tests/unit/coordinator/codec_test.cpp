@@ -35,13 +35,21 @@ TEST_CASE("codec: inputs of the log read back as they were", "[unit][coordinator
                                           .variants = {{"digest", 5}, {"other", 6}},
                                           .tokens = 100,
                                           .cost_micro_usd = 9,
-                                          .is_quota_exhausted = true};
+                                          .is_quota_exhausted = true,
+                                          .is_infrastructure = true};
   const auto made = std::get<search::ProposalFinished>(round_trip(proposal));
   REQUIRE(made.variants.size() == 2);
   CHECK(made.variants[1].token_digest == "other");
   CHECK(made.variants[1].source_tokens == 6);
   CHECK(made.tokens == 100);
   CHECK(made.is_quota_exhausted);
+  CHECK(made.is_infrastructure);
+  // Logs of versions that did not know this field.
+  auto old = postgres::to_json(proposal);
+  old.erase("is_infrastructure");
+  CHECK_FALSE(std::get<search::ProposalFinished>(
+                  postgres::event_from_json("proposal_finished", through_text(old)))
+                  .is_infrastructure);
 
   const search::ConstantsFound constants{.variant = {5},
                                          .constants = {{0.1, 0.025, 0.4, true}, {0, -1, 1, false}}};

@@ -347,6 +347,29 @@ TEST_CASE("Search: gives up after too many failed proposals in a row", "[unit][s
   CHECK(driver.search.phase() == Phase::finalizing);
 }
 
+TEST_CASE("Search: an outage of the endpoint ends no search", "[unit][search]") {
+  Driver driver(settings_of());
+  driver.start_with_seed(0.5);
+  std::int64_t number = 0;
+  const auto fail_by_outage = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      driver.send(ProposalFinished{.proposal = ProposalNumber{++number},
+                                   .variants = {},
+                                   .tokens = 5,
+                                   .is_infrastructure = true});
+      REQUIRE(driver.last<RequestProposal>().size() == 1);  // The next try.
+    }
+  };
+  for (int i = 1; i < kFailedProposalsMax; ++i) driver.answer(++number, {});
+  fail_by_outage(kFruitlessProposalsMax + 1);
+  CHECK(driver.search.phase() == Phase::running);
+  CHECK(driver.search.consumption().proposals_failed == number);
+  CHECK(driver.search.consumption().tokens == 5 * (kFruitlessProposalsMax + 1));
+  // It does not forget what the models failed to do before.
+  driver.answer(++number, {});
+  CHECK(driver.search.end_reason() == EndReason::failure);
+}
+
 TEST_CASE("Search: gives up after too many proposals without a new program", "[unit][search]") {
   Driver driver(settings_of());
   driver.start_with_seed(0.5);
