@@ -131,7 +131,10 @@ awaitable<Result<std::vector<Assignment>>> AgentDesk::find_work(AgentReport repo
     }
     const auto left =
         std::chrono::duration_cast<milliseconds>(deadline - std::chrono::steady_clock::now());
-    if (!assignments.empty() || left <= milliseconds(0)) co_return assignments;
+    if (!assignments.empty() || left <= milliseconds(0)) {
+      observer_.on_assigned(kind, assignments);
+      co_return assignments;
+    }
     co_await hub_.wait(topic, seen, left);
   }
   co_return std::vector<Assignment>();

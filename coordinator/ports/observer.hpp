@@ -11,6 +11,8 @@ class Observer {
  public:
   virtual ~Observer() = default;
 
+  /// Work was given to an agent.
+  virtual void on_assigned(WorkKind kind, const std::vector<Assignment>& assignments) = 0;
   /// A report came in.
   virtual void on_report(const WorkReport& report, const FinishState& state) = 0;
   /// Attempts ended without a report.

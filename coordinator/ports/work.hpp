@@ -117,6 +117,7 @@ struct Assignment {
   Lease lease;
   CampaignId campaign;
   milliseconds attempt_budget{0};
+  milliseconds waited{0};  ///< From when it was ready until it was given out.
   std::variant<EvaluationWork, ProposalWork> work;
 };
 

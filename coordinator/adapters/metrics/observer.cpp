@@ -30,6 +30,8 @@ constexpr const char* kCost = "cambrian_coordinator_cost_dollars_total";
 constexpr const char* kCostHelp = "Price of model calls that were reported";
 constexpr const char* kPhase = "cambrian_coordinator_evaluation_phase_duration_seconds";
 constexpr const char* kPhaseHelp = "Where the time of evaluations went";
+constexpr const char* kQueue = "cambrian_coordinator_work_queue_duration_seconds";
+constexpr const char* kQueueHelp = "From when work was ready until an agent got it";
 constexpr const char* kBestScore = "cambrian_coordinator_campaign_best_score";
 constexpr const char* kBudgetUsed = "cambrian_coordinator_campaign_budget_used_ratio";
 
@@ -84,6 +86,7 @@ void MetricsObserver::register_known_series() {
     counter(kVariants, kVariantsHelp, {{"state", state}});
   }
   for (const char* kind : {"evaluation", "proposal"}) {
+    registry_.histogram(kQueue, kQueueHelp, metrics::duration_buckets(), {{"kind", kind}});
     counter(kStale, kStaleHelp, {{"kind", kind}});
     for (const char* outcome : {"finished", "infrastructure", "released", "unable", "lost",
                                 "dropped", "overrun", "cancelled"}) {
@@ -102,6 +105,14 @@ metrics::Counter MetricsObserver::counter(const char* name, const char* help,
 
 void MetricsObserver::count_attempt(WorkKind kind, const std::string& outcome) {
   counter(kAttempts, kAttemptsHelp, {{"kind", word(kind)}, {"outcome", outcome}}).add();
+}
+
+void MetricsObserver::on_assigned(WorkKind kind, const std::vector<Assignment>& assignments) {
+  auto queue =
+      registry_.histogram(kQueue, kQueueHelp, metrics::duration_buckets(), {{"kind", word(kind)}});
+  for (const auto& assignment : assignments) {
+    queue.observe(static_cast<double>(assignment.waited.count()) / kMillisecondsPerSecond);
+  }
 }
 
 void MetricsObserver::on_report(const WorkReport& report, const FinishState& state) {

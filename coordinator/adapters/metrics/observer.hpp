@@ -14,6 +14,7 @@ class MetricsObserver final : public Observer {
  public:
   MetricsObserver(metrics::Registry& registry, const std::string& version);
 
+  void on_assigned(WorkKind kind, const std::vector<Assignment>& assignments) override;
   void on_report(const WorkReport& report, const FinishState& state) override;
   void on_attempts_ended(const std::vector<EndedAttempt>& ended) override;
   void on_step(const std::vector<Input>& inputs, const DriverStep& step, const StepState& state,

@@ -11,6 +11,21 @@ namespace {
 constexpr int kTriesMax = 3;
 constexpr std::size_t kPendingMax = 4'096;
 
+constexpr const char* kConnections = "cambrian_coordinator_database_connections";
+constexpr const char* kConnectionsHelp = "Connections to PostgreSQL";
+
+/// Counts a connection as busy as long as it lives.
+class Busy {
+ public:
+  explicit Busy(metrics::Gauge gauge) : gauge_(gauge) { gauge_.add(1); }
+  ~Busy() { gauge_.add(-1); }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+
+ private:
+  metrics::Gauge gauge_;
+};
+
 struct LaneLimits {
   const char* name;
   int statement_timeout_ms;
@@ -72,7 +87,9 @@ Database::Database(DatabaseOptions options, metrics::Registry& registry)
                                  "Transactions that failed because the database was away or too "
                                  "slow")),
       in_doubt_(registry.counter("cambrian_coordinator_database_in_doubt_total",
-                                 "Commits whose answer was lost")) {
+                                 "Commits whose answer was lost")),
+      busy_(registry.gauge(kConnections, kConnectionsHelp, {{"state", "busy"}})),
+      idle_(registry.gauge(kConnections, kConnectionsHelp, {{"state", "idle"}})) {
   for (int i = 0; i < kLanes; ++i) {
     const int share = options_.connections / kLanes + (i < options_.connections % kLanes ? 1 : 0);
     const auto place = static_cast<std::size_t>(i);
@@ -109,6 +126,7 @@ std::unique_ptr<Session> Database::take_idle(Lane lane) {
   if (state.idle.empty()) return nullptr;
   auto connection = std::move(state.idle.back());
   state.idle.pop_back();
+  idle_.add(-1);
   return connection;
 }
 
@@ -119,6 +137,7 @@ Status Database::try_once(const Call& call, const Erased& body, bool& may_repeat
   if (!connection) connection = connect(call);
   bool is_done = false;
   {
+    const Busy busy(busy_);
     const SocketWatch::Scope scope(watch_, connection->sock(), call.deadline);
     {
       pqxx::work transaction(*connection);
@@ -131,6 +150,7 @@ Status Database::try_once(const Call& call, const Erased& body, bool& may_repeat
     auto& state = *lanes_[static_cast<std::size_t>(call.lane)];
     const std::lock_guard lock(state.mutex);
     state.idle.push_back(std::move(connection));
+    idle_.add(1);
   }
   if (!is_done) return fail(Errc::cancelled, "rolled back");
   return {};
@@ -203,6 +223,7 @@ Status Database::run_erased(const Call& call, const Erased& body) {
 void Database::drop_idle(Lane lane) {
   auto& state = *lanes_[static_cast<std::size_t>(lane)];
   const std::lock_guard lock(state.mutex);
+  idle_.add(-static_cast<double>(state.idle.size()));
   state.idle.clear();
 }
 

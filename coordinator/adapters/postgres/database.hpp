@@ -128,6 +128,8 @@ class Database {
   metrics::Counter retries_;
   metrics::Counter failures_;
   metrics::Counter in_doubt_;
+  metrics::Gauge busy_;
+  metrics::Gauge idle_;
 };
 
 }  // namespace cambrian::coordinator::postgres

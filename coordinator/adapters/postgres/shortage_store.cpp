@@ -78,6 +78,8 @@ awaitable<Result<std::vector<Shortage>>> PostgresShortageStore::find(millisecond
       if (std::ranges::any_of(shortages, is_same)) continue;  // Without agents: that is why.
       shortages.push_back({.campaign = campaign,
                            .kind = WorkKind::proposal,
+                           .model = {},
+                           .runtime = {},
                            .has_agents = true,
                            .is_endpoint_away = true});
     }

@@ -53,11 +53,12 @@ constexpr const char* kGrantEvaluations =
     "   + greatest($6, w.attempt_budget_min_ms) * interval '1 millisecond'"
     "  FROM given g WHERE w.id = g.item AND w.state = 'ready' RETURNING w.id, w.campaign_id,"
     "  w.number, w.epoch, greatest($6, w.attempt_budget_min_ms) AS budget_ms, g.place,"
-    "  g.agent_id, g.agent_name),"
+    "  g.agent_id, g.agent_name, greatest(w.created_at, w.not_before) AS ready_at),"
     " noted AS (INSERT INTO attempt (item_id, epoch, agent_id, agent_name)"
     "  SELECT id, epoch, agent_id, agent_name FROM claimed)"
     " SELECT i.id, i.epoch, i.budget_ms, c.task_digest, i.campaign_id, i.place, v.files, e.split,"
-    "  e.seed, c.definition -> 'parameters', (SELECT value FROM judge_secret)"
+    "  e.seed, c.definition -> 'parameters', (SELECT value FROM judge_secret),"
+    "  (extract(epoch FROM now() - i.ready_at) * 1000)::bigint"
     " FROM claimed i JOIN campaign c ON c.id = i.campaign_id"
     " JOIN evaluation e ON e.campaign_id = i.campaign_id AND e.number = i.number"
     " JOIN variant v ON v.campaign_id = i.campaign_id AND v.number = e.variant ORDER BY i.id";
@@ -70,7 +71,7 @@ constexpr const char* kGrantProposals =
     "   + greatest($6, w.attempt_budget_min_ms) * interval '1 millisecond'"
     "  FROM given g WHERE w.id = g.item AND w.state = 'ready' RETURNING w.id, w.campaign_id,"
     "  w.number, w.epoch, greatest($6, w.attempt_budget_min_ms) AS budget_ms, g.place,"
-    "  g.agent_id, g.agent_name),"
+    "  g.agent_id, g.agent_name, greatest(w.created_at, w.not_before) AS ready_at),"
     " noted AS (INSERT INTO attempt (item_id, epoch, agent_id, agent_name)"
     "  SELECT id, epoch, agent_id, agent_name FROM claimed)"
     " SELECT i.id, i.epoch, i.budget_ms, c.task_digest, i.campaign_id, i.place, p.operator,"
@@ -79,7 +80,8 @@ constexpr const char* kGrantProposals =
     "  c.definition -> 'settings' -> 'tokens_reserved',"
     "  c.definition -> 'settings' -> 'cost_reserved_micro_usd',"
     "  (SELECT coalesce(sum(a.tokens), 0)::bigint FROM attempt a WHERE a.item_id = i.id),"
-    "  (SELECT coalesce(sum(a.cost_micro_usd), 0)::bigint FROM attempt a WHERE a.item_id = i.id)"
+    "  (SELECT coalesce(sum(a.cost_micro_usd), 0)::bigint FROM attempt a WHERE a.item_id = i.id),"
+    "  (extract(epoch FROM now() - i.ready_at) * 1000)::bigint"
     " FROM claimed i JOIN campaign c ON c.id = i.campaign_id"
     " JOIN proposal p ON p.campaign_id = i.campaign_id AND p.number = i.number ORDER BY i.id";
 // In the order of the array: the model sees parents and inspirations as the search ranked them.
@@ -104,6 +106,7 @@ Assignment evaluation_of(const pqxx::row& row) {
   return {.lease = {ItemId{row[0].as<std::int64_t>()}, row[1].as<std::int64_t>()},
           .campaign = {row[4].as<std::int64_t>()},
           .attempt_budget = milliseconds_of(row[2]),
+          .waited = milliseconds_of(row[11]),
           .work = std::move(work)};
 }
 
@@ -150,6 +153,7 @@ Assignment proposal_of(pqxx::work& transaction, const pqxx::row& row) {
   return {.lease = {ItemId{row[0].as<std::int64_t>()}, row[1].as<std::int64_t>()},
           .campaign = {row[4].as<std::int64_t>()},
           .attempt_budget = milliseconds_of(row[2]),
+          .waited = milliseconds_of(row[20]),
           .work = std::move(work)};
 }
 
