@@ -9,6 +9,7 @@
 #include <tuple>
 #include <utility>
 
+#include "common/source/characters.hpp"
 #include "common/source/evolve_block.hpp"
 
 namespace cambrian::source {
@@ -21,15 +22,6 @@ constexpr double kValueMax = 1e6;
 /// How far a number without bounds may move, up and down.
 constexpr double kFactorDefault = 4;
 constexpr int kDigits = 6;
-
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\v' || c == '\f'; }
-bool is_newline(char c) { return c == '\n' || c == '\r'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_name_start(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
-         static_cast<unsigned char>(c) >= 0x80;
-}
-bool is_name(char c) { return is_name_start(c) || is_digit(c); }
 
 /// A number as it stands in the text.
 struct Literal {

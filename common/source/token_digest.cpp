@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/digest/sha256.hpp"
+#include "common/source/characters.hpp"
 
 namespace cambrian::source {
 namespace {
@@ -18,16 +19,6 @@ constexpr std::string_view kDedent =
 constexpr std::string_view kSpace = "\x01space";
 
 constexpr int kTabWidth = 8;
-
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\v' || c == '\f'; }
-bool is_newline(char c) { return c == '\n' || c == '\r'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-// Bytes of UTF-8 sequences count as letters.
-bool is_name_start(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
-         static_cast<unsigned char>(c) >= 0x80;
-}
-bool is_name(char c) { return is_name_start(c) || is_digit(c); }
 
 // Longest first within each first character: `a + +b` and `a ++ b` are different programs.
 constexpr std::array<std::string_view, 33> kCppPunctuators = {

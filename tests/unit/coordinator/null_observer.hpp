@@ -7,6 +7,7 @@ namespace cambrian::test {
 /// Hears everything and counts nothing.
 class NullObserver final : public coordinator::Observer {
  public:
+  void on_assigned(coordinator::WorkKind, const std::vector<coordinator::Assignment>&) override {}
   void on_report(const coordinator::WorkReport&, const coordinator::FinishState&) override {}
   void on_attempts_ended(const std::vector<coordinator::EndedAttempt>&) override {}
   void on_step(const std::vector<coordinator::Input>&, const coordinator::DriverStep&,
