@@ -364,7 +364,7 @@ Result<ProposalReport> ProposalHandler::handle(const Proposal& proposal, CallLed
   } else {
     report = report_failed_plan(plan.error());
   }
-  observer_.proposal_finished(report.outcome);
+  observer_.proposal_finished(proposal.operation, report.outcome);
   return report;
 }
 

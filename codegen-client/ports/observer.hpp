@@ -22,7 +22,7 @@ class Observer {
   virtual void availability_changed(std::string_view endpoint, bool is_available) = 0;
   /// `rejection` is absent when the answer made a variant.
   virtual void answer_judged(EditFormat format, std::optional<RejectionKind> rejection) = 0;
-  virtual void proposal_finished(ProposalOutcome outcome) = 0;
+  virtual void proposal_finished(Operator operation, ProposalOutcome outcome) = 0;
 };
 
 }  // namespace cambrian::codegen

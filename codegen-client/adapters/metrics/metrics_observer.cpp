@@ -10,6 +10,8 @@ constexpr std::array<const char*, 9> kCodes = {"ok",           "rate_limited", "
                                                "client_error", "server_error", "network",
                                                "timeout",      "cancelled",    "not_sent"};
 constexpr std::array<const char*, 4> kFinishReasons = {"stop", "length", "content_filter", "other"};
+constexpr std::array<Operator, 3> kOperators = {Operator::diff, Operator::rewrite,
+                                                Operator::crossover};
 constexpr std::array<ProposalOutcome, 6> kOutcomes = {
     ProposalOutcome::success, ProposalOutcome::rejected, ProposalOutcome::truncated,
     ProposalOutcome::refused, ProposalOutcome::no_quota, ProposalOutcome::infrastructure};
@@ -81,8 +83,11 @@ MetricsObserver::MetricsObserver(metrics::Registry& registry,
   for (const RejectionKind kind : kRejections) {
     counter(kRejected, {{"reason", text(to_string(kind))}});
   }
-  for (const ProposalOutcome outcome : kOutcomes) {
-    counter(kProposals, {{"outcome", text(to_string(outcome))}});
+  for (const Operator operation : kOperators) {
+    for (const ProposalOutcome outcome : kOutcomes) {
+      counter(kProposals,
+              {{"operator", text(to_string(operation))}, {"outcome", text(to_string(outcome))}});
+    }
   }
 }
 
@@ -143,8 +148,10 @@ void MetricsObserver::answer_judged(EditFormat format, std::optional<RejectionKi
   if (rejection) counter(kRejected, {{"reason", text(to_string(*rejection))}}).add();
 }
 
-void MetricsObserver::proposal_finished(ProposalOutcome outcome) {
-  counter(kProposals, {{"outcome", text(to_string(outcome))}}).add();
+void MetricsObserver::proposal_finished(Operator operation, ProposalOutcome outcome) {
+  counter(kProposals,
+          {{"operator", text(to_string(operation))}, {"outcome", text(to_string(outcome))}})
+      .add();
 }
 
 }  // namespace cambrian::codegen

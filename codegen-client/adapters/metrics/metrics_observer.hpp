@@ -23,7 +23,7 @@ class MetricsObserver : public Observer {
                         std::optional<FailureKind> failure) override;
   void availability_changed(std::string_view endpoint, bool is_available) override;
   void answer_judged(EditFormat format, std::optional<RejectionKind> rejection) override;
-  void proposal_finished(ProposalOutcome outcome) override;
+  void proposal_finished(Operator operation, ProposalOutcome outcome) override;
 
  private:
   void make_series(const std::string& endpoint, const std::vector<std::string>& models);

@@ -117,7 +117,7 @@ class RecordingObserver : public Observer {
     const std::lock_guard lock(mutex_);
     rejections.push_back(rejection);
   }
-  void proposal_finished(ProposalOutcome outcome) override {
+  void proposal_finished(Operator, ProposalOutcome outcome) override {
     const std::lock_guard lock(mutex_);
     outcomes.push_back(outcome);
   }

@@ -37,3 +37,18 @@ TEST_CASE("metrics: each sending counts, by the model that was asked for", "[uni
   }
   CHECK(text.find("served-2026") == std::string::npos);
 }
+
+TEST_CASE("metrics: proposals count by operator and outcome, from 0", "[unit][metrics]") {
+  cambrian::metrics::Registry registry;
+  MetricsObserver observer(registry, {});
+  CHECK_THAT(registry.text(),
+             ContainsSubstring("proposals_total{operator=\"rewrite\",outcome=\"refused\"} 0"));
+  observer.proposal_finished(Operator::crossover, ProposalOutcome::success);
+  observer.proposal_finished(Operator::crossover, ProposalOutcome::success);
+  observer.proposal_finished(Operator::diff, ProposalOutcome::rejected);
+  const std::string text = registry.text();
+  CHECK_THAT(text,
+             ContainsSubstring("proposals_total{operator=\"crossover\",outcome=\"success\"} 2"));
+  CHECK_THAT(text, ContainsSubstring("proposals_total{operator=\"diff\",outcome=\"rejected\"} 1"));
+  CHECK_THAT(text, ContainsSubstring("proposals_total{operator=\"diff\",outcome=\"success\"} 0"));
+}
