@@ -10,6 +10,7 @@
 #include "cambrian/user/v1/campaign_service.grpc.pb.h"
 #include "cambrian/user/v1/operation_service.grpc.pb.h"
 #include "cli/commands/event_stream.hpp"
+#include "cli/commands/progress_line.hpp"
 #include "cli/output/document.hpp"
 #include "common/blob/blob_client.hpp"
 #include "common/task/names.hpp"
@@ -145,7 +146,10 @@ Result<int> export_campaign(Session& session, const std::string& name, const fs:
   CAMBRIAN_TRY_STATUS(write_task(session, campaign.spec().task().digest(), partial.path()));
   CAMBRIAN_TRY(const auto variants, list_variants(session, name, user::v1::VARIANT_ORDER_NUMBER,
                                                   std::numeric_limits<int>::max()));
+  CountProgress progress(session, "exporting variants", static_cast<std::int64_t>(variants.size()));
+  std::int64_t done = 0;
   for (const auto& one : variants) {
+    progress.show(done++);
     const fs::path place = partial.path() / "variants" / std::to_string(one.number());
     CAMBRIAN_TRY(const auto full, get_variant(session, name, one.number()));
     CAMBRIAN_TRY_STATUS(write_file(place / "variant.json", to_json(full)));
