@@ -21,7 +21,9 @@ struct Mount {
   bool is_writable = false;
 };
 
-/// Which system calls are left. The judge may make memory files, which a candidate only receives.
+/// Which system calls are left: to a candidate all but those that are refused, because GPU drivers
+/// take any, to a compile and a judge those on a list. The judge may make memory files, which a
+/// candidate only receives; a compile may make links and name pipes.
 enum class SandboxProfile { compile, candidate, judge };
 
 struct SandboxCommand {

@@ -1,4 +1,6 @@
 // The runtimes beside plain C++: any command, and LibTorch.
+#include <sys/syscall.h>
+
 #include <catch2/matchers/catch_matchers_floating_point.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <fstream>
@@ -140,6 +142,24 @@ TEST_CASE("process: a build that fills the disk is stopped", "[integration]") {
   const auto full = evaluate(
       process_request("i = 0\nwhile True:\n  open(f'f{i}', 'wb').write(bytes(1 << 20)); i += 1\n"));
   CHECK(full.outcome == Outcome::resource_exceeded);
+}
+
+TEST_CASE("process: a build makes no calls but those that builds need", "[integration]") {
+  std::string numbers;
+  for (const long number : {SYS_inotify_init1, SYS_socket, SYS_memfd_create}) {
+    numbers += std::to_string(number) + ", ";
+  }
+  const auto result =
+      evaluate(process_request("import ctypes\n"
+                               "libc = ctypes.CDLL(None, use_errno=True)\n"
+                               "for number in (" +
+                               numbers +
+                               "):\n"
+                               "  assert libc.syscall(number, 1, 1, 0) == -1\n"
+                               "  assert ctypes.get_errno() in (38, 97), number\n"
+                               "open('factor.py', 'w').write('FACTOR = 2')\n"));
+  INFO(result.diagnostics << result.log);
+  CHECK(result.outcome == Outcome::success);
 }
 
 TEST_CASE("process: the program cannot change itself between processes", "[integration]") {

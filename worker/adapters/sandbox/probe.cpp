@@ -42,8 +42,16 @@ bool is_held(const Seen& seen, std::string_view wall) {
   return found != seen.end() && found->second == "1";
 }
 
+/// What the self-test saw behind the filter of each profile.
+struct Views {
+  Seen compile;
+  Seen candidate;
+  Seen judge;
+};
+
 // Fills walls and missing. Returns the names of the walls without which nothing may run.
-std::string judge_walls(const Seen& seen, const SandboxHost& host, SandboxProbe& probe) {
+std::string judge_walls(const Views& views, const SandboxHost& host, SandboxProbe& probe) {
+  const Seen& seen = views.candidate;
   std::string needed;
   const auto note = [&](std::string name, bool is_there, bool is_needed) {
     if (!is_there && is_needed) needed += (needed.empty() ? "" : ", ") + name;
@@ -60,6 +68,10 @@ std::string judge_walls(const Seen& seen, const SandboxHost& host, SandboxProbe&
   note("empty root", is_held(seen, "root"), true);
   note("no privileges", is_held(seen, "privileges"), true);
   note("seccomp", is_held(seen, "seccomp"), true);
+  for (const auto& [wall, view] : {std::pair("call list of compilers", &views.compile),
+                                   std::pair("call list of judges", &views.judge)}) {
+    note(wall, is_held(*view, "seccomp") && is_held(*view, "call_list"), true);
+  }
   note("resource limits", is_held(seen, "limits"), true);
   const bool is_restricted = is_held(seen, "landlock");
   note(is_restricted ? "landlock " + std::to_string(host.landlock_version) : "landlock",
@@ -148,18 +160,25 @@ SandboxProbe probe_sandbox(const fs::path& program_folder) {
     probe.reason = sandbox.error().message;
     return probe;
   }
-  SandboxCommand command;
-  command.arguments = {kSupervisorTarget, kSelfTestArgument};
-  command.wall_time = std::chrono::seconds(10);
-  const auto started = std::chrono::steady_clock::now();
-  const auto ended = run_to_end(**sandbox, command, {});
-  probe.start_time = std::chrono::duration_cast<std::chrono::milliseconds>(
-      std::chrono::steady_clock::now() - started);
-  if (!ended || !ended->first.was_started) {
-    probe.reason = explain(ended ? ended->first.failure : ended.error().message);
-    return probe;
+  Views views;
+  for (const auto& [profile, view] : {std::pair(SandboxProfile::candidate, &views.candidate),
+                                      std::pair(SandboxProfile::compile, &views.compile),
+                                      std::pair(SandboxProfile::judge, &views.judge)}) {
+    SandboxCommand command;
+    command.profile = profile;
+    command.arguments = {kSupervisorTarget, kSelfTestArgument};
+    command.wall_time = std::chrono::seconds(10);
+    const auto started = std::chrono::steady_clock::now();
+    const auto ended = run_to_end(**sandbox, command, {});
+    probe.start_time = std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::steady_clock::now() - started);
+    if (!ended || !ended->first.was_started) {
+      probe.reason = explain(ended ? ended->first.failure : ended.error().message);
+      return probe;
+    }
+    *view = parse_self_test(ended->second);
   }
-  const std::string needed = judge_walls(parse_self_test(ended->second), host, probe);
+  const std::string needed = judge_walls(views, host, probe);
   if (!needed.empty()) {
     probe.reason = "a program in the sandbox is not isolated: missing=" + needed;
   } else {

@@ -2,6 +2,7 @@
 
 #include <linux/sched.h>
 #include <seccomp.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -11,33 +12,14 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <utility>
 
+#include "worker/adapters/sandbox/system_calls.hpp"
 #include "worker/ports/descriptor.hpp"
 
 namespace cambrian::worker {
 namespace {
-
-// Calls that no model, compiler or judge needs, and that have carried kernel bugs, see or change
-// other processes, or reach around a namespace. They fail with EPERM, so that a library which only
-// probes for them goes on.
-constexpr std::array kRefused = {
-    // Other processes.
-    "ptrace", "process_vm_readv", "process_vm_writev", "kcmp", "pidfd_getfd", "process_madvise",
-    // Namespaces and mounts.
-    "mount", "umount2", "pivot_root", "chroot", "setns", "unshare", "open_tree", "move_mount",
-    "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr", "name_to_handle_at",
-    "open_by_handle_at", "quotactl", "quotactl_fd", "swapon", "swapoff",
-    // The kernel itself.
-    "bpf", "perf_event_open", "userfaultfd", "kexec_load", "kexec_file_load", "init_module",
-    "finit_module", "delete_module", "reboot", "syslog", "acct", "iopl", "ioperm", "lookup_dcookie",
-    "modify_ldt", "vm86", "vm86old", "fanotify_init", "add_key", "request_key", "keyctl",
-    "io_uring_setup", "io_uring_enter", "io_uring_register", "move_pages", "migrate_pages", "mbind",
-    "set_mempolicy", "nfsservctl", "uselib", "vmsplice",
-    // Time and identity of the machine.
-    "settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname",
-    // Memory that outlives its process and escapes the limits of one.
-    "shmget", "msgget", "semget", "mq_open", "memfd_secret"};
 
 // The same on all architectures, and newer than the names that libseccomp knows: statmount,
 // listmount, open_tree_attr.
@@ -47,20 +29,35 @@ constexpr std::uint64_t kNamespaceFlags = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEW
                                           CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET |
                                           CLONE_NEWCGROUP | CLONE_NEWTIME;
 
+// asm/termbits.h, which has it, does not go together with the C library's header.
+constexpr std::uint64_t kTcgets2 = 0x802C542A;
+
 using Filter = std::unique_ptr<void, decltype(&seccomp_release)>;
 
-int refuse(const Filter& filter, int error, const char* name) {
-  const int number = seccomp_syscall_resolve_name(name);
-  // This architecture does not have it.
-  if (number == __NR_SCMP_ERROR || number < 0) return 0;
-  return seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(static_cast<unsigned>(error)), number, 0);
+// Of a process id the kernel does not look at the upper half.
+constexpr std::uint64_t kPid = 0xFFFFFFFF;
+
+// One rule for each of these calls, whatever their arguments.
+int add(const Filter& filter, std::uint32_t action, std::span<const char* const> names) {
+  for (const char* name : names) {
+    const int number = seccomp_syscall_resolve_name(name);
+    // This architecture does not have it.
+    if (number == __NR_SCMP_ERROR || number < 0) continue;
+    if (const int error = seccomp_rule_add(filter.get(), action, number, 0); error != 0) {
+      return error;
+    }
+  }
+  return 0;
+}
+
+int add(const Filter& filter, std::uint32_t action, const char* name) {
+  return add(filter, action, std::span(&name, 1));
 }
 
 // The supervisor has the program's user id, so the kernel would let the program take its limits and
 // its share of the processor away: it could no longer open /proc and sum up the memory.
 int protect_supervisor(const Filter& filter) {
   constexpr unsigned kRefusal = SCMP_ACT_ERRNO(EPERM);
-  constexpr std::uint64_t kPid = 0xFFFFFFFF;  // The kernel does not look at the upper half.
   for (const int call : {SCMP_SYS(sched_setscheduler), SCMP_SYS(sched_setparam),
                          SCMP_SYS(sched_setattr), SCMP_SYS(sched_setaffinity)}) {
     const int error =
@@ -84,17 +81,19 @@ int protect_supervisor(const Filter& filter) {
   return 0;
 }
 
-int add_rules(const Filter& filter, SandboxProfile profile, bool has_gpu) {
+// A deny-list: a GPU driver is reached by calls that nobody lists. What is refused fails with
+// EPERM, so that a library which only probes for it goes on.
+int add_candidate_rules(const Filter& filter, bool has_gpu) {
   if (const int error = protect_supervisor(filter); error != 0) return error;
-  for (const char* name : kRefused) {
-    if (const int error = refuse(filter, EPERM, name); error != 0) return error;
+  if (const int error = add(filter, SCMP_ACT_ERRNO(EPERM), refused_calls()); error != 0) {
+    return error;
   }
   for (const int number : kRefusedNumbers) {
     const int error = seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), number, 0);
     if (error != 0) return error;
   }
   // The flags of clone3 lie in memory, where a filter cannot look: libraries fall back to clone.
-  if (const int error = refuse(filter, ENOSYS, "clone3"); error != 0) return error;
+  if (const int error = add(filter, SCMP_ACT_ERRNO(ENOSYS), "clone3"); error != 0) return error;
   for (std::uint64_t flag = 1; flag <= kNamespaceFlags; flag <<= 1) {
     if ((kNamespaceFlags & flag) == 0) continue;
     const int error = seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
@@ -109,26 +108,69 @@ int add_rules(const Filter& filter, SandboxProfile profile, bool has_gpu) {
   }
   // Typing into the terminal of whoever started the worker (CVE-2017-5226).
   if (const int error = seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
-                                         SCMP_A1(SCMP_CMP_MASKED_EQ, 0xFFFFFFFF, 0x5412));
+                                         SCMP_A1(SCMP_CMP_MASKED_EQ, 0xFFFFFFFF, TIOCSTI));
       error != 0) {
     return error;
   }
   // A candidate has the cores that its worker chose.
-  if (profile == SandboxProfile::candidate) {
-    if (const int error = refuse(filter, EPERM, "sched_setaffinity"); error != 0) return error;
+  if (const int error = add(filter, SCMP_ACT_ERRNO(EPERM), "sched_setaffinity"); error != 0) {
+    return error;
   }
   // Memory files that nobody maps escape the memory limit. The judge sends its data in them.
-  if (profile != SandboxProfile::judge && !has_gpu) return refuse(filter, ENOSYS, "memfd_create");
-  return 0;
+  return has_gpu ? 0 : add(filter, SCMP_ACT_ERRNO(ENOSYS), "memfd_create");
+}
+
+// Calls that are allowed with these arguments only. Limits and priorities are a process's own: the
+// supervisor has the same user id.
+int allow_some(const Filter& filter) {
+  for (const auto& [call, compared] :
+       {std::pair(SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, kNamespaceFlags, 0)),
+        std::pair(SCMP_SYS(prlimit64), SCMP_A0(SCMP_CMP_EQ, 0)),
+        std::pair(SCMP_SYS(sched_setscheduler), SCMP_A0(SCMP_CMP_MASKED_EQ, kPid, 0)),
+        std::pair(SCMP_SYS(sched_setparam), SCMP_A0(SCMP_CMP_MASKED_EQ, kPid, 0)),
+        std::pair(SCMP_SYS(sched_setattr), SCMP_A0(SCMP_CMP_MASKED_EQ, kPid, 0)),
+        std::pair(SCMP_SYS(sched_setaffinity), SCMP_A0(SCMP_CMP_MASKED_EQ, kPid, 0))}) {
+    const int error = seccomp_rule_add_array(filter.get(), SCMP_ACT_ALLOW, call, 1, &compared);
+    if (error != 0) return error;
+  }
+  // What programs ask of files and pipes; there is no device that has more to say.
+  for (const std::uint64_t request :
+       {std::uint64_t{TCGETS}, kTcgets2, std::uint64_t{TIOCGWINSZ}, std::uint64_t{FIOCLEX},
+        std::uint64_t{FIONCLEX}, std::uint64_t{FIONBIO}, std::uint64_t{FIONREAD}}) {
+    const int error = seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                                       SCMP_A1(SCMP_CMP_MASKED_EQ, 0xFFFFFFFF, request));
+    if (error != 0) return error;
+  }
+  return seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(setpriority), 2,
+                          SCMP_A0(SCMP_CMP_EQ, PRIO_PROCESS), SCMP_A1(SCMP_CMP_MASKED_EQ, kPid, 0));
+}
+
+// An allow-list: what is on no list does not exist (ENOSYS), and libraries take the older way. What
+// is known to be refused says so.
+int add_listed_rules(const Filter& filter, SandboxProfile profile) {
+  if (const int error = add(filter, SCMP_ACT_ERRNO(EPERM), refused_calls()); error != 0) {
+    return error;
+  }
+  if (const int error = add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), "socket"); error != 0) {
+    return error;
+  }
+  if (const int error = add(filter, SCMP_ACT_ALLOW, common_calls()); error != 0) return error;
+  if (const int error = allow_some(filter); error != 0) return error;
+  return profile == SandboxProfile::judge ? add(filter, SCMP_ACT_ALLOW, "memfd_create")
+                                          : add(filter, SCMP_ACT_ALLOW, build_calls());
 }
 
 }  // namespace
 
 Result<std::string> make_seccomp_program(SandboxProfile profile, bool has_gpu) {
   // Foreign architectures (32-bit calls) are killed: that is libseccomp's default.
-  const Filter filter(seccomp_init(SCMP_ACT_ALLOW), &seccomp_release);
+  const bool is_listed = profile != SandboxProfile::candidate;
+  const Filter filter(seccomp_init(is_listed ? SCMP_ACT_ERRNO(ENOSYS) : SCMP_ACT_ALLOW),
+                      &seccomp_release);
   if (!filter) return fail(Errc::internal, "seccomp filter was not made");
-  if (const int error = add_rules(filter, profile, has_gpu); error != 0) {
+  const int error =
+      is_listed ? add_listed_rules(filter, profile) : add_candidate_rules(filter, has_gpu);
+  if (error != 0) {
     return fail(Errc::internal, std::string("seccomp rule was refused: ") + std::strerror(-error));
   }
   const Descriptor file(memfd_create("seccomp", MFD_CLOEXEC));

@@ -9,6 +9,7 @@ inline constexpr const char* kSelfTestArgument = "self-test";
 /// Prints a line `name=value` for each wall, as seen from inside:
 ///   user, mnt, pid, net, ipc, uts, cgroup   the namespace, as /proc/self/ns names it
 ///   seccomp      1: a filter is on, and mounting is refused
+///   call_list    1: system calls that are on no list do not exist
 ///   privileges   1: no_new_privs is set, and there is no capability
 ///   root         1: no home, no /etc/passwd, and only /tmp can be written
 ///   limits       1: the limits of the supervisor hold
