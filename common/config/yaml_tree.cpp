@@ -15,6 +15,24 @@ namespace {
 using YAML::anchor_t;
 using YAML::Mark;
 
+constexpr const char* kNotText = "not UTF-8, or with a NUL in it";
+constexpr const char* kSaveAsText = "save the file as UTF-8";
+
+/// The first place that is no text. Looked for before yaml-cpp sees it, which would take some bytes
+/// for another encoding and convert what follows.
+std::optional<Problem> find_foreign_byte(std::string_view text) {
+  Place place{1, 1, 1};
+  while (!text.empty()) {
+    const std::size_t length = utf8_sequence_length(text);
+    if (length == 0 || text[0] == '\0') return Problem{"", place, kNotText, kSaveAsText};
+    const bool is_line_end = text[0] == '\n';
+    place.line += is_line_end ? 1 : 0;
+    place.column = is_line_end ? 1 : place.column + static_cast<int>(length);
+    text.remove_prefix(length);
+  }
+  return std::nullopt;
+}
+
 /// Thrown through yaml-cpp when a limit is hit: the parser has no other way to stop.
 struct LimitReached {
   Problem problem;
@@ -79,9 +97,8 @@ class Builder final : public YAML::EventHandler {
     if (tag == "!" && !is_closed(text_, position_of(mark))) {
       problems_.push_back({"", place_of(mark, 1), "a quote is never closed", ""});
     }
-    if (!is_valid_utf8(value) || value.find('\0') != std::string::npos) {
-      problems_.push_back(
-          {"", place_of(mark, 1), "not UTF-8, or with a NUL in it", "save the file as UTF-8"});
+    if (value.find('\0') != std::string::npos) {
+      problems_.push_back({"", place_of(mark, 1), kNotText, kSaveAsText});
     }
     const int width = scalar_width(text_, position_of(mark), value.size());
     add({.kind = YamlNode::Kind::scalar,
@@ -217,6 +234,7 @@ YamlTree parse_yaml(std::string_view text) {
   if (text.size() > kFileBytesMax) {
     return {{}, {{"", {}, "larger than " + std::to_string(kFileBytesMax) + " bytes", ""}}};
   }
+  if (auto problem = find_foreign_byte(text)) return {{}, {std::move(*problem)}};
   Builder builder(text);
   std::istringstream input{std::string(text)};
   std::optional<Problem> fatal;

@@ -25,7 +25,7 @@ std::optional<std::string_view> read_field(std::string_view text, std::size_t& a
 }
 
 bool is_inner(std::string_view path) {
-  if (path.empty() || path.front() == '/') return false;
+  if (path.empty() || path.front() == '/' || path.back() == '/') return false;
   while (!path.empty()) {
     const std::string_view part = path.substr(0, path.find('/'));
     if (part.empty() || part == "." || part == "..") return false;

@@ -168,6 +168,8 @@ TEST_CASE("read_yaml: refuses what hides its meaning", "[unit][config]") {
   CHECK(first("") == "none");
   CHECK(first("name: x\ndescription: \"\xff\xfe\"\n") == "not UTF-8, or with a NUL in it");
   CHECK(first("description: \"a\\0b\"\n") == "not UTF-8, or with a NUL in it");
+  // Not taken for UTF-16.
+  CHECK(first(std::string("\0n\0a\0m\0e", 8)) == "not UTF-8, or with a NUL in it");
   CHECK(first("description: \"\xc3\xa4\"\n") == "none");
 }
 
