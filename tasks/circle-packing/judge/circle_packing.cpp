@@ -1,7 +1,7 @@
 // The judge of circle packing. It has no tolerance: coordinates are put on a grid of 2^-60, and
 // from there on every comparison is one of whole numbers, without any rounding.
 #include <algorithm>
-#include <cambrian/judge.hpp>
+#include <cambrian/construction.hpp>
 #include <cmath>
 
 namespace {
@@ -15,7 +15,6 @@ __extension__ using Wide = __int128;
 // the grid is what is judged: its sum counts.
 constexpr double kGrid = static_cast<double>(std::int64_t{1} << 60);
 constexpr std::int64_t kOne = std::int64_t{1} << 60;
-constexpr double kGraceSeconds = 1;
 
 struct Circle {
   std::int64_t x = 0;
@@ -66,29 +65,23 @@ std::vector<Circle> read_circles(std::span<const double> values) {
   return circles;
 }
 
-}  // namespace
-
-cambrian::Verdict cambrian::judge(Session& session) {
-  const std::int64_t count = session.integer_parameter("circles", 26, 1, 1000);
-  const double seconds = session.parameter("solve_seconds", 2, 0.01, 3600);
-  Message question("ask");
-  question.members["circles"] = count;
-  question.members["seconds"] = seconds;
-  RemoteCandidate candidate = session.start_candidate("ask");
-  const Message answer = candidate.ask(std::move(question), {{"circles", DType::f64, {count, 3}}},
-                                       Seconds(seconds + kGraceSeconds));
-  candidate.finish();
-
-  const auto values = answer.tensor("circles").values<double>();
-  const std::vector<Circle> circles = read_circles(values);
+double sum_of_radii(const cambrian::Message& answer) {
+  const std::vector<Circle> circles = read_circles(answer.tensor("circles").values<double>());
   for (std::size_t i = 0; i < circles.size(); ++i) {
     check_inside(circles[i], i);
     for (std::size_t k = 0; k < i; ++k) check_apart(circles, i, k);
   }
   Wide total = 0;
   for (const Circle& circle : circles) total += circle.r;
-  BehaviourDigest digest;
-  digest.add(values);
-  return {.metrics = {{"sum_of_radii", static_cast<double>(total) / kGrid}},
-          .behaviour_digest = digest.finish_hex()};
+  return static_cast<double>(total) / kGrid;
+}
+
+}  // namespace
+
+cambrian::Verdict cambrian::judge(Session& session) {
+  const std::int64_t count = session.integer_parameter("circles", 26, 1, 1000);
+  return judge_construction(session, {.question = {{"circles", count}},
+                                      .answer = {{"circles", DType::f64, {count, 3}}},
+                                      .verify = sum_of_radii,
+                                      .metric = "sum_of_radii"});
 }

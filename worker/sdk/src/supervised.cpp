@@ -99,13 +99,7 @@ Run run_supervised(Session& session, const SupervisedTask& task, std::int64_t ou
       session.parameter("predict_seconds", 10 + limits.budget.count(), 0.01, 86400));
   const auto batch_size =
       static_cast<std::size_t>(session.integer_parameter("predict_batch", 1000, 1, 1'000'000));
-  Run run;
-  {
-    RemoteCandidate trainer = session.start_candidate("train");
-    run.trained = trainer.train({task.train.inputs, task.train.targets}, limits);
-    trainer.finish();
-  }
-  session.end_candidate();
+  Run run{train_apart(session, {task.train.inputs, task.train.targets}), {}};
   RemoteCandidate predictor = session.start_candidate("predict");
   // One time for everything: with so much for each batch, a candidate could go on training here.
   const Clock::time_point start = Clock::now();
@@ -192,6 +186,14 @@ SupervisedTask split_examples(const Examples& train, const Examples& test, std::
   std::ranges::sort(held_out);
   return {select(train, kept),
           split == Split::sealed ? select(test, all_rows(test.size())) : select(train, held_out)};
+}
+
+Trained train_apart(Session& session, std::vector<Tensor> data) {
+  RemoteCandidate trainer = session.start_candidate("train");
+  Trained trained = trainer.train(std::move(data), train_limits(session));
+  trainer.finish();
+  session.end_candidate();
+  return trained;
 }
 
 Verdict judge_classification(Session& session, const SupervisedTask& task, std::int64_t classes) {

@@ -31,6 +31,10 @@ struct SupervisedTask {
 SupervisedTask split_examples(const Examples& train, const Examples& test, std::int64_t validation,
                               Split split);
 
+/// Trains a candidate on these tensors in a process of its own, which is gone afterwards, within
+/// the parameters `train_seconds` and `grace_seconds` that judge_classification() names.
+Trained train_apart(Session& session, std::vector<Tensor> data);
+
 /// Trains a candidate on the training examples, loads the state into a fresh process and predicts
 /// the held-out ones: outputs f32 [batch, classes], the largest one wins.
 /// Parameters of the task:
