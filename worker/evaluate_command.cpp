@@ -188,8 +188,8 @@ int run_evaluate(const EvaluateOptions& options, const Places& places) {
   }
   const auto result = (*workshop)->evaluator().evaluate(
       *request, signals.token(),
-      [&request](std::string_view phase, std::optional<double> fraction) {
-        if (!fraction) show_phase(*request, phase);
+      [&request](std::string_view phase, const TrainingProgress& training) {
+        if (!training.is_known()) show_phase(*request, phase);
       });
   if (!result) return report(result.error());
   std::cout << to_json(*request, *result).dump(2, ' ', false, json::error_handler_t::replace)

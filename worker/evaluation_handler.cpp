@@ -43,6 +43,16 @@ AttemptOutcome to_outcome(const Error& error, const agent::v1::Lease& lease, std
   return result;
 }
 
+// Without the lease, which is the attempt's.
+agent::v1::Progress progress_of(std::string_view phase, const TrainingProgress& training) {
+  agent::v1::Progress progress;
+  progress.set_phase(std::string(phase));
+  if (training.fraction) progress.set_fraction(*training.fraction);
+  if (training.step) progress.set_step(*training.step);
+  if (training.loss) progress.set_loss(*training.loss);
+  return progress;
+}
+
 }  // namespace
 
 AttemptOutcome EvaluationHandler::handle(agent::Attempt& attempt) {
@@ -74,9 +84,10 @@ Result<EvaluationResult> EvaluationHandler::evaluate(agent::Attempt& attempt) {
   }
   request.gpus = loan->ids();
   CAMBRIAN_TRY(EvaluationResult result,
-               evaluator_.evaluate(request, stop, [&](std::string_view phase, auto fraction) {
-                 attempt.set_progress(std::string(phase), fraction);
-               }));
+               evaluator_.evaluate(request, stop,
+                                   [&](std::string_view phase, const TrainingProgress& training) {
+                                     attempt.set_progress(progress_of(phase, training));
+                                   }));
   result.timings.fetch = fetched;
   return result;
 }

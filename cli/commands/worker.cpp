@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <format>
 #include <memory>
 
 #include "cambrian/user/v1/operation_service.grpc.pb.h"
@@ -27,6 +28,8 @@ std::string running_text(const user::v1::Worker& worker) {
     if (progress.has_fraction()) {
       text += ":" + std::to_string(static_cast<int>(progress.fraction() * 100)) + "%";
     }
+    if (progress.has_step()) text += ":" + std::to_string(progress.step());
+    if (progress.has_loss()) text += std::format(",loss={:.4g}", progress.loss());
   }
   return text;
 }

@@ -68,18 +68,22 @@ AttemptOutcome failed_outcome(const AttemptOutcome& outcome, const std::string& 
 
 }  // namespace
 
-void Attempt::set_progress(std::string phase, std::optional<double> fraction) {
+void Attempt::set_progress(v1::Progress progress) {
+  *progress.mutable_lease() = assignment_.lease();
   const std::lock_guard lock(mutex_);
-  phase_ = std::move(phase);
-  fraction_ = fraction;
+  progress_ = std::move(progress);
+}
+
+void Attempt::set_progress(std::string phase) {
+  v1::Progress progress;
+  progress.set_phase(std::move(phase));
+  set_progress(std::move(progress));
 }
 
 v1::Progress Attempt::progress() const {
-  v1::Progress progress;
-  *progress.mutable_lease() = assignment_.lease();
   const std::lock_guard lock(mutex_);
-  progress.set_phase(phase_);
-  if (fraction_) progress.set_fraction(*fraction_);
+  v1::Progress progress = progress_;
+  *progress.mutable_lease() = assignment_.lease();
   return progress;
 }
 

@@ -30,17 +30,17 @@ class Attempt {
   std::stop_token stop_token() const { return stop_.get_token(); }
   void request_stop() { stop_.request_stop(); }
 
-  /// For people: shown by `cambrian worker list`.
-  void set_progress(std::string phase, std::optional<double> fraction = std::nullopt);
+  /// For people: shown by `cambrian worker list`. The lease is added here.
+  void set_progress(v1::Progress progress);
+  void set_progress(std::string phase);
   v1::Progress progress() const;
 
  private:
   v1::Assignment assignment_;
   std::string agent_id_;
   std::stop_source stop_;
-  mutable std::mutex mutex_;  // Guards phase_ and fraction_.
-  std::string phase_;
-  std::optional<double> fraction_;
+  mutable std::mutex mutex_;  // Guards progress_.
+  v1::Progress progress_;
 };
 
 /// How an attempt ended: with a result, or the lease goes back.

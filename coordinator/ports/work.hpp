@@ -61,7 +61,9 @@ struct AgentDescription {
 struct Progress {
   Lease lease;
   std::string phase;
-  std::optional<double> fraction;
+  std::optional<double> fraction = std::nullopt;
+  std::optional<std::int64_t> step = std::nullopt;
+  std::optional<double> loss = std::nullopt;
 };
 
 struct Release {

@@ -164,9 +164,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Candidates candidates(exit_of(input.substr(0, records)), std::string(words));
   Judges judges(words);
   FrameLinks links;
-  const ReportProgress report = [](std::string_view phase, std::optional<double> fraction) {
+  const ReportProgress report = [](std::string_view phase, const TrainingProgress& training) {
     CAMBRIAN_ASSERT(!phase.empty());
+    const auto& [fraction, step, loss] = training;
     CAMBRIAN_ASSERT(!fraction || (*fraction >= 0 && *fraction <= 1));
+    CAMBRIAN_ASSERT(!step || *step >= 0);
+    CAMBRIAN_ASSERT(!loss || std::isfinite(*loss));
   };
   EvaluationResult result;
   JudgeSession session(candidates, request, programs, report);

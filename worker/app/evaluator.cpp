@@ -41,12 +41,12 @@ Result<EvaluationResult> Evaluator::evaluate(const EvaluationRequest& request, s
   result.result_key = result_key(request, candidates_.toolchain_digest());
   SessionPrograms programs;
   // The judge first: a task that is broken or lacks its data costs no compile.
-  report("prepare", std::nullopt);
+  report("prepare", {});
   CAMBRIAN_TRY(BuildResult judge, judges_.build(request, stop));
   programs.judge = std::move(judge.program);
   result.is_judge_cached = judge.is_cached;
 
-  report("compile", std::nullopt);
+  report("compile", {});
   const auto source_ready = Clock::now();
   CAMBRIAN_TRY(BuildResult built, candidates_.build(request, stop));
   result.timings.compile = since(source_ready);

@@ -12,9 +12,10 @@
 
 namespace cambrian::worker {
 
-/// Called at each change of phase (compile, train, judge) and with the share done where it is
-/// known. From the evaluating thread.
-using ReportProgress = std::function<void(std::string_view phase, std::optional<double> fraction)>;
+/// Called at each change of phase (compile, train, judge), then with nothing known of the training,
+/// and whenever the judge says how far it is. From the evaluating thread.
+using ReportProgress =
+    std::function<void(std::string_view phase, const TrainingProgress& training)>;
 
 /// Evaluates variants: build the candidate, build or find the judge, let the judge examine fresh
 /// candidate processes, make of its verdict and of what the sandboxes saw an outcome.

@@ -150,14 +150,14 @@ void JudgeSession::note_event(const JudgeEvent& event) {
   const auto now = Clock::now();
   if (event.name == "ready" && !ready_) {
     ready_ = now;
-    report_("train", std::nullopt);
+    report_("train", {});
   }
   if (event.name == "first_step" && !first_step_) first_step_ = now;
   if (event.name == "trained" && !trained_) {
     trained_ = now;
-    report_("judge", std::nullopt);
+    report_("judge", {});
   }
-  if (event.fraction) report_(trained_ ? "judge" : "train", event.fraction);
+  if (event.training.is_known()) report_(trained_ ? "judge" : "train", event.training);
 }
 
 void JudgeSession::fill_timings(Clock::time_point source_ready, EvaluationResult& result) const {

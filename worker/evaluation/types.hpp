@@ -137,6 +137,15 @@ struct EvaluationRequest {
   std::vector<std::string> gpus;             ///< Ids, as CUDA_VISIBLE_DEVICES takes them.
 };
 
+/// How far a training is, as the judge says. For people: nothing is decided by it.
+struct TrainingProgress {
+  std::optional<double> fraction = {};    ///< Share done, 0 to 1.
+  std::optional<std::int64_t> step = {};  ///< 0 or more.
+  std::optional<double> loss = {};        ///< Finite. The candidate's own word.
+
+  bool is_known() const { return fraction || step || loss; }
+};
+
 /// Where the time went. Absent where a phase was not reached.
 struct Timings {
   std::optional<Duration> fetch;

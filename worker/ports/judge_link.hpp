@@ -20,7 +20,7 @@ struct EndCandidate {};
 /// A mark of time, or progress of a training.
 struct JudgeEvent {
   std::string name;
-  std::optional<double> fraction;
+  TrainingProgress training = {};
 };
 using JudgeMessage = std::variant<StartCandidate, EndCandidate, JudgeEvent, Verdict>;
 

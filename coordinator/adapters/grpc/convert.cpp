@@ -369,12 +369,14 @@ AgentReport from_proto(const agent::v1::SyncRequest& request, Problems& problems
   check.require(request.running_size() + request.released_size() <= kLeasesMax, "running",
                 "at most 1024 leases in one call");
   for (const auto& progress : request.running()) {
-    report.running.push_back({.lease = lease_of(progress.lease()),
-                              .phase = clean_text(progress.phase(), kPhaseBytesMax),
-                              .fraction = std::nullopt});
+    auto& added = report.running.emplace_back(
+        Progress{.lease = lease_of(progress.lease()),
+                 .phase = clean_text(progress.phase(), kPhaseBytesMax)});
     if (progress.has_fraction() && std::isfinite(progress.fraction())) {
-      report.running.back().fraction = progress.fraction();
+      added.fraction = progress.fraction();
     }
+    if (progress.has_step() && progress.step() >= 0) added.step = progress.step();
+    if (progress.has_loss() && std::isfinite(progress.loss())) added.loss = progress.loss();
   }
   for (const auto& release : request.released()) {
     check.require(release.reason() == agent::v1::RELEASE_REASON_SHUTDOWN ||
@@ -495,6 +497,8 @@ void to_proto(const AgentRecord& record, user::v1::Worker* message) {
     lease_to_proto(progress.lease, added->mutable_lease());
     added->set_phase(progress.phase);
     if (progress.fraction) added->set_fraction(*progress.fraction);
+    if (progress.step) added->set_step(*progress.step);
+    if (progress.loss) added->set_loss(*progress.loss);
   }
 }
 

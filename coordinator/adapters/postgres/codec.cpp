@@ -97,7 +97,9 @@ Json to_json(const std::vector<Progress>& running) {
     json.push_back({{"item", progress.lease.item.value},
                     {"epoch", progress.lease.epoch},
                     {"phase", progress.phase},
-                    {"fraction", journal::optional_json(progress.fraction)}});
+                    {"fraction", journal::optional_json(progress.fraction)},
+                    {"step", journal::optional_json(progress.step)},
+                    {"loss", journal::optional_json(progress.loss)}});
   }
   return json;
 }
@@ -107,7 +109,10 @@ std::vector<Progress> progress_from_json(const Json& json) {
   for (const auto& progress : json) {
     running.push_back({.lease = {ItemId{progress.at("item")}, progress.at("epoch")},
                        .phase = progress.at("phase"),
-                       .fraction = journal::optional_from<double>(progress.at("fraction"))});
+                       .fraction = journal::optional_from<double>(progress.at("fraction")),
+                       // An older coordinator did not write them.
+                       .step = journal::optional_from<std::int64_t>(progress.value("step", Json())),
+                       .loss = journal::optional_from<double>(progress.value("loss", Json()))});
   }
   return running;
 }

@@ -86,6 +86,8 @@ TEST_CASE("lease: renewals keep a lease alive, and a lost one is told to its age
   *progress->mutable_lease() = seed.lease();
   progress->set_phase("train");
   progress->set_fraction(0.5);
+  progress->set_step(120);
+  progress->set_loss(0.25);
   agent::v1::SyncResponse response;
   for (int i = 0; i < 4; ++i) {
     REQUIRE(service.worker.sync(request, &response).ok());
@@ -105,6 +107,8 @@ TEST_CASE("lease: renewals keep a lease alive, and a lost one is told to its age
     is_found = true;
     REQUIRE(worker.running_size() == 1);
     CHECK(worker.running(0).phase() == "train");
+    CHECK(worker.running(0).step() == 120);
+    CHECK(worker.running(0).loss() == 0.25);
     CHECK(worker.leases() == 1);
   }
   CHECK(is_found);

@@ -74,6 +74,7 @@ class Coordinator final : public v1::AgentService::Service, public v1::BlobServi
   std::vector<v1::FinishEvaluationRequest> finished;
   std::vector<v1::Release> released;
   std::map<std::int64_t, std::string> phases;
+  std::map<std::int64_t, v1::Progress> progress;
   v1::AgentDescription description;
 
  private:
@@ -84,6 +85,7 @@ class Coordinator final : public v1::AgentService::Service, public v1::BlobServi
     for (const auto& release : request->released()) released.push_back(release);
     for (const auto& running : request->running()) {
       phases[running.lease().item_id()] = running.phase();
+      progress[running.lease().item_id()] = running;
     }
     changed_.notify_all();
     const auto deadline =
@@ -190,6 +192,7 @@ write({"type": "start_candidate"})
 head, fds, _, _ = socket.recv_fds(s, 16, 1)
 read(s, struct.unpack("<IQ", head[4:])[0])
 write({"type": "event", "name": "ready"})
+write({"type": "event", "name": "progress", "step": 3, "loss": 0.5})
 candidate = socket.socket(fileno=fds[0])
 word = candidate.recv(100).decode()
 write({"type": "result", "outcome": "success", "diagnostics": "",
@@ -315,6 +318,9 @@ TEST_CASE("agent: SIGTERM hands the lease back at once and ends the candidate", 
   Worker worker(coordinator);
   coordinator.assign(6, make_work(coordinator, kWaits));
   REQUIRE(is_training(coordinator, 6));
+  CHECK(coordinator.wait_until(
+      [](auto& state) { return state.progress[6].step() == 3 && state.progress[6].loss() == 0.5; },
+      10s));
   const auto begun = std::chrono::steady_clock::now();
   const int status = worker.kill_and_wait(SIGTERM);
   CHECK(std::chrono::steady_clock::now() - begun < 5s);

@@ -53,16 +53,24 @@ TEST_CASE("judge link: more metrics than a coordinator takes are the judge's fai
   CHECK_FALSE(heard(result_with({{std::string(257, 'x'), 1.0}}, "")));
 }
 
-TEST_CASE("judge link: progress is a fraction or none", "[integration][worker]") {
-  const auto fraction = [](double value) {
-    cambrian::Message event("event", {{"name", "progress"}, {"fraction", value}});
-    const auto message = heard(event);
+TEST_CASE("judge link: progress is a fraction, a step and a loss, or none of them",
+          "[integration][worker]") {
+  const auto training = [](cambrian::JsonObject members) {
+    members["name"] = "progress";
+    const auto message = heard(cambrian::Message("event", std::move(members)));
     REQUIRE(message);
-    return std::get<JudgeEvent>(**message).fraction;
+    return std::get<JudgeEvent>(**message).training;
   };
-  CHECK(fraction(0.5) == 0.5);
-  CHECK_FALSE(fraction(-1e300));
-  CHECK_FALSE(fraction(1.5));
+  CHECK(training({{"fraction", 0.5}}).fraction == 0.5);
+  CHECK_FALSE(training({{"fraction", -1e300}}).is_known());
+  CHECK_FALSE(training({{"fraction", 1.5}}).is_known());
+  // As the SDK's judges say it.
+  const auto known = training({{"step", 12}, {"loss", 0.25}});
+  CHECK(known.step == 12);
+  CHECK(known.loss == 0.25);
+  CHECK_FALSE(known.fraction);
+  CHECK_FALSE(training({{"step", -1}, {"loss", "none"}}).is_known());
+  CHECK_FALSE(training({}).is_known());
 }
 
 TEST_CASE("judge link: messages that come at once are received one after the other",

@@ -119,12 +119,17 @@ Result<Verdict> to_verdict(const Message& message) {
 }
 
 JudgeEvent to_event(const Message& message) {
-  JudgeEvent event{text_member(message, "name"), std::nullopt};
-  const auto found = message.members.find("fraction");
-  if (found == message.members.end()) return event;
-  // For people: what is no fraction tells them nothing.
-  const auto fraction = found->second.number();
-  if (fraction && *fraction >= 0 && *fraction <= 1) event.fraction = fraction;
+  JudgeEvent event{text_member(message, "name")};
+  const auto member = [&message](const char* name) {
+    const auto found = message.members.find(name);
+    return found == message.members.end() ? Json() : found->second;
+  };
+  // For people: what is no fraction, step or loss tells them nothing.
+  const auto fraction = member("fraction").number();
+  if (fraction && *fraction >= 0 && *fraction <= 1) event.training.fraction = fraction;
+  const auto step = member("step").integer();
+  if (step && *step >= 0) event.training.step = step;
+  event.training.loss = member("loss").number();
   return event;
 }
 
