@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cmath>
 #include <map>
 #include <optional>
 #include <set>
@@ -30,6 +31,34 @@ std::optional<double> best_score(const Campaign& campaign) {
 std::string delta_text(const Campaign& campaign) {
   if (!campaign.has_best_score() || !campaign.has_seed_score()) return "-";
   return format_delta(campaign.best_score() - campaign.seed_score());
+}
+
+/// Not larger than two standard deviations of a score: a gain so small may be luck.
+bool is_within_noise(const Campaign& campaign) {
+  if (!campaign.has_noise_deviation() || !campaign.has_best_score()) return false;
+  const double repeats = std::max(1, campaign.spec().evaluation().repeats());
+  return std::abs(campaign.best_score() - campaign.seed_score()) <=
+         2 * campaign.noise_deviation() / std::sqrt(repeats);
+}
+
+std::string gain_text(const Campaign& campaign) {
+  return delta_text(campaign) + " against the seed" +
+         (is_within_noise(campaign) ? ", within the noise" : "");
+}
+
+/// What the winner was chosen by beside what it is with fresh seeds: the best of many is flattered.
+std::string selection_text(const Campaign& campaign) {
+  const auto& fresh = campaign.final_best().validation();
+  const auto found = fresh.find(campaign.objective_metric());
+  if (!campaign.has_best_score() || found == fresh.end()) return "";
+  return format_number(campaign.best_score()) + " in the search, " + estimate_text(found->second) +
+         " with fresh seeds";
+}
+
+std::string noise_text(const Campaign& campaign) {
+  if (!campaign.has_noise_deviation()) return "";
+  return "one evaluation of the seed varies by " + format_number(campaign.noise_deviation()) +
+         " (" + std::to_string(campaign.spec().evaluation().noise_repeats()) + " measured)";
 }
 
 std::string of_budget(std::int64_t used, std::int64_t limit) {
@@ -111,9 +140,11 @@ std::string campaign_details(const Campaign& campaign) {
                    (campaign.is_maximized() ? ", larger is better" : ", smaller is better"));
   if (campaign.has_best_variant()) {
     text += line("best", format_number(campaign.best_score()) + " by variant " +
-                             std::to_string(campaign.best_variant()) + " (" + delta_text(campaign) +
-                             " against the seed)");
+                             std::to_string(campaign.best_variant()) + " (" + gain_text(campaign) +
+                             ")");
   }
+  text += line("selection", selection_text(campaign));
+  text += line("noise", noise_text(campaign));
   text += line("evaluations", of_budget(used.evaluations(), budget.evaluations()) + ", " +
                                   std::to_string(used.evaluations_failed()) + " failed, " +
                                   std::to_string(used.evaluations_reused()) + " known before, " +
@@ -152,8 +183,8 @@ std::string campaign_headline(const Campaign& campaign, const EtaEstimator& eta)
   text += "\n";
   if (!campaign.has_best_score()) return text + "best -\n";
   return text + "best " + campaign.objective_metric() + " " + format_number(campaign.best_score()) +
-         " by variant " + std::to_string(campaign.best_variant()) + " (" + delta_text(campaign) +
-         " against the seed)\n";
+         " by variant " + std::to_string(campaign.best_variant()) + " (" + gain_text(campaign) +
+         ")\n";
 }
 
 std::string progress_line(const Campaign& campaign, const EtaEstimator& eta) {
@@ -162,7 +193,8 @@ std::string progress_line(const Campaign& campaign, const EtaEstimator& eta) {
                      " evaluations, " + std::to_string(used.evaluations_failed()) + " failed";
   if (campaign.has_best_score()) {
     text += " · " + campaign.objective_metric() + " " + format_number(campaign.best_score()) +
-            " (" + delta_text(campaign) + ")";
+            " (" + delta_text(campaign) + (is_within_noise(campaign) ? ", within the noise" : "") +
+            ")";
   }
   if (campaign.state() == user::v1::CAMPAIGN_STATE_FINALIZING) {
     text += " · scoring seed and best anew";
@@ -227,8 +259,13 @@ std::string final_table(const Campaign& campaign) {
     add(name, "sealed", campaign.final_seed().sealed(), campaign.final_best().sealed());
   }
   const auto repeats = campaign.spec().evaluation().final_repeats();
-  return table.render({}) + "means over " + std::to_string(repeats) +
-         " fresh seeds, ± 95 % interval\n";
+  std::string text = table.render({}) + "means over " + std::to_string(repeats) +
+                     " fresh seeds, ± 95 % interval\n";
+  if (const auto chosen = selection_text(campaign); !chosen.empty()) {
+    text += "the best was chosen by its score: " + chosen + "\n";
+  }
+  if (const auto noise = noise_text(campaign); !noise.empty()) text += noise + "\n";
+  return text;
 }
 
 std::string variant_table(const std::vector<Variant>& variants, const std::string& metric,

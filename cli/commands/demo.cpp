@@ -99,6 +99,9 @@ Result<fs::path> write_campaign(const DemoOptions& options, const fs::path& task
   }
   output << "search:\n  policy: " << options.policy << "\n"
          << "budget:\n  evaluations: " << options.evaluations << "\n";
+  // A few of many: how much a score varies, so that a gain can be told from luck.
+  constexpr int kEvaluationsForNoise = 20;
+  if (options.evaluations >= kEvaluationsForNoise) output << "evaluation:\n  noise_repeats: 3\n";
   output.close();
   if (!output) return fail(Errc::unavailable, "cannot write " + path.string());
   return path;
@@ -145,6 +148,8 @@ Json result_json(const Campaign& campaign, double wall_seconds) {
           {"proposals_failed", used.proposals_failed()},
           {"tokens", used.tokens()},
           {"wall_seconds", wall_seconds},
+          {"noise_deviation",
+           campaign.has_noise_deviation() ? Json(campaign.noise_deviation()) : Json()},
           {"seed", score_json(campaign, campaign.final_seed())},
           {"best", score_json(campaign, campaign.final_best())}};
 }

@@ -144,6 +144,10 @@ struct DerivedOf {
   Result operator()(const SetBest& command) const {
     return Derived{"best_changed", {{"variant", command.variant.value}, {"score", command.score}}};
   }
+  Result operator()(const SetNoise& command) const {
+    return Derived{"noise_measured",
+                   {{"deviation", command.deviation}, {"evaluations", command.evaluations}}};
+  }
   Result operator()(const SetPhase& command) const {
     return Derived{"phase_changed",
                    {{"state", word(state_of(command))},

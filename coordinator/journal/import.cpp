@@ -204,8 +204,9 @@ class Verifier {
         record.reason != phase_.explanation) {
       return fail(misfit("the log knows another end of the campaign"));
     }
-    if (!has_best || record.seed_score != search_->seed_score()) {
-      return fail(misfit("the log knows another best variant"));
+    if (!has_best || record.seed_score != search_->seed_score() ||
+        record.noise_deviation != search_->noise_deviation()) {
+      return fail(misfit("the log knows another best variant, or another noise"));
     }
     const auto& derived = search_->consumption();
     if (record.last_sequence != static_cast<std::int64_t>(archive_.events.size()) ||

@@ -13,7 +13,7 @@ namespace {
 constexpr const char* kOptionalFields[] = {"proposal", "operator", "island", "duplicate_of",
                                            "outcome"};
 constexpr std::string_view kDerivedTypes[] = {"variant_added", "variant_settled", "best_changed",
-                                              "phase_changed"};
+                                              "noise_measured", "phase_changed"};
 /// Told to users; the search neither hears of them nor causes them.
 constexpr std::string_view kNoteTypes[] = {"work_waiting", "work_served"};
 

@@ -97,6 +97,7 @@ Json to_json(const search::Settings& settings) {
   json["failures"] = settings.failures;
   json["repeats"] = settings.repeats;
   json["evaluation_seed"] = optional_json(settings.evaluation_seed);
+  json["noise_repeats"] = settings.noise_repeats;
   json["final_repeats"] = settings.final_repeats;
   json["evaluations_parallel"] = settings.evaluations_parallel;
   json["proposals_parallel"] = settings.proposals_parallel;
@@ -125,6 +126,7 @@ search::Settings settings_from_json(const Json& json) {
   settings.repeats = json.at("repeats");
   settings.evaluation_seed =
       optional_from<std::uint64_t>(json.value("evaluation_seed", Json(nullptr)));
+  settings.noise_repeats = json.value("noise_repeats", settings.noise_repeats);
   settings.final_repeats = json.at("final_repeats");
   settings.evaluations_parallel = json.at("evaluations_parallel");
   settings.proposals_parallel = json.at("proposals_parallel");

@@ -79,6 +79,7 @@ struct CampaignRecord {
   std::optional<std::int64_t> best_variant;
   std::optional<double> best_score;
   std::optional<double> seed_score;
+  std::optional<double> noise_deviation;  ///< Of one evaluation of the seed.
   std::int64_t evaluations_open = 0;
   std::int64_t proposals_open = 0;
   std::int64_t last_sequence = 0;

@@ -1,8 +1,10 @@
 #include "coordinator/search/search.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "common/base/assert.hpp"
+#include "common/statistics/statistics.hpp"
 
 namespace cambrian::search {
 namespace {
@@ -135,6 +137,7 @@ void Search::on(const EvaluationFinished& event) {
     ++ledger_.used.final_evaluations;
     return;
   }
+  if (evaluation.plan.noise_repeat) return finish_noise(event, *evaluation.plan.noise_repeat);
   OpenVariant& variant = variants_.at(evaluation.plan.variant);
   ++ledger_.used.evaluations;
   evaluations_unissued_ -= variant.trial.unissued();
@@ -348,23 +351,23 @@ void Search::request_evaluations() {
     backlog_.pop_front();
     const EvaluationNumber number{++last_evaluation_};
     OpenEvaluation evaluation{plan, 0};
-    Rng rng = rng_.split("evaluation").split(unsigned_of(number.value));
-    if (plan.final_repeat) {
-      // By the repeat and not the number: both variants get the same seeds.
-      rng = rng_.split("final").split(unsigned_of(*plan.final_repeat));
-    } else {
-      evaluation.repeat = variants_.at(plan.variant).trial.issue();
-      --evaluations_unissued_;
-      if (settings_.evaluation_seed) {
-        rng = Rng(*settings_.evaluation_seed)
-                  .split("evaluation")
-                  .split(static_cast<std::uint64_t>(evaluation.repeat));
-      }
-    }
+    if (!plan.final_repeat) --evaluations_unissued_;
+    if (plan.is_of_trial()) evaluation.repeat = variants_.at(plan.variant).trial.issue();
     evaluations_.emplace(number, evaluation);
-    emit(RequestEvaluation{number, plan.variant, plan.split, rng.next(),
+    emit(RequestEvaluation{number, plan.variant, plan.split,
+                           seed_of(plan, number, evaluation.repeat),
                            plan.final_repeat.has_value()});
   }
+}
+
+std::uint64_t Search::seed_of(const Planned& plan, EvaluationNumber number, int repeat) const {
+  // By the repeat and not the number: both finalists get the same seeds.
+  if (plan.final_repeat) return rng_.split("final").split(unsigned_of(*plan.final_repeat)).next();
+  if (plan.noise_repeat) return rng_.split("noise").split(unsigned_of(*plan.noise_repeat)).next();
+  if (settings_.evaluation_seed) {
+    return Rng(*settings_.evaluation_seed).split("evaluation").split(unsigned_of(repeat)).next();
+  }
+  return rng_.split("evaluation").split(unsigned_of(number.value)).next();
 }
 
 // ---- Variants. ----
@@ -439,9 +442,38 @@ void Search::settle_if_complete(VariantNumber number) {
   if (failures_.size() > kFailuresKept) failures_.pop_back();
 }
 
+/// The seed once more, and again: one variant that everything else is compared with.
+void Search::plan_noise() {
+  for (int repeat = 0; repeat < settings_.noise_repeats; ++repeat) {
+    backlog_.push_back({kSeed, std::nullopt, Split::validation, repeat});
+    ++evaluations_unissued_;
+  }
+}
+
+void Search::finish_noise(const EvaluationFinished& event, int repeat) {
+  ++ledger_.used.evaluations;
+  const std::string& metric = settings_.objectives.front().metric;
+  if (checked_outcome(event.outcome, event.metrics, metric) == Outcome::success) {
+    noise_[repeat] = event.metrics.at(metric);
+  } else {
+    ++ledger_.used.evaluations_failed;
+  }
+  if (++noise_finished_ == settings_.noise_repeats && noise_.size() > 1) {
+    std::vector<double> scores;
+    for (const auto& [place, score] : noise_) scores.push_back(score);
+    const auto error = statistics::standard_error(scores);
+    noise_deviation_ = *error * std::sqrt(static_cast<double>(scores.size()));
+    emit(SetNoise{*noise_deviation_, static_cast<int>(scores.size())});
+  }
+  policy_->count_evaluations(ledger_.used.evaluations);
+}
+
 void Search::enter_archive(Scored scored, const OpenVariant& variant,
                            const std::map<std::string, double>& metrics) {
-  if (scored.variant == kSeed) seed_score_ = scored.score;
+  if (scored.variant == kSeed) {
+    seed_score_ = scored.score;
+    plan_noise();
+  }
   if (!best_ || ranking_(scored, *best_)) {
     best_ = scored;
     emit(SetBest{scored.variant, scored.score});
@@ -480,7 +512,7 @@ void Search::cancel_evaluations(const std::set<EvaluationNumber>& kept) {
   for (const auto& [number, evaluation] : evaluations_) {
     if (kept.contains(number)) continue;
     command.evaluations.push_back(number);
-    if (evaluation.plan.final_repeat) continue;
+    if (!evaluation.plan.is_of_trial()) continue;
     variants_.at(evaluation.plan.variant).trial.withdraw();
     touched.push_back(evaluation.plan.variant);
   }

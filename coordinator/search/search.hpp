@@ -64,6 +64,10 @@ inline constexpr std::size_t kFailuresKept = 256;
 /// other. While there is no point (constants or results are awaited, nothing is left to tune)
 /// another operator is drawn.
 ///
+/// **Noise.** The seed is evaluated `noise_repeats` more times behind its own evaluations, each
+/// with draws of its own, within the budget. They tell how much a score varies; no score is made of
+/// them.
+///
 /// **Ends.** Draining cancels the open proposals. An answer that comes in nevertheless is paid for
 /// but not used. Evaluations that are open finish and count, may change the best, and may overrun
 /// gpu_time and wall_time by themselves (at most `evaluations_parallel` of them). When tokens or
@@ -103,6 +107,8 @@ class Search {
   /// None until the seed is evaluated.
   std::optional<Best> best() const { return best_; }
   std::optional<double> seed_score() const { return seed_score_; }
+  /// Standard deviation of one evaluation of the seed; none while it is not measured.
+  std::optional<double> noise_deviation() const { return noise_deviation_; }
   /// Requested, not finished and not cancelled; ascending.
   std::vector<ProposalNumber> open_proposals() const;
   std::vector<EvaluationNumber> open_evaluations() const;
@@ -134,6 +140,8 @@ class Search {
     VariantNumber variant;
     std::optional<int> final_repeat;  ///< None: a search evaluation.
     Split split = Split::validation;
+    std::optional<int> noise_repeat = {};  ///< Set: it measures the noise, nothing else.
+    bool is_of_trial() const { return !final_repeat && !noise_repeat; }
   };
   struct OpenEvaluation {
     Planned plan;
@@ -176,6 +184,9 @@ class Search {
   void add_variant(const NewVariant& variant, AddVariant command, Origin origin);
   void queue_evaluations(VariantNumber number, OpenVariant& variant);
   void settle_if_complete(VariantNumber number);
+  void plan_noise();
+  void finish_noise(const EvaluationFinished& event, int repeat);
+  std::uint64_t seed_of(const Planned& plan, EvaluationNumber number, int repeat) const;
   void enter_archive(Scored scored, const OpenVariant& variant,
                      const std::map<std::string, double>& metrics);
 
@@ -211,6 +222,9 @@ class Search {
 
   std::optional<Best> best_;
   std::optional<double> seed_score_;
+  std::map<int, double> noise_;  ///< Scores by repeat, so that their order does not count.
+  int noise_finished_ = 0;
+  std::optional<double> noise_deviation_;
   std::deque<Failure> failures_;  ///< The newest first.
 
   std::int64_t last_proposal_ = 0;

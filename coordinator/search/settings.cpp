@@ -154,6 +154,9 @@ std::vector<Problem> validate(const Settings& settings) {
   check.within(settings.failures, 0, kContextProgramsMax, "search.failures");
   check_shares(settings, check);
   check.within(settings.repeats, 1, kRepeatsMax, "evaluation.repeats");
+  check.within(settings.noise_repeats, 0, kRepeatsMax, "evaluation.noise_repeats");
+  check.require(settings.noise_repeats != 1, "evaluation.noise_repeats",
+                "must be 0 or at least 2: one value has no deviation");
   check.within(settings.final_repeats, 0, kRepeatsMax, "evaluation.final_repeats");
   check.within(settings.evaluations_parallel, 1, kEvaluationsParallelMax, "evaluation.parallel");
   check.within(settings.variants_per_proposal, 1, kVariantsPerProposalMax, "codegen.variants");

@@ -117,6 +117,7 @@ struct Settings {
   /// What search evaluations draw at random follows from it and the repeat, the same for every
   /// variant. None (campaigns of older versions): each evaluation has a seed of its own.
   std::optional<std::uint64_t> evaluation_seed;
+  int noise_repeats = 0;  ///< Of the seed, with draws of their own, at the start.
   int final_repeats = 3;
   int evaluations_parallel = 64;
   int proposals_parallel = 8;
@@ -265,6 +266,13 @@ struct SetBest {
   friend bool operator==(const SetBest&, const SetBest&) = default;
 };
 
+/// The noise of the task: how much the score of one evaluation of the seed varies with its draws.
+struct SetNoise {
+  double deviation = 0;  ///< Standard deviation of the first objective.
+  int evaluations = 0;   ///< At least 2.
+  friend bool operator==(const SetNoise&, const SetNoise&) = default;
+};
+
 /// Open work is withdrawn, whether or not an agent has begun it: nobody waits for these numbers.
 /// One that is finished all the same costs what it costs.
 struct CancelProposals {
@@ -284,7 +292,8 @@ struct SetPhase {
   friend bool operator==(const SetPhase&, const SetPhase&) = default;
 };
 
-using Command = std::variant<RequestProposal, FindConstants, RequestEvaluation, AddVariant,
-                             SettleVariant, SetBest, CancelProposals, CancelEvaluations, SetPhase>;
+using Command =
+    std::variant<RequestProposal, FindConstants, RequestEvaluation, AddVariant, SettleVariant,
+                 SetBest, SetNoise, CancelProposals, CancelEvaluations, SetPhase>;
 
 }  // namespace cambrian::search

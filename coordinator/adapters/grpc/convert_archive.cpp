@@ -87,6 +87,7 @@ class ArchiveReader {
     if (campaign.has_best_variant()) record.best_variant = campaign.best_variant();
     if (campaign.has_best_score()) record.best_score = campaign.best_score();
     if (campaign.has_seed_score()) record.seed_score = campaign.seed_score();
+    if (campaign.has_noise_deviation()) record.noise_deviation = campaign.noise_deviation();
     record.last_sequence = campaign.last_sequence();
     return record;
   }

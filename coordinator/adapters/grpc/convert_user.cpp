@@ -63,6 +63,7 @@ void to_proto(const CampaignRecord& record, user::v1::Campaign* message) {
   if (record.best_variant) message->set_best_variant(*record.best_variant);
   if (record.best_score) message->set_best_score(*record.best_score);
   if (record.seed_score) message->set_seed_score(*record.seed_score);
+  if (record.noise_deviation) message->set_noise_deviation(*record.noise_deviation);
   message->set_evaluations_open(record.evaluations_open);
   message->set_proposals_open(record.proposals_open);
   message->set_last_sequence(record.last_sequence);

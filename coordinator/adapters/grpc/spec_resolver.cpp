@@ -259,6 +259,7 @@ search::Settings settings_of(const TaskManifest& task, const SeedFacts& seed,
   settings.failures = search.failures();
   settings.repeats = spec.evaluation().repeats();
   settings.evaluation_seed = spec.evaluation().seed();
+  settings.noise_repeats = spec.evaluation().noise_repeats();
   settings.final_repeats = spec.evaluation().final_repeats();
   settings.evaluations_parallel = spec.evaluation().parallel();
   settings.proposals_parallel = spec.codegen().parallel();

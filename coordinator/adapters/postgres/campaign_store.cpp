@@ -19,7 +19,7 @@ namespace {
   " (SELECT count(*) FROM work_item w WHERE w.campaign_id = c.id AND w.kind = 'proposal'"   \
   "  AND w.state IN ('ready', 'leased')),"                                                  \
   " c.last_sequence, c.applied_sequence, c.task_name, c.objective_metric, c.is_maximized,"  \
-  " c.definition -> 'settings' -> 'budget'"                                                 \
+  " c.definition -> 'settings' -> 'budget', c.noise_deviation"                              \
   " FROM campaign c "
 
 constexpr const char* kGet = CAMPAIGN_COLUMNS "WHERE c.name = $1 AND NOT c.is_deleting";
@@ -107,6 +107,7 @@ CampaignRecord campaign_of(const pqxx::row& row) {
   record.objective_metric = row[column++].as<std::string>();
   record.is_maximized = row[column++].as<bool>();
   record.budget = budget_from_json(json_of(row[column++]));
+  record.noise_deviation = optional_of<double>(row[column++]);
   return record;
 }
 

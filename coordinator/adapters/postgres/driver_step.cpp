@@ -48,7 +48,8 @@ constexpr const char* kStoreStep =
     " ended_at = CASE WHEN $7 THEN now() ELSE ended_at END,"
     " driver_id = CASE WHEN $7 THEN NULL ELSE driver_id END,"
     " best_variant = coalesce($8, best_variant), best_score = coalesce($9, best_score),"
-    " seed_score = coalesce($10, seed_score), duplicates = duplicates + $11 WHERE id = $1";
+    " seed_score = coalesce($10, seed_score), duplicates = duplicates + $11,"
+    " noise_deviation = coalesce($12, noise_deviation) WHERE id = $1";
 
 /// One step in progress. Each overload carries out one kind of command.
 class Step {
@@ -145,6 +146,13 @@ class Step {
                short_number(command.score));
   }
 
+  void operator()(const search::SetNoise& command) {
+    noise_deviation_ = command.deviation;
+    append(command, std::nullopt,
+           "the seed's score varies by " + short_number(command.deviation) + " over " +
+               std::to_string(command.evaluations) + " evaluations");
+  }
+
   void operator()(const search::CancelProposals& command) {
     std::erase_if(tuned_, [&command](const search::RequestProposal& request) {
       return std::ranges::find(command.proposals, request.proposal) != command.proposals.end();
@@ -199,7 +207,7 @@ class Step {
     execute(transaction_, kStoreStep,
             pqxx::params{campaign_.value, applied, last_sequence_, word(state_.state),
                          word(end_reason_), reason_, has_ended(state_.state), best_variant,
-                         best_score, seed_score_, duplicates_});
+                         best_score, seed_score_, duplicates_, noise_deviation_});
     return state_;
   }
 
@@ -283,6 +291,7 @@ class Step {
   StepState state_;
   std::optional<search::SetBest> best_;
   std::optional<double> seed_score_;
+  std::optional<double> noise_deviation_;
   std::int64_t duplicates_ = 0;
   /// What the coordinator answers itself: at the end, when all that the step says is known.
   std::vector<search::FindConstants> untold_;

@@ -22,19 +22,22 @@ constexpr const char* kInsertCampaign =
     " objective_metric, is_maximized, priority, state, end_reason, reason, created_at, ended_at,"
     " last_sequence, applied_sequence, running_ms, evaluations, evaluations_failed,"
     " evaluations_reused, final_evaluations, proposals, proposals_failed, duplicates, tokens,"
-    " cost_micro_usd, gpu_time_ms, cpu_time_ms, best_variant, best_score, seed_score)"
+    " cost_micro_usd, gpu_time_ms, cpu_time_ms, best_variant, best_score, seed_score,"
+    " noise_deviation)"
     " SELECT $1, nullif($2, ''), $3, $4::jsonb, $5, $6, $7, $8, $9, r.state, r.end_reason,"
     "  r.reason, 'epoch'::timestamptz + r.created_at * interval '1 microsecond',"
     "  'epoch'::timestamptz + r.ended_at * interval '1 microsecond', r.last_sequence,"
     "  r.last_sequence, r.running_ms, r.evaluations, r.evaluations_failed, r.evaluations_reused,"
     "  r.final_evaluations, r.proposals, r.proposals_failed, r.duplicates, r.tokens,"
-    "  r.cost_micro_usd, r.gpu_time_ms, r.cpu_time_ms, r.best_variant, r.best_score, r.seed_score"
+    "  r.cost_micro_usd, r.gpu_time_ms, r.cpu_time_ms, r.best_variant, r.best_score, r.seed_score,"
+    "  r.noise_deviation"
     " FROM jsonb_to_record($10::jsonb) AS r (state text, end_reason text, reason text,"
     "  created_at bigint, ended_at bigint, last_sequence bigint, running_ms bigint,"
     "  evaluations bigint, evaluations_failed bigint, evaluations_reused bigint,"
     "  final_evaluations bigint, proposals bigint, proposals_failed bigint, duplicates bigint,"
     "  tokens bigint, cost_micro_usd bigint, gpu_time_ms bigint, cpu_time_ms bigint,"
-    "  best_variant bigint, best_score double precision, seed_score double precision)"
+    "  best_variant bigint, best_score double precision, seed_score double precision,"
+    "  noise_deviation double precision)"
     " ON CONFLICT DO NOTHING RETURNING id";
 constexpr const char* kInsertEvents =
     "INSERT INTO event (campaign_id, sequence, created_at, type, is_input, variant, message,"
@@ -123,7 +126,8 @@ Json row_of(const CampaignRecord& record) {
           {"cpu_time_ms", used.cpu_time_ms},
           {"best_variant", journal::optional_json(record.best_variant)},
           {"best_score", journal::optional_json(record.best_score)},
-          {"seed_score", journal::optional_json(record.seed_score)}};
+          {"seed_score", journal::optional_json(record.seed_score)},
+          {"noise_deviation", journal::optional_json(record.noise_deviation)}};
 }
 
 Json row_of(const EventRecord& event) {

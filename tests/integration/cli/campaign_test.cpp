@@ -90,8 +90,13 @@ TEST_CASE("campaign: an export is imported whole into another installation, or n
   std::string text = campaign_text("moved", 12);
   text.replace(text.find("policy: hill_climb"), 18,
                "policy: islands\n  operators: [{kind: diff, weight: 1}, {kind: tune, weight: 1}]");
+  text.replace(text.find("final_repeats: 2"), 16, "final_repeats: 2, noise_repeats: 2");
   REQUIRE(cambrian.run({"campaign", "submit", folder.write("moved.yaml", text)}).code == 0);
   REQUIRE(cambrian.run({"campaign", "wait", "moved", "--for", "120s"}).code == 0);
+  const std::string details = cambrian.run({"campaign", "get", "moved"}).out;
+  INFO(details);
+  CHECK(details.find("one evaluation of the seed varies by ") != std::string::npos);
+  CHECK(details.find(" in the search, ") != std::string::npos);
   REQUIRE(cambrian.run({"campaign", "export", "moved", "--to", out}).code == 0);
   // One that fails leaves nothing behind.
   const auto nothing = folder.path() / "nothing";

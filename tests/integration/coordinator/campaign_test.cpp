@@ -64,6 +64,30 @@ TEST_CASE("coordinator: a campaign makes exactly its evaluations and ends",
   }
 }
 
+TEST_CASE("coordinator: a campaign measures the noise of its task", "[integration][coordinator]") {
+  Service service;
+  auto& user = service.user;
+  auto spec = user.make_spec("noise", 8);
+  spec.mutable_evaluation()->set_noise_repeats(3);
+  user.create(spec);
+  REQUIRE(work_until_ended(user, "noise", service.worker, service.codegen));
+  const auto campaign = user.get("noise");
+  CHECK(campaign.consumption().evaluations() == 8);
+  REQUIRE(campaign.has_noise_deviation());
+  std::vector<double> told;
+  for (const auto& event : user.events("noise")) {
+    if (event.type() != "noise_measured") continue;
+    const auto payload = nlohmann::json::parse(event.json());
+    CHECK(payload.at("evaluations") == 3);
+    told.push_back(payload.at("deviation"));
+  }
+  CHECK(told == std::vector{campaign.noise_deviation()});
+  spec.set_name("one");
+  spec.mutable_evaluation()->set_noise_repeats(1);
+  user::v1::Campaign refused;
+  CHECK(fields_of(user.try_create(spec, &refused)).contains("spec.evaluation.noise_repeats"));
+}
+
 TEST_CASE("coordinator: proposals carry parents, failures and their diagnostics",
           "[integration][coordinator]") {
   Service service;

@@ -80,6 +80,7 @@ TEST_CASE("codec: a definition reads back as it was", "[unit][coordinator]") {
   definition.settings.operators = {{search::Operator::crossover, 0.25},
                                    {search::Operator::tune, 0.5}};
   definition.settings.tune_evaluations = 33;
+  definition.settings.noise_repeats = 5;
   definition.settings.models = {{"big", 2, 0.7}, {"", 1, std::nullopt}};
   definition.settings.policy = search::PolicyKind::clade;
   definition.settings.generations = 77;

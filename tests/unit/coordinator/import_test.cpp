@@ -20,6 +20,7 @@ class Exporter {
     record.best_variant = search_.best()->variant.value;
     record.best_score = search_.best()->score;
     record.seed_score = search_.seed_score();
+    record.noise_deviation = search_.noise_deviation();
     record.last_sequence = static_cast<std::int64_t>(archive_.events.size());
     record.consumption.evaluations = search_.consumption().evaluations;
     record.consumption.final_evaluations = search_.consumption().final_evaluations;
@@ -37,6 +38,7 @@ class Exporter {
     settings.evaluations_parallel = 4;
     settings.proposals_parallel = 2;
     settings.budget.evaluations = 50;
+    settings.noise_repeats = 3;
     return settings;
   }
 
@@ -235,6 +237,7 @@ TEST_CASE("verify: refuses whatever does not fit the log", "[unit][coordinator]"
       {"other winner", [](auto& a) { a.record.best_variant = 0; }},
       {"no winner", [](auto& a) { a.record.best_variant.reset(); }},
       {"other seed score", [](auto& a) { a.record.seed_score = 2; }},
+      {"other noise", [](auto& a) { a.record.noise_deviation = 2; }},
       {"other count", [](auto& a) { ++a.record.consumption.evaluations; }},
       {"other end", [](auto& a) { ++a.record.last_sequence; }},
   };

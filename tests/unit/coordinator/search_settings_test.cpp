@@ -58,6 +58,7 @@ const Case kCases[] = {
     {"codegen.models[0].weight", [](Settings& s) { s.models = {{"m", -1, {}}}; }},
     {"codegen.models[0].temperature", [](Settings& s) { s.models = {{"m", 1, 2.5}}; }},
     {"evaluation.repeats", [](Settings& s) { s.repeats = 0; }},
+    {"evaluation.noise_repeats", [](Settings& s) { s.noise_repeats = 1; }},
     {"evaluation.final_repeats", [](Settings& s) { s.final_repeats = -1; }},
     {"evaluation.parallel", [](Settings& s) { s.evaluations_parallel = 0; }},
     {"codegen.variants",

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <cmath>
 #include <cstdlib>
 #include <limits>
 #include <map>
@@ -303,8 +304,10 @@ class World {
     expect(request.split == Split::validation, "the search never sees the sealed split");
     expect(shadow_.phase == Phase::running || shadow_.phase == Phase::draining,
            "no search evaluation after the search");
-    expect(++shadow_.requested[request.variant] <= settings_.repeats,
-           "at most `repeats` evaluations of a variant");
+    const bool is_seed = request.variant.value == 0;
+    expect(++shadow_.requested[request.variant] <=
+               settings_.repeats + (is_seed ? settings_.noise_repeats : 0),
+           "at most `repeats` evaluations of a variant, and the noise of the seed");
   }
 
   void apply(const AddVariant& command) {
@@ -348,6 +351,15 @@ class World {
     expect(command.variant.value == 0 || shadow_.results[command.variant] == settings_.repeats,
            "the best has all its repeats");
     shadow_.best = now;
+  }
+
+  void apply(const SetNoise& command) {
+    expect(std::isfinite(command.deviation) && command.deviation >= 0, "noise is a number");
+    expect(command.evaluations >= 2 && command.evaluations <= settings_.noise_repeats,
+           "noise is measured by what was asked for");
+    expect(search_.noise_deviation() == command.deviation && !shadow_.has_noise,
+           "noise is told once");
+    shadow_.has_noise = true;
   }
 
   void apply(const CancelProposals& command) {

@@ -1,5 +1,6 @@
 #include "coordinator/search/search.hpp"
 
+#include <catch2/catch_approx.hpp>
 #include <catch2/catch_test_macros.hpp>
 #include <set>
 #include <tuple>
@@ -483,6 +484,55 @@ TEST_CASE("Search: is repeatable and its seed matters", "[unit][search]") {
   Settings other = settings;
   other.seed = 8;
   CHECK_FALSE(run(settings) == run(other));
+}
+
+TEST_CASE("Search: measures the noise by the seed, within the budget", "[unit][search]") {
+  Settings settings = settings_of();
+  settings.evaluation_seed = 5;
+  settings.noise_repeats = 3;
+  settings.budget.evaluations = 6;
+  Driver driver(settings);
+  driver.start();
+  driver.score(1, 0.5);
+  CHECK(driver.last<RequestProposal>().empty());  // One evaluation at a time: the noise first.
+  driver.score(2, 0.4);
+  driver.score(3, 0.6);
+  CHECK(driver.every<SetNoise>().empty());
+  driver.score(4, 0.5);
+  REQUIRE(driver.every<SetNoise>().size() == 1);
+  CHECK(driver.every<SetNoise>()[0].evaluations == 3);
+  CHECK(driver.every<SetNoise>()[0].deviation == Catch::Approx(0.1));
+  CHECK(driver.search.noise_deviation() == driver.every<SetNoise>()[0].deviation);
+  // No score is made of them.
+  CHECK(driver.search.best() == Scored{VariantNumber{0}, 0.5});
+  CHECK(driver.search.seed_score() == 0.5);
+  std::set<std::uint64_t> seeds;
+  for (const auto& request : driver.every<RequestEvaluation>()) {
+    CHECK(request.variant == VariantNumber{0});
+    seeds.insert(request.seed);
+  }
+  CHECK(seeds.size() == 4);
+  driver.make_variant(0.7);
+  driver.make_variant(0.8);
+  CHECK(driver.search.consumption().evaluations == 6);
+  CHECK(driver.search.end_reason() == EndReason::evaluations);
+}
+
+TEST_CASE("Search: noise comes of what succeeded, and not of one", "[unit][search]") {
+  Settings settings = settings_of();
+  settings.noise_repeats = 3;
+  settings.budget.evaluations = 10;
+  for (const int failures : {1, 2}) {
+    Driver driver(settings);
+    driver.start();
+    driver.score(1, 0.5);
+    for (int i = 0; i < failures; ++i) driver.fail(2 + i, Outcome::crash);
+    for (int i = failures; i < 3; ++i) driver.score(2 + i, 0.5);
+    CHECK(driver.every<SetNoise>().size() == (failures == 1 ? 1 : 0));
+    CHECK(driver.search.consumption().evaluations_failed == failures);
+    CHECK(driver.search.phase() == Phase::running);
+    CHECK_FALSE(driver.search.open_proposals().empty());
+  }
 }
 
 }  // namespace

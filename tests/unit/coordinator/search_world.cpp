@@ -43,6 +43,7 @@ Settings random_settings(Rng& rng) {
   settings.inspirations = static_cast<int>(rng.between(0, 3));
   settings.failures = static_cast<int>(rng.between(0, 3));
   settings.repeats = static_cast<int>(rng.chance(0.5) ? 1 : rng.between(2, 4));
+  if (rng.chance(0.3)) settings.noise_repeats = static_cast<int>(rng.between(2, 5));
   settings.final_repeats = static_cast<int>(rng.between(0, 2));
   settings.evaluations_parallel = static_cast<int>(rng.between(1, 9));
   settings.proposals_parallel = static_cast<int>(rng.between(1, 4));

@@ -29,6 +29,7 @@ struct Shadow {
   std::map<VariantNumber, int> results;      ///< Those of them that finished.
   std::vector<std::vector<Member>> members;  ///< Before the event.
   std::optional<Scored> best;
+  bool has_noise = false;
   Phase phase = Phase::running;
   EndReason reason = EndReason::none;
   std::int64_t last_proposal = 0;
