@@ -67,6 +67,8 @@ class CampaignChecker {
     range(search.island_size(), "search.island_size", 0, 100'000, "1 to 100000");
     range(search.migration_interval(), "search.migration_interval", 0, 1e6, "1 to 1000000");
     range(search.migration_fraction(), "search.migration_fraction", 0, 1, "0 to 1, or 10%");
+    range(search.reset_interval(), "search.reset_interval", 0, 1e6, "1 to 1000000");
+    range(search.climb_from(), "search.climb_from", 0, 1000, "0 to 1000");
     range(search.children(), "search.children", 0, 10'000, "1 to 10000");
     range(search.generations(), "search.generations", 0, 1e6, "1 to 1000000");
     range(search.exploitation(), "search.exploitation", 0, 1, "0 to 1, or 70%");
@@ -109,6 +111,7 @@ class CampaignChecker {
   void check_evaluation() {
     const auto& evaluation = spec_.evaluation();
     range(evaluation.repeats(), "evaluation.repeats", 0, 100, "1 to 100");
+    range(evaluation.noise_repeats(), "evaluation.noise_repeats", 0, 100, "2 to 100, or 0");
     range(evaluation.final_repeats(), "evaluation.final_repeats", 0, 100, "1 to 100");
     range(evaluation.parallel(), "evaluation.parallel", 0, 100'000, "1 to 100000");
   }

@@ -89,6 +89,8 @@ Json to_json(const search::Settings& settings) {
   json["island_size"] = settings.island_size;
   json["migration_interval"] = settings.migration_interval;
   json["migration_fraction"] = settings.migration_fraction;
+  json["reset_interval"] = settings.reset_interval;
+  json["climb_from"] = settings.climb_from;
   json["children"] = settings.children;
   json["generations"] = settings.generations;
   json["tune_evaluations"] = settings.tune_evaluations;
@@ -117,6 +119,8 @@ search::Settings settings_from_json(const Json& json) {
   settings.island_size = json.at("island_size");
   settings.migration_interval = json.at("migration_interval");
   settings.migration_fraction = json.at("migration_fraction");
+  settings.reset_interval = json.value("reset_interval", settings.reset_interval);
+  settings.climb_from = json.value("climb_from", settings.climb_from);
   settings.children = json.at("children");
   settings.generations = json.value("generations", settings.generations);
   settings.tune_evaluations = json.value("tune_evaluations", settings.tune_evaluations);

@@ -70,6 +70,7 @@ void IslandsPolicy::erase(Island& island, const Scored& scored) const {
 
 void IslandsPolicy::count_evaluations(std::int64_t finished) {
   if (finished % settings_.migration_interval == 0) migrate();
+  if (settings_.reset_interval > 0 && finished % settings_.reset_interval == 0) reset();
 }
 
 void IslandsPolicy::migrate() {
@@ -89,6 +90,23 @@ void IslandsPolicy::migrate() {
   }
 }
 
+void IslandsPolicy::reset() {
+  std::vector<std::size_t> order;  // The best island first; of equals the one before.
+  for (std::size_t i = 0; i < islands_.size(); ++i) {
+    if (islands_[i].ranked.empty()) return;  // The seed is not evaluated yet.
+    order.push_back(i);
+  }
+  std::ranges::stable_sort(order, ranking_,
+                           [&](std::size_t i) { return islands_[i].ranked.front().scored; });
+  for (std::size_t place = 0; place < order.size() / 2; ++place) {
+    const Member& founder = islands_[order[place]].ranked.front();
+    Island& worse = islands_[order[order.size() - 1 - place]];
+    if (!ranking_(founder.scored, worse.ranked.front().scored)) continue;
+    worse = {};
+    insert(worse, founder);
+  }
+}
+
 const Member& IslandsPolicy::pick_parent(const Island& island, Rng& rng) const {
   if (!rng.chance(settings_.exploitation)) return rng.pick(island.ranked);
   const double u = rng.uniform();
@@ -103,7 +121,10 @@ Choice IslandsPolicy::choose(const Wish& wish, Rng rng) const {
   CAMBRIAN_ASSERT(!island.ranked.empty());
   Choice choice;
   choice.island = static_cast<int>(turn);
-  choice.parents.push_back(wish.wants_leader ? island.ranked.front() : pick_parent(island, rng));
+  const bool climbs =
+      settings_.climb_from > 0 && rng.chance(wish.budget_used / settings_.climb_from);
+  choice.parents.push_back(wish.wants_leader || climbs ? island.ranked.front()
+                                                       : pick_parent(island, rng));
   if (wish.parents > 1 && island.ranked.size() > 1) {
     const Member* other = &pick_parent(island, rng);
     if (other->scored.variant == choice.parents.front().scored.variant) {

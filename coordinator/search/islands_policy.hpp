@@ -20,15 +20,25 @@ std::int64_t cell_of(const std::vector<Feature>& features, const Evaluated& vari
 /// - A parent is chosen by rank with probability `exploitation` (rank = n * u^3: the best tenth
 /// gets
 ///   46 % of the draws), else uniformly.
+/// - The more of the budget is used, the less is left to profit from what exploring finds: the
+///   probability that the first parent is the best of its island instead rises evenly, from 0 to 1
+///   when the share `climb_from` of it is used (0: it does not).
 /// - Every `migration_interval` evaluations the best `migration_fraction` of each island (rounded
 ///   up, at most `kMigrantsMax`) is copied to the next island of a ring. All migrants are picked
 ///   before the first one lands, so none travels two islands at once; they keep their number and
 ///   compete for their cell, so nothing is doubled and nothing better is lost.
 ///
+/// - Every `reset_interval` evaluations (0: never) the worse half of the islands, by their best, is
+///   emptied and begins anew: the worst one with the best variant of the best island, the second
+///   worst with that of the second best, and so on. An island whose best is that variant already
+///   lives on. The best variant of all is never lost.
+///
 /// Memory: islands * island_size members. `add` costs O(log n) comparisons and one move of at most
 /// `island_size` small records; `choose` is constant.
 ///
-/// Source: Mouret and Clune, "Illuminating search spaces by mapping elites" (arXiv 1504.04909).
+/// Sources: Mouret and Clune, "Illuminating search spaces by mapping elites" (arXiv 1504.04909);
+/// resets as in Romera-Paredes et al., "Mathematical discoveries from program search with large
+/// language models" (Nature 625, 2024).
 class IslandsPolicy final : public Policy {
  public:
   static constexpr std::size_t kMigrantsMax = 256;
@@ -50,6 +60,7 @@ class IslandsPolicy final : public Policy {
   void erase(Island& island, const Scored& scored) const;
   const Member& pick_parent(const Island& island, Rng& rng) const;
   void migrate();
+  void reset();
 
   Settings settings_;
   Ranking ranking_;

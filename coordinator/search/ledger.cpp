@@ -61,6 +61,20 @@ std::int64_t Ledger::evaluations_left(std::int64_t wanted) const {
   return std::max<std::int64_t>(0, budget_.evaluations - used.evaluations - wanted);
 }
 
+double Ledger::share_used() const {
+  double share = 0;
+  const auto look_at = [&](std::int64_t amount, std::int64_t limit) {
+    if (limit > 0)
+      share = std::max(share, static_cast<double>(amount) / static_cast<double>(limit));
+  };
+  look_at(used.evaluations, budget_.evaluations);
+  look_at(used.tokens, budget_.tokens);
+  look_at(used.cost_micro_usd, budget_.cost_micro_usd);
+  look_at(used.gpu_time_ms, budget_.gpu_time_ms);
+  look_at(used.wall_time_ms, budget_.wall_time_ms);
+  return std::min(share, 1.0);
+}
+
 bool Ledger::is_time_over() const {
   return is_over(used.gpu_time_ms, budget_.gpu_time_ms) ||
          is_over(used.wall_time_ms, budget_.wall_time_ms);

@@ -54,6 +54,8 @@ class Ledger {
   /// The first budget that is reached. Tokens and money are also reached when nothing is reserved
   /// and the next proposal would not fit.
   std::optional<End> find_reached() const;
+  /// From 0 to 1, of the budget of which the largest share is used; reserves are left out.
+  double share_used() const;
   /// True if a budget of time is reached.
   bool is_time_over() const;
 

@@ -44,6 +44,7 @@ struct Wish {
   std::size_t inspirations = 0;
   /// The best parent of the island whose turn it is, or of all, where the policy ranks its parents.
   bool wants_leader = false;
+  double budget_used = 0;  ///< Share, from 0 to 1, of the budget that is nearest to its end.
 };
 
 /// How parents are chosen. Sees evaluated variants, keeps those that may become parents, and never

@@ -265,7 +265,8 @@ void Search::request_proposal(int variants) {
   const Choice choice =
       policy_->choose({.proposal = number,
                        .parents = drawn == Operator::crossover ? 2U : 1U,
-                       .inspirations = static_cast<std::size_t>(settings_.inspirations)},
+                       .inspirations = static_cast<std::size_t>(settings_.inspirations),
+                       .budget_used = ledger_.share_used()},
                       rng.split("parents"));
   RequestProposal command;
   command.proposal = number;

@@ -1,10 +1,15 @@
 #include "coordinator/search/settings.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
 namespace cambrian::search {
 namespace {
+
+/// Fifty generations of eight. On the lands of search_landscape_test hill climbing is at its top
+/// then, or stuck.
+constexpr std::int64_t kEvaluationsOfIsland = 400;
 
 class Checker {
  public:
@@ -133,6 +138,20 @@ void check_budget(const Settings& settings, Checker& check) {
 
 }  // namespace
 
+int default_islands(std::int64_t evaluations) {
+  constexpr int kIslandsDefault = 4;
+  if (evaluations == 0) return kIslandsDefault;
+  return static_cast<int>(
+      std::clamp<std::int64_t>(evaluations / kEvaluationsOfIsland, 1, kIslandsDefault));
+}
+
+int default_reset_interval(std::int64_t evaluations, int islands) {
+  constexpr std::int64_t kQuarters = 4;
+  const std::int64_t interval =
+      evaluations == 0 ? kEvaluationsOfIsland * islands : evaluations / kQuarters;
+  return static_cast<int>(std::clamp<std::int64_t>(interval, 1, kResetIntervalMax));
+}
+
 std::vector<Problem> validate(const Settings& settings) {
   Checker check;
   check_objectives(settings, check);
@@ -140,6 +159,8 @@ std::vector<Problem> validate(const Settings& settings) {
   check.within(settings.island_size, 1, kIslandSizeMax, "search.island_size");
   check.within(settings.migration_interval, 1, kMigrationIntervalMax, "search.migration_interval");
   check.within(settings.migration_fraction, 0.0, 1.0, "search.migration_fraction");
+  check.within(settings.reset_interval, 0, kResetIntervalMax, "search.reset_interval");
+  check.within(settings.climb_from, 0.0, kClimbFromMax, "search.climb_from");
   check_features(settings, check);
   check.require(settings.policy != PolicyKind::pareto || settings.island_size <= kParetoSizeMax,
                 "search.island_size",

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,9 @@ namespace cambrian::search {
 inline constexpr int kIslandsMax = 64;
 inline constexpr int kIslandSizeMax = 100'000;
 inline constexpr int kMigrationIntervalMax = 1'000'000;
+inline constexpr int kResetIntervalMax = 1'000'000;
+inline constexpr double kClimbFromMax = 1000;
+inline constexpr double kClimbFromDefault = 0.5;
 inline constexpr int kFeaturesMax = 6;
 inline constexpr int kBinsMin = 2;
 inline constexpr int kBinsMax = 64;
@@ -36,6 +40,15 @@ struct Problem {
   std::string description;  ///< What is wrong, with the value and the bounds.
   friend bool operator==(const Problem&, const Problem&) = default;
 };
+
+/// Islands of a campaign that names no number: 1 to 4, by `budget.evaluations` (0: no such budget).
+/// One for each `kEvaluationsOfIsland`: whether a hill is worth anything shows only when it was
+/// climbed, and with less than that for each, several islands are several beginnings of a search.
+int default_islands(std::int64_t evaluations);
+/// Evaluations between two resets of a campaign that names no number: a quarter of the budget, so
+/// that what is left suffices to go on from what the better half found. Without such a budget as
+/// many as the islands need for a climb each.
+int default_reset_interval(std::int64_t evaluations, int islands);
 
 /// Checks every bound that the search relies on and reports all problems at once, in the order of
 /// the fields. Empty: `Search` accepts the settings. Objectives and features come from the task or

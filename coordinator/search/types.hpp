@@ -104,6 +104,9 @@ struct Settings {
   int island_size = 60;
   int migration_interval = 40;  ///< Evaluations.
   double migration_fraction = 0.1;
+  int reset_interval = 0;  ///< Evaluations; 0 (campaigns of older versions): islands live on.
+  /// Share of the budget at which islands only climb; 0 (campaigns of older versions): never.
+  double climb_from = 0;
   std::vector<Feature> features;
   int children = 8;
   int generations = 10;  ///< Of one chain of `sequential`.

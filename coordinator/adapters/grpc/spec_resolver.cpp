@@ -38,26 +38,25 @@ void default_to(T& value, T fallback) {
 
 // A campaign that runs all its evaluations at once learns nothing from the first for the last: on
 // a synthetic landscape 300 evaluations, 64 at once, closed a third of the gap that they close 4 at
-// once. So small budgets are run by few at once, and on few islands.
+// once. So small budgets are run by few at once.
 int default_parallel(const spec::v1::Budget& budget) {
   constexpr std::int64_t kRounds = 16;
   if (budget.evaluations() == 0) return 64;
   return static_cast<int>(std::clamp<std::int64_t>(budget.evaluations() / kRounds, 4, 64));
 }
 
-int default_islands(const spec::v1::Budget& budget) {
-  constexpr std::int64_t kEvaluationsEach = 30;
-  if (budget.evaluations() == 0) return 4;
-  return static_cast<int>(std::clamp<std::int64_t>(budget.evaluations() / kEvaluationsEach, 1, 4));
-}
-
 void fill_search(const TaskManifest& task, const SeedFacts& seed, CampaignSpec& spec) {
   auto& search = *spec.mutable_search();
   if (search.policy() == spec::v1::POLICY_UNSPECIFIED) search.set_policy(spec::v1::POLICY_ISLANDS);
-  if (search.islands() == 0) search.set_islands(default_islands(spec.budget()));
+  const auto evaluations = std::max<std::int64_t>(0, spec.budget().evaluations());
+  if (search.islands() == 0) search.set_islands(search::default_islands(evaluations));
   if (search.island_size() == 0) search.set_island_size(60);
   if (search.migration_interval() == 0) search.set_migration_interval(40);
   if (search.migration_fraction() == 0) search.set_migration_fraction(0.1);
+  if (search.reset_interval() == 0) {
+    search.set_reset_interval(search::default_reset_interval(evaluations, search.islands()));
+  }
+  if (search.climb_from() == 0) search.set_climb_from(search::kClimbFromDefault);
   const bool is_sequential = search.policy() == spec::v1::POLICY_SEQUENTIAL;
   if (search.children() == 0) search.set_children(is_sequential ? 20 : 8);
   if (search.generations() == 0) search.set_generations(10);
@@ -251,6 +250,8 @@ search::Settings settings_of(const TaskManifest& task, const SeedFacts& seed,
   settings.island_size = search.island_size();
   settings.migration_interval = search.migration_interval();
   settings.migration_fraction = search.migration_fraction();
+  settings.reset_interval = search.reset_interval();
+  settings.climb_from = search.climb_from();
   settings.children = search.children();
   settings.generations = search.generations();
   if (search.tune_evaluations() != 0) settings.tune_evaluations = search.tune_evaluations();

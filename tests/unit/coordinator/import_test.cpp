@@ -39,6 +39,8 @@ class Exporter {
     settings.proposals_parallel = 2;
     settings.budget.evaluations = 50;
     settings.noise_repeats = 3;
+    settings.reset_interval = 10;
+    settings.climb_from = 0.5;
     return settings;
   }
 

@@ -195,5 +195,19 @@ TEST_CASE("Ledger: absurd costs exhaust a budget and never wrap", "[unit][search
   CHECK_FALSE(ledger.can_reserve_proposal());
 }
 
+TEST_CASE("Ledger: the budget nearest to its end says how much is used", "[unit][search][budget]") {
+  Settings settings = settings_of();
+  settings.budget = {.evaluations = 10, .tokens = 100, .wall_time_ms = 1000};
+  Ledger ledger(settings);
+  CHECK(ledger.share_used() == 0);
+  ledger.used.evaluations = 2;
+  ledger.add_proposal_cost(10, 1'000'000);  // Money has no limit here.
+  CHECK(ledger.share_used() == 0.2);
+  ledger.set_wall_time(300);
+  CHECK(ledger.share_used() == 0.3);
+  ledger.set_wall_time(5000);
+  CHECK(ledger.share_used() == 1);
+}
+
 }  // namespace
 }  // namespace cambrian::search

@@ -167,6 +167,44 @@ TEST_CASE("IslandsPolicy: a migrant does not push out a better elite of its cell
   CHECK(fed.numbers(1) == Numbers{2, 0});
 }
 
+TEST_CASE("IslandsPolicy: the worse half begins anew with the best of the better half",
+          "[unit][search]") {
+  Settings settings = settings_of(PolicyKind::islands);
+  settings.islands = 5;
+  settings.migration_interval = 1000;
+  settings.reset_interval = 10;
+  Fed fed(settings);
+  for (const auto& [island, score] : {std::pair{0, 0.7}, {1, 0.9}, {2, 0.6}, {3, 0.8}, {4, 0.75}}) {
+    fed.add(island + 1, score, island, 15);
+  }
+  fed.policy->count_evaluations(9);
+  CHECK(fed.numbers(2) == Numbers{3, 0});
+  fed.policy->count_evaluations(10);
+  CHECK(fed.numbers(1) == Numbers{2, 0});
+  CHECK(fed.numbers(3) == Numbers{4, 0});
+  CHECK(fed.numbers(4) == Numbers{5, 0});  // The middle one of five lives on.
+  CHECK(fed.numbers(0) == Numbers{4});     // The second worst from the second best.
+  CHECK(fed.numbers(2) == Numbers{2});     // The worst from the best.
+  fed.policy->count_evaluations(20);
+  CHECK(fed.numbers(3) == Numbers{2});
+  CHECK(fed.numbers(4) == Numbers{2});
+  // An island that has that variant already keeps what else it has.
+  fed.add(6, 0.5, 4, 25);
+  fed.policy->count_evaluations(30);
+  CHECK(fed.numbers(0) == Numbers{2});
+  CHECK(fed.numbers(4) == Numbers{2, 6});
+}
+
+TEST_CASE("IslandsPolicy: a single island is never emptied", "[unit][search]") {
+  Settings settings = settings_of(PolicyKind::islands);
+  settings.islands = 1;
+  settings.reset_interval = 1;
+  Fed fed(settings);
+  fed.add(1, 0.9, 0, 15);
+  fed.policy->count_evaluations(1);
+  CHECK(fed.numbers(0) == Numbers{1, 0});
+}
+
 TEST_CASE("IslandsPolicy: visits every island and takes parents and inspirations from it alone",
           "[unit][search]") {
   Settings settings = settings_of(PolicyKind::islands);
@@ -209,6 +247,32 @@ TEST_CASE("IslandsPolicy: exploitation draws by rank, exploration evenly", "[uni
   CHECK(share_of_best(1) < 0.49);
   CHECK(share_of_best(0) > 0.08);
   CHECK(share_of_best(0) < 0.12);
+}
+
+TEST_CASE("IslandsPolicy: climbs the more, the more of the budget is used", "[unit][search]") {
+  Settings settings = settings_of(PolicyKind::islands);
+  settings.islands = 1;
+  settings.features = {{"source_tokens", 10, 0, 100, false}};
+  settings.exploitation = 0;
+  constexpr int kDraws = 10'000;
+  const auto share_of_best = [&](double climb_from, double budget_used) {
+    settings.climb_from = climb_from;
+    Fed fed(settings);
+    for (std::int64_t i = 1; i < 10; ++i)
+      fed.add(i, 0.5 + 0.01 * static_cast<double>(i), 0, 10 * i);
+    int best = 0;
+    for (int i = 0; i < kDraws; ++i) {
+      const Choice choice = fed.policy->choose({.proposal = {i}, .budget_used = budget_used},
+                                               Rng(17).split(static_cast<std::uint64_t>(i)));
+      if (choice.parents[0].scored.variant == VariantNumber{9}) ++best;
+    }
+    return static_cast<double>(best) / kDraws;
+  };
+  CHECK(share_of_best(0.5, 0) < 0.12);
+  CHECK(share_of_best(0.5, 0.25) > 0.53);  // Half of all draws, and a tenth of the others.
+  CHECK(share_of_best(0.5, 0.25) < 0.57);
+  CHECK(share_of_best(0.5, 0.5) == 1);
+  CHECK(share_of_best(0, 1) < 0.12);
 }
 
 TEST_CASE("pick_inspirations: takes the best first, then others, never a parent",

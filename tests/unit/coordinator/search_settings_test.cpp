@@ -26,6 +26,8 @@ const Case kCases[] = {
     {"search.migration_fraction", [](Settings& s) { s.migration_fraction = 1.1; }},
     {"search.migration_fraction",
      [](Settings& s) { s.migration_fraction = std::numeric_limits<double>::quiet_NaN(); }},
+    {"search.reset_interval", [](Settings& s) { s.reset_interval = -1; }},
+    {"search.climb_from", [](Settings& s) { s.climb_from = -0.1; }},
     {"search.features", [](Settings& s) { s.features.clear(); }},
     {"search.features[0].metric", [](Settings& s) { s.features[0].metric.clear(); }},
     {"search.features[0].bins", [](Settings& s) { s.features[0].bins = 1; }},

@@ -117,8 +117,11 @@ class World {
     if (!request.is_final) {
       ++shadow_.finished;
       ++shadow_.results[request.variant];
+      is_reset_due_ =
+          settings_.reset_interval > 0 && shadow_.finished % settings_.reset_interval == 0;
     }
     send(event);
+    is_reset_due_ = false;
   }
 
   void send_constants() {
@@ -430,6 +433,14 @@ class World {
     expect(kept.size() == members.size() && kept == full, "no variant is lost or doubled");
   }
 
+  /// Emptied, and begun anew with the best of another island.
+  bool is_new(const std::vector<std::vector<Member>>& islands, std::size_t island) const {
+    const auto& members = islands[island];
+    return is_reset_due_ && members.size() == 1 && members != shadow_.members.at(island) &&
+           std::ranges::count(islands, members.front(), [](const auto& i) { return i.front(); }) >
+               1;
+  }
+
   void check_islands() {
     const Ranking ranking(settings_.objectives[0].goal);
     const auto islands = search_.members();
@@ -441,7 +452,7 @@ class World {
         numbers.insert(member.scored.variant);
         cells.insert(member.cell);
         has_best = has_best || member.scored == *shadow_.best;
-        check_arrival(i, member);
+        if (!is_new(islands, i)) check_arrival(i, member);
       }
       expect(numbers.size() == islands[i].size(), "no variant is twice on an island");
       expect(cells.size() == islands[i].size(), "one elite for a cell");
@@ -450,7 +461,7 @@ class World {
       const auto& before = shadow_.members.at(i);
       expect(before.empty() || !ranking(before.front().scored, islands[i].front().scored),
              "the best of an island is never lost");
-      check_elites(before, islands[i]);
+      if (!is_new(islands, i)) check_elites(before, islands[i]);
     }
     expect(has_best, "the best variant lives on an island");
   }
@@ -551,6 +562,7 @@ class World {
   Shadow shadow_;
   std::vector<Event> events_;
   std::vector<std::vector<Command>> history_;
+  bool is_reset_due_ = false;
   bool is_careless_user_ = false;
   double fails_ = 0;
   double duplicates_ = 0;

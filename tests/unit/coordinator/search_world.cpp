@@ -32,6 +32,8 @@ Settings random_settings(Rng& rng) {
   settings.island_size = static_cast<int>(rng.between(1, 6));
   settings.migration_interval = static_cast<int>(rng.between(1, 10));
   settings.migration_fraction = rng.pick(std::vector<double>{0, 0.1, 0.5, 1});
+  if (rng.chance(0.5)) settings.reset_interval = static_cast<int>(rng.between(1, 12));
+  if (rng.chance(0.5)) settings.climb_from = 0.1 + rng.uniform();
   settings.features = {{"source_tokens", 4, 1, 100, true}};
   if (rng.chance(0.5)) settings.features.push_back({"size", 3, 0, 1, false});
   settings.children = static_cast<int>(rng.between(1, 5));

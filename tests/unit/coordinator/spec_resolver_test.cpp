@@ -66,6 +66,7 @@ TEST_CASE("spec_resolver: fills in what the comments promise", "[unit][coordinat
   CHECK(spec.search().islands() == 1);
   CHECK(spec.search().island_size() == 60);
   CHECK(spec.search().migration_interval() == 40);
+  CHECK(spec.search().climb_from() == 0.5);
   CHECK(spec.search().operators_size() == 3);
   REQUIRE(spec.search().features_size() == 1);
   CHECK(spec.search().features(0).metric() == "source_tokens");
@@ -87,13 +88,14 @@ TEST_CASE("spec_resolver: fills in what the comments promise", "[unit][coordinat
 
 TEST_CASE("spec_resolver: larger campaigns run wider by default", "[unit][coordinator]") {
   const auto task = make_task();
-  for (const auto& [evaluations, islands, parallel] :
-       {std::tuple{90, 3, 5}, {320, 4, 20}, {100'000, 4, 64}, {0, 4, 64}}) {
+  for (const auto& [evaluations, islands, parallel, reset] :
+       {std::tuple{90, 1, 5, 22}, {800, 2, 50, 200}, {100'000, 4, 64, 25'000}, {0, 4, 64, 1600}}) {
     CAPTURE(evaluations);
     auto spec = make_spec();
     spec.mutable_budget()->set_evaluations(evaluations);
     wire::fill_defaults(task, make_seed(), spec);
     CHECK(spec.search().islands() == islands);
+    CHECK(spec.search().reset_interval() == reset);
     CHECK(spec.evaluation().parallel() == parallel);
   }
 }
