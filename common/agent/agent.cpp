@@ -275,7 +275,8 @@ bool Agent::Loop::handle_failure(const grpc::Status& status) {
   if (Clock::now() - last_outage_log_ >= kOutageLogInterval) {
     last_outage_log_ = Clock::now();
     log::warn("coordinator_unreachable",
-              {{"cause", status.error_message()}, {"next", "trying again; is the address right?"}});
+              {{"cause", status.error_message()},
+               {"next", "trying again; are the address and tls right?"}});
   }
   const auto hint = rpc::details_of(status).retry_delay;
   const std::lock_guard lock(mutex_);

@@ -3,6 +3,7 @@
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/server_builder.h>
+#include <grpcpp/support/channel_arguments.h>
 
 #include <chrono>
 #include <memory>
@@ -18,9 +19,13 @@ inline constexpr std::size_t kChunkBytes = 256 * 1024;
 /// Largest content.
 inline constexpr std::int64_t kBlobBytesMax = 64 * 1024 * 1024;
 
-/// A channel to `host:port` or `unix:/path`. It connects when it is used, reconnects by itself
-/// with a back-off of at most 5 s, and finds a dead peer within 40 s by keepalive.
+/// A channel to `host:port` or `unix:/path`, without TLS and token (security.hpp has those). It
+/// connects when it is used, reconnects by itself with a back-off of at most 5 s, and finds a dead
+/// peer within 40 s by keepalive.
 std::shared_ptr<grpc::Channel> make_channel(const std::string& address);
+
+/// Limits and keepalive of `make_channel`, for channels with other credentials.
+grpc::ChannelArguments channel_arguments();
 
 /// Limits and keepalive of a server: allows the pings that `make_channel` sends.
 void apply_server_limits(grpc::ServerBuilder& builder);

@@ -1,5 +1,6 @@
-#include "common/rpc/status.hpp"
+#include "common/rpc/refusal.hpp"
 
+#include "common/rpc/status.hpp"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 
@@ -111,6 +112,16 @@ void add_details(google::rpc::Status& status, const Details& details) {
   }
 }
 
+grpc::Status make_status(grpc::StatusCode code, const std::string& text, const Details& details) {
+  const auto message = shortened(text, kStatusTextBytesMax);
+  google::rpc::Status status;
+  status.set_code(code);
+  status.set_message(message);
+  add_details(status, details);
+  if (status.details().empty()) return {code, message};
+  return {code, message, status.SerializeAsString()};
+}
+
 void read_detail(const google::protobuf::Any& any, Details& details) {
   if (google::rpc::ErrorInfo info; any.UnpackTo(&info)) {
     details.reason = info.reason();
@@ -149,14 +160,11 @@ grpc::StatusCode to_code(Errc code) {
 }
 
 grpc::Status to_status(const Error& error, const Details& details) {
-  const auto code = to_code(error.code);
-  const auto message = shortened(error.message, kStatusTextBytesMax);
-  google::rpc::Status status;
-  status.set_code(code);
-  status.set_message(message);
-  add_details(status, details);
-  if (status.details().empty()) return {code, message};
-  return {code, message, status.SerializeAsString()};
+  return make_status(to_code(error.code), error.message, details);
+}
+
+grpc::Status to_refusal(grpc::StatusCode code, const std::string& message, const Details& details) {
+  return make_status(code, message, details);
 }
 
 Error from_status(const grpc::Status& status) {

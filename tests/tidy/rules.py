@@ -35,7 +35,7 @@ DRIVERS = [
     (re.compile(r"^spdlog/"), ("common/log",)),
     (re.compile(r"^yaml-cpp/"), ("common/config",)),
     (re.compile(r"^curl/"), ("adapters/openai",)),
-    (re.compile(r"^openssl/"), ("common/digest",)),
+    (re.compile(r"^openssl/"), ("common/digest", "common/certificates")),
     (re.compile(r"^boost/beast"), ("adapters/http", "codegen-client/model_server")),
     (re.compile(r"^CLI/"), ("cli", "main")),
     (re.compile(r"^(seccomp\.h|sched\.h|sys/mount\.h|linux/(landlock|seccomp)\.h)$"),
