@@ -46,6 +46,8 @@ void add_dev_commands(Cli& cli);
 void add_demo_command(Cli& cli);
 void add_doctor_command(Cli& cli);
 void add_config_commands(Cli& cli);
+void add_admin_commands(Cli& cli);
+void add_admin_certs_command(Cli& cli, CLI::App* admin);
 void add_help_commands(Cli& cli);
 void add_completion_commands(Cli& cli);
 void build(Cli& cli);

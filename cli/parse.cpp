@@ -200,6 +200,7 @@ void build(Cli& cli) {
   add_worker_commands(cli);
   add_doctor_command(cli);
   add_config_commands(cli);
+  add_admin_commands(cli);
   add_help_commands(cli);
   add_completion_commands(cli);
 }

@@ -17,6 +17,7 @@
 #include "common/config/reader.hpp"
 #include "common/rpc/backoff.hpp"
 #include "common/rpc/channel.hpp"
+#include "common/rpc/refusal.hpp"
 
 namespace cambrian::cli {
 namespace {
@@ -31,7 +32,7 @@ Result<Endpoint> endpoint_of_context(const std::string& name, const std::string&
                                      const config::v1::CliConfig& config) {
   const auto found = config.contexts().find(name);
   if (found != config.contexts().end() && !found->second.endpoint().empty()) {
-    return Endpoint{found->second.endpoint(), "context " + name};
+    return Endpoint{found->second.endpoint(), "context " + name, found->second};
   }
   std::vector<std::string> names;
   for (const auto& [known, context] : config.contexts()) names.push_back(known);
@@ -109,6 +110,7 @@ int Session::fail(ExitCode code, std::string_view message, std::string_view fix)
 }
 
 int Session::fail(const Error& error, std::string_view fix) const {
+  if (is_refused_) return fail(ExitCode::permission, error.message, fix);
   const ExitCode code = exit_code_for(error.code);
   if (code != ExitCode::unreachable || endpoint_.address.empty()) {
     return fail(code, error.message, fix);
@@ -122,10 +124,18 @@ int Session::fail(const Error& error, std::string_view fix) const {
     return fail(code, "the coordinator at " + where + " answers, but " + error.message,
                 "wait a moment, or see: " + program_call() + " dev status");
   }
-  return fail(code,
-              "no answer from the coordinator at " + where + ": " + plain_reason(error.message),
+  const std::string message =
+      "no answer from the coordinator at " + where + ": " + plain_reason(error.message);
+  if (endpoint_.context.has_tls()) {
+    return fail(code, message,
+                "check address and port, and the files and the server_name under tls of the " +
+                    endpoint_.origin);
+  }
+  return fail(code, message,
               "start one on this machine with: " + program_call() +
-                  " dev up; or name another one with --endpoint HOST:PORT");
+                  " dev up; or name another one with --endpoint HOST:PORT; if it asks for TLS, "
+                  "make a context: " +
+                  program_call() + " config set-context --help");
 }
 
 Result<Endpoint> Session::endpoint() {
@@ -138,7 +148,13 @@ Result<Endpoint> Session::endpoint() {
 Result<std::shared_ptr<grpc::Channel>> Session::channel() {
   if (!channel_) {
     CAMBRIAN_TRY(const Endpoint where, endpoint());
-    channel_ = rpc::make_channel(where.address);
+    auto security = rpc::security_of(where.context);
+    // Whoever sets the variable means this call.
+    if (auto token = rpc::token_of_environment(); !token.is_empty()) {
+      security.token_file.clear();
+      security.token = std::move(token);
+    }
+    CAMBRIAN_TRY(channel_, rpc::make_channel(where.address, std::move(security)));
   }
   return channel_;
 }
@@ -150,6 +166,7 @@ Status Session::with_retries(const std::function<grpc::Status(grpc::ClientContex
     grpc::ClientContext context;
     context.set_deadline(deadline);
     const grpc::Status status = attempt(context);
+    is_refused_ = rpc::is_refusal(status.error_code());
     if (status.ok()) return {};
     const bool is_last = status.error_code() != grpc::StatusCode::UNAVAILABLE ||
                          tries >= kRetryDelays.size() ||

@@ -13,6 +13,7 @@
 #include "cli/exit_code.hpp"
 #include "cli/output/terminal.hpp"
 #include "common/base/result.hpp"
+#include "common/rpc/security.hpp"
 #include "common/rpc/status.hpp"
 
 namespace google::protobuf {
@@ -38,6 +39,7 @@ enum class Format { table, wide, json, yaml, name };
 struct Endpoint {
   std::string address;
   std::string origin;
+  config::v1::CliContext context{};  ///< TLS and token of it; empty where it is no context.
 };
 
 /// --endpoint, CAMBRIAN_ENDPOINT, --context, CAMBRIAN_CONTEXT, the configuration file, the running
@@ -101,6 +103,7 @@ class Session {
   Terminal terminal_;
   Endpoint endpoint_;
   std::shared_ptr<grpc::Channel> channel_;
+  bool is_refused_ = false;  ///< The last call, because of who made it.
 };
 
 /// What a failed call says, in words for people.

@@ -26,7 +26,7 @@
 #include "common/config/reader.hpp"
 #include "common/log/log.hpp"
 #include "common/metrics/metrics.hpp"
-#include "common/rpc/channel.hpp"
+#include "common/rpc/security.hpp"
 
 namespace cambrian::codegen {
 namespace {
@@ -212,7 +212,8 @@ Result<int> run(const Flags& flags) {
   std::vector<Endpoint*> pointers;
   for (const ReadyEndpoint& ready : endpoints) pointers.push_back(ready.endpoint.get());
 
-  const auto channel = rpc::make_channel(config.coordinator());
+  CAMBRIAN_TRY(const auto channel,
+               rpc::make_channel(config.coordinator(), rpc::security_of(config)));
   BlobClient blobs(channel, nullptr);
   GrpcContentStore store(blobs);
   ProposalHandler handler(std::move(pointers), store, clock, observer);

@@ -14,7 +14,7 @@
 #include "common/config/reader.hpp"
 #include "common/log/log.hpp"
 #include "common/metrics/metrics.hpp"
-#include "common/rpc/channel.hpp"
+#include "common/rpc/security.hpp"
 #include "worker/adapters/grpc/convert.hpp"
 #include "worker/adapters/sandbox/gpus.hpp"
 #include "worker/evaluation_handler.hpp"
@@ -115,7 +115,8 @@ Result<int> run(const config::v1::WorkerConfig& config, const Places& places) {
     CAMBRIAN_TRY(const int port, registry.serve(config.metrics_listen()));
     log::info("metrics_served", {{"address", config.metrics_listen()}, {"port", port}});
   }
-  const auto channel = rpc::make_channel(config.coordinator());
+  CAMBRIAN_TRY(const auto channel,
+               rpc::make_channel(config.coordinator(), rpc::security_of(config)));
   CAMBRIAN_TRY(const BlobFolder folder, lock_blob_folder(places.cache));
   CAMBRIAN_TRY(auto cache, BlobCache::open(folder.path, kBlobCacheBytes));
   BlobClient blobs(channel, std::move(cache));

@@ -59,7 +59,33 @@ int run_view(Session& session) {
   return to_int(ExitCode::ok);
 }
 
-int run_set(Session& session, const std::string& name) {
+/// What `set-context` puts into a context beside the address.
+struct ContextOptions {
+  std::string name{};
+  bool has_tls = false;
+  config::v1::ClientTlsConfig tls{};
+  std::string token_file{};
+};
+
+std::string absolute(const std::string& path) {
+  return path.empty() ? path : std::filesystem::absolute(path).string();
+}
+
+config::v1::CliContext context_of(const std::string& endpoint, const ContextOptions& options) {
+  config::v1::CliContext context;
+  context.set_endpoint(endpoint);
+  context.set_token_file(absolute(options.token_file));
+  if (!options.has_tls && options.tls.ByteSizeLong() == 0) return context;
+  auto& tls = *context.mutable_tls();
+  tls.set_ca_file(absolute(options.tls.ca_file()));
+  tls.set_certificate_file(absolute(options.tls.certificate_file()));
+  tls.set_key_file(absolute(options.tls.key_file()));
+  tls.set_server_name(options.tls.server_name());
+  return context;
+}
+
+int run_set(Session& session, const ContextOptions& options) {
+  const std::string& name = options.name;
   if (!task::is_resource_name(name)) {
     return session.fail(ExitCode::usage, "not a valid name: " + name,
                         "use lower case letters, digits and dashes");
@@ -70,7 +96,7 @@ int run_set(Session& session, const std::string& name) {
   }
   auto config = read_config();
   if (!config) return session.fail(config.error());
-  (*config->mutable_contexts())[name].set_endpoint(session.options().endpoint);
+  (*config->mutable_contexts())[name] = context_of(session.options().endpoint, options);
   const Status written = write_config(*config);
   if (!written) return session.fail(written.error());
   session.note("use it with: " + program_call() + " config use-context " + name);
@@ -94,6 +120,24 @@ int run_use(Session& session, const std::string& name) {
   return to_int(ExitCode::ok);
 }
 
+void add_set_command(Cli& cli, CLI::App* parent) {
+  auto options = std::make_shared<ContextOptions>();
+  CLI::App* set = cli.add(parent, "set-context", "add or replace a context",
+                          "cambrian config set-context lab --endpoint lab.example:7070 "
+                          "--tls-ca-file ca.pem --token-file lab.token");
+  set->add_option("NAME", options->name, "name of the context")->required();
+  set->add_flag("--tls", options->has_tls, "talk TLS, trusting the system's authorities");
+  set->add_option("--tls-ca-file", *options->tls.mutable_ca_file(),
+                  "talk TLS, trusting the authorities of this file");
+  set->add_option("--tls-certificate-file", *options->tls.mutable_certificate_file(),
+                  "certificate for a server that asks for one");
+  set->add_option("--tls-key-file", *options->tls.mutable_key_file(), "its private key");
+  set->add_option("--tls-server-name", *options->tls.mutable_server_name(),
+                  "name in the server's certificate, where it is not that of the address");
+  set->add_option("--token-file", options->token_file, "file with your token");
+  cli.on(set, [options](Session& session) { return run_set(session, *options); });
+}
+
 }  // namespace
 
 void add_config_commands(Cli& cli) {
@@ -101,17 +145,12 @@ void add_config_commands(Cli& cli) {
   parent->require_subcommand(1);
   cli.on(cli.add(parent, "view", "contexts, and the server in use", "cambrian config view"),
          run_view);
-  const auto add = [&](const char* name, const char* description, const char* example,
-                       int (*action)(Session&, const std::string&), bool is_required) {
-    auto context = std::make_shared<std::string>();
-    CLI::App* command = cli.add(parent, name, description, example);
-    command->add_option("NAME", *context, "name of the context")->required(is_required);
-    cli.on(command, [context, action](Session& session) { return action(session, *context); });
-  };
-  add("set-context", "add or change a context",
-      "cambrian config set-context lab --endpoint lab.example:7070", run_set, true);
-  add("use-context", "choose a context; without a name none", "cambrian config use-context lab",
-      run_use, false);
+  add_set_command(cli, parent);
+  auto context = std::make_shared<std::string>();
+  CLI::App* use = cli.add(parent, "use-context", "choose a context; without a name none",
+                          "cambrian config use-context lab");
+  use->add_option("NAME", *context, "name of the context");
+  cli.on(use, [context](Session& session) { return run_use(session, *context); });
 }
 
 }  // namespace cambrian::cli

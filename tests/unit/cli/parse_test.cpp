@@ -85,7 +85,7 @@ TEST_CASE("build: every visible command has a description and can be reached", "
     }
   }
   for (const char* noun : {"dev", "task", "campaign", "variant", "worker", "usage", "doctor",
-                           "config", "help", "version", "completion", "demo"}) {
+                           "config", "admin", "help", "version", "completion", "demo"}) {
     CHECK(nouns.contains(noun));
   }
 }
