@@ -12,6 +12,7 @@ namespace {
 constexpr milliseconds kGraceMax{12'000};  // Whoever started us kills at 15 s.
 constexpr int kConnectionsMin = 6;         // One for each lane.
 constexpr int kConnectionsMax = 200;
+constexpr int kTokenDaysMax = 3'650;
 
 milliseconds time_or(const google::protobuf::Duration& time, milliseconds fallback) {
   const milliseconds value(time.seconds() * 1000 + time.nanos() / 1'000'000);
@@ -35,6 +36,8 @@ Config with_defaults(const config::v1::CoordinatorConfig& file) {
   config.sync_interval = time_or(file.sync_interval(), config.sync_interval);
   config.shutdown_grace = time_or(file.shutdown_grace(), config.shutdown_grace);
   config.has_reflection = file.reflection();
+  if (file.has_tls()) config.tls = file.tls();
+  config.requires_tokens = file.require_tokens();
   config.is_open_to_anyone = file.i_know_that_anyone_who_reaches_this_port_can_run_code();
   return config;
 }
@@ -47,11 +50,22 @@ std::string check(const Config& config) {
   };
   require(!config.database.empty(),
           "database is not set: --database 'host=/run/postgresql dbname=cambrian'");
-  require(rpc::is_local_address(config.listen) || config.is_open_to_anyone,
-          "listen is not a loopback address: listen=" + config.listen +
-              "; there is no authentication yet, so whoever reaches the port can run code on the "
-              "workers; use 127.0.0.1 behind a tunnel, or set "
+  if (config.token_command) return problems;
+  const bool is_guarded = config.tls && config.requires_tokens;
+  require(rpc::is_local_address(config.listen) || is_guarded || config.is_open_to_anyone,
+          "listen is not a loopback address, and " +
+              std::string(config.tls               ? "require_tokens is not set"
+                          : config.requires_tokens ? "there is no tls"
+                                                   : "there are neither tls nor require_tokens") +
+              ": listen=" + config.listen +
+              "; whoever reaches the port could run code on the workers; set both "
+              "(docs/security.md), use 127.0.0.1 behind a tunnel, or set "
               "i_know_that_anyone_who_reaches_this_port_can_run_code");
+  require(!config.has_reflection || !config.requires_tokens,
+          "reflection and require_tokens exclude each other: reflection asks for no token");
+  require(
+      !config.tls || !(config.tls->certificate_file().empty() || config.tls->key_file().empty()),
+      "tls needs certificate_file and key_file");
   require(config.database_connections >= kConnectionsMin &&
               config.database_connections <= kConnectionsMax,
           "database_connections must be 6 to 200");
@@ -64,6 +78,19 @@ std::string check(const Config& config) {
   require(config.shutdown_grace > milliseconds(0) && config.shutdown_grace <= kGraceMax,
           "shutdown_grace must be at most 12 s");
   return problems;
+}
+
+CLI::App* add_token_command(CLI::App& app, TokenCommand& token) {
+  app.fallthrough();
+  CLI::App* parent = app.add_subcommand("token", "tokens, on the database itself");
+  parent->require_subcommand(1);
+  CLI::App* create = parent->add_subcommand("create", "make a token, print it, and end");
+  create->add_option("--name", token.name, "whose it is")->required();
+  create->add_option("--role", token.role, "admin, user, worker, codegen or viewer; default admin")
+      ->check(CLI::IsMember({"admin", "user", "worker", "codegen", "viewer"}));
+  create->add_option("--days", token.days, "days until it expires, 0: never; default 365")
+      ->check(CLI::Range(0, kTokenDaysMax));
+  return create;
 }
 
 }  // namespace
@@ -85,6 +112,8 @@ Result<std::optional<Config>> read_config(int argc, char** argv) {
   app.add_flag("--reflection", has_reflection, "Serve gRPC reflection");
   app.add_flag("--i-know-that-anyone-who-reaches-this-port-can-run-code", is_open,
                "Allow --listen on an address that is not loopback");
+  TokenCommand token;
+  const auto* create_token = add_token_command(app, token);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -98,6 +127,7 @@ Result<std::optional<Config>> read_config(int argc, char** argv) {
   if (is_open) merged.set_i_know_that_anyone_who_reaches_this_port_can_run_code(true);
   auto config = with_defaults(merged);
   config.address_file = address_file;
+  if (*create_token) config.token_command = token;
   if (auto problems = check(config); !problems.empty()) {
     return fail(Errc::invalid_argument, std::move(problems));
   }

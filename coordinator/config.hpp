@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "cambrian/config/v1/config.pb.h"
@@ -7,6 +8,13 @@
 #include "coordinator/ports/work_store.hpp"
 
 namespace cambrian::coordinator {
+
+/// `token create`: on the database itself, for whoever may write there needs no other right.
+struct TokenCommand {
+  std::string name;
+  std::string role = "admin";
+  int days = 365;  ///< 0: until it is revoked.
+};
 
 /// The configuration with every default filled in.
 struct Config {
@@ -20,6 +28,10 @@ struct Config {
   milliseconds shutdown_grace{10'000};
   bool has_reflection = false;
   bool is_open_to_anyone = false;
+  std::optional<config::v1::ServerTlsConfig> tls;
+  bool requires_tokens = false;
+  /// Make this token and end.
+  std::optional<TokenCommand> token_command;
 };
 
 /// Reads flags and the file that they name; flags win. Errors: `invalid_argument` with all

@@ -16,8 +16,10 @@
 
 #include "common/log/log.hpp"
 #include "common/metrics/metrics.hpp"
+#include "common/rpc/security.hpp"
 #include "coordinator/adapters/grpc/server.hpp"
 #include "coordinator/adapters/metrics/observer.hpp"
+#include "coordinator/adapters/postgres/access_store.hpp"
 #include "coordinator/adapters/postgres/call_store.hpp"
 #include "coordinator/adapters/postgres/campaign_store.hpp"
 #include "coordinator/adapters/postgres/cleanup_store.hpp"
@@ -27,12 +29,14 @@
 #include "coordinator/adapters/postgres/migrate.hpp"
 #include "coordinator/adapters/postgres/shortage_store.hpp"
 #include "coordinator/adapters/postgres/work_store.hpp"
+#include "coordinator/app/access_desk.hpp"
 #include "coordinator/app/agent_desk.hpp"
 #include "coordinator/app/campaign_desk.hpp"
 #include "coordinator/app/driver.hpp"
 #include "coordinator/app/housekeeping.hpp"
 #include "coordinator/app/shortage_watch.hpp"
 #include "coordinator/config.hpp"
+#include "coordinator/token_command.hpp"
 
 namespace cambrian::coordinator {
 namespace {
@@ -87,7 +91,10 @@ class Program {
         calls_(database_),
         shortage_store_(database_),
         cleanup_(database_),
+        tokens_(database_),
+        audit_(database_),
         observer_(registry_, CAMBRIAN_VERSION),
+        access_desk_(tokens_, hub_, config_.requires_tokens),
         shortages_(shortage_store_, hub_, config_.times.lease),
         agent_desk_(work_, hub_, observer_, config_.times, config_.sync_interval),
         campaign_desk_(campaigns_, hub_, shortages_),
@@ -96,18 +103,22 @@ class Program {
                       [this](bool is_up) { on_health(is_up); }) {}
 
   Status run() {
+    CAMBRIAN_TRY(auto credentials,
+                 rpc::make_server_credentials(config_.tls ? &*config_.tls : nullptr));
     CAMBRIAN_TRY_STATUS(
         postgres::migrate(config_.database, postgres::embedded_migrations(), kDatabasePatience));
     CAMBRIAN_TRY(const int metrics_port, registry_.serve(config_.metrics_listen));
     CAMBRIAN_TRY(server_,
                  wire::Server::start({.listen = config_.listen,
+                                      .credentials = std::move(credentials),
                                       .has_reflection = config_.has_reflection,
                                       .lease = config_.times.lease},
                                      {agent_desk_,
                                       {campaign_desk_, campaigns_, tasks_, blobs_, imports_},
                                       variants_,
                                       agents_,
-                                      calls_},
+                                      calls_,
+                                      {tokens_, audit_, access_desk_}},
                                      context_.get_executor(), registry_));
     const auto metrics_address =
         config_.metrics_listen.substr(0, config_.metrics_listen.rfind(':') + 1) +
@@ -116,9 +127,9 @@ class Program {
     signals.async_wait([this](const boost::system::error_code& error, int) {
       if (!error) begin_shutdown();
     });
-    for (auto&& loop :
-         {&Program::run_acquisition, &Program::run_renewal, &Program::run_poll, &Program::run_sweep,
-          &Program::run_overview, &Program::run_shortages, &Program::run_cleanup}) {
+    for (auto&& loop : {&Program::run_acquisition, &Program::run_renewal, &Program::run_poll,
+                        &Program::run_sweep, &Program::run_overview, &Program::run_shortages,
+                        &Program::run_cleanup, &Program::run_access}) {
       spawn((this->*loop)());
     }
     CAMBRIAN_TRY_STATUS(write_address_file(
@@ -132,6 +143,8 @@ class Program {
                                       {"evaluation_attempt_ms", config_.times.evaluation_attempt},
                                       {"proposal_attempt_ms", config_.times.proposal_attempt},
                                       {"shutdown_grace_ms", config_.shutdown_grace},
+                                      {"tls", config_.tls.has_value()},
+                                      {"tokens", config_.requires_tokens},
                                       {"reflection", config_.has_reflection}});
     context_.run();
     if (closer_.joinable()) closer_.join();
@@ -147,6 +160,7 @@ class Program {
   awaitable<void> run_overview() { return housekeeping_.run_overview(); }
   awaitable<void> run_shortages() { return shortages_.run(); }
   awaitable<void> run_cleanup() { return housekeeping_.run_cleanup(); }
+  awaitable<void> run_access() { return access_desk_.run_refresh(); }
 
   void spawn(awaitable<void> loop) {
     ++loops_;
@@ -204,8 +218,11 @@ class Program {
   postgres::PostgresCallStore calls_;
   postgres::PostgresShortageStore shortage_store_;
   postgres::PostgresCleanupStore cleanup_;
+  postgres::PostgresTokenStore tokens_;
+  postgres::PostgresAuditStore audit_;
   MetricsObserver observer_;
   Hub hub_;
+  AccessDesk access_desk_;
   ShortageWatch shortages_;
   AgentDesk agent_desk_;
   CampaignDesk campaign_desk_;
@@ -229,6 +246,13 @@ int main(int argc, char** argv) {
     return 2;
   }
   if (!*config) return 0;
+  if ((*config)->token_command) {
+    const auto created = cambrian::coordinator::create_token(**config);
+    if (!created) {
+      std::fprintf(stderr, "cambrian-coordinator: %s\n", created.error().message.c_str());
+    }
+    return created ? 0 : 1;
+  }
   cambrian::coordinator::Program program(std::move(**config));
   const auto status = program.run();
   if (!status) {

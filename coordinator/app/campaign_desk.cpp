@@ -26,17 +26,16 @@ std::string_view verb(UserAction action) {
 }  // namespace
 
 awaitable<Result<CampaignRecord>> CampaignDesk::create(CampaignDefinition definition,
-                                                       std::string request_id) {
-  CAMBRIAN_CO_TRY(auto record,
-                  co_await store_.create(std::move(definition), std::move(request_id)));
+                                                       Requester requester) {
+  CAMBRIAN_CO_TRY(auto record, co_await store_.create(std::move(definition), std::move(requester)));
   log::info("campaign_created", {{"campaign", record.name}, {"campaign_id", record.id.value}});
   hub_.notify(Topic::drivers());
   co_return record;
 }
 
 awaitable<Result<CampaignRecord>> CampaignDesk::act(std::string name, UserAction action,
-                                                    std::string request_id) {
-  CAMBRIAN_CO_TRY(const auto sequence, co_await store_.request(name, action, request_id));
+                                                    Requester requester) {
+  CAMBRIAN_CO_TRY(const auto sequence, co_await store_.request(name, action, requester));
   log::info(verb(action), {{"campaign", name}, {"sequence", sequence}});
   CAMBRIAN_CO_TRY(auto record, co_await store_.get(name));
   const auto topic = Topic::campaign(record.id);

@@ -13,9 +13,9 @@ class CampaignDesk final : public CampaignApi {
       : store_(store), hub_(hub), shortages_(shortages) {}
 
   awaitable<Result<CampaignRecord>> create(CampaignDefinition definition,
-                                           std::string request_id) override;
+                                           Requester requester) override;
   awaitable<Result<CampaignRecord>> act(std::string name, UserAction action,
-                                        std::string request_id) override;
+                                        Requester requester) override;
   awaitable<Result<EventBatch>> next_events(EventCursor cursor, milliseconds wait_max) override;
   std::string waiting_of(CampaignId campaign) const override {
     return shortages_.reason_of(campaign);

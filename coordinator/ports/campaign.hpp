@@ -87,6 +87,7 @@ struct CampaignRecord {
   std::string task_name;
   std::string objective_metric;
   bool is_maximized = true;
+  std::string owner;                     ///< Name of the token that created it; empty: none.
   std::optional<FinalScore> final_seed;  ///< Only of an ended or finalizing campaign.
   std::optional<FinalScore> final_best;
 };

@@ -25,12 +25,12 @@ class CampaignApi {
   virtual ~CampaignApi() = default;
 
   virtual awaitable<Result<CampaignRecord>> create(CampaignDefinition definition,
-                                                   std::string request_id) = 0;
+                                                   Requester requester) = 0;
 
   /// Notes the wish and waits a moment until the search has followed it. Returns the campaign as
   /// it is then.
   virtual awaitable<Result<CampaignRecord>> act(std::string name, UserAction action,
-                                                std::string request_id) = 0;
+                                                Requester requester) = 0;
 
   /// Events behind the cursor; waits up to `wait_max` when there are none. Errors: `not_found`,
   /// also when the name is another campaign's by now.

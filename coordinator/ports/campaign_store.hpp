@@ -7,6 +7,13 @@ namespace cambrian::coordinator {
 
 enum class UserAction { pause, resume, stop };
 
+/// On whose behalf a campaign is changed.
+struct Requester {
+  std::string request_id;      ///< Makes the request repeatable. Empty: it is not.
+  std::string name{};          ///< Owner of what is created; empty: nobody.
+  bool has_all_rights = true;  ///< May change campaigns of others. Without, they do not exist.
+};
+
 /// Some events of a campaign and how it stands.
 struct EventPage {
   CampaignId campaign;
@@ -28,10 +35,10 @@ class CampaignStore {
   virtual ~CampaignStore() = default;
 
   /// Stores a campaign with its first event. The same request id, or the same name with the same
-  /// spec, gives the campaign that is there. Errors: `already_exists` for another spec;
-  /// `not_found` when the task is not registered.
+  /// spec, gives the campaign that is there. Errors: `already_exists` for another spec or another
+  /// owner; `not_found` when the task is not registered.
   virtual awaitable<Result<CampaignRecord>> create(CampaignDefinition definition,
-                                                   std::string request_id) = 0;
+                                                   Requester requester) = 0;
 
   /// Errors: `not_found`.
   virtual awaitable<Result<CampaignRecord>> get(std::string name) = 0;
@@ -42,12 +49,12 @@ class CampaignStore {
   /// Appends the user's wish to the log and returns its sequence; 0 when there is nothing to do.
   /// Errors: `not_found`; `conflict` when the campaign has ended.
   virtual awaitable<Result<std::int64_t>> request(std::string name, UserAction action,
-                                                  std::string request_id) = 0;
+                                                  Requester requester) = 0;
 
   /// The campaign is gone for its users and its name is free; CleanupStore takes its rows away. A
   /// request id that has removed a campaign of this name changes nothing any more. Errors:
   /// `not_found`; `conflict` while it has not ended; `outcome_unknown` without a request id.
-  virtual awaitable<Status> remove(std::string name, std::string request_id) = 0;
+  virtual awaitable<Status> remove(std::string name, Requester requester) = 0;
 
   /// Events behind `after`, at most `count`, in order. Errors: `not_found`.
   virtual awaitable<Result<EventPage>> read_events(std::string name, std::int64_t after,

@@ -15,7 +15,8 @@ class CleanupStore {
   /// hangs on them; in the end the campaign itself. False: nothing is left to delete.
   virtual awaitable<Result<bool>> purge(int count) = 0;
 
-  /// Forgets agents that were silent for a week, and requests of deletions after a day.
+  /// Forgets agents that were silent for a week, requests of deletions after a day, tokens that
+  /// ended 90 days ago, and entries of the audit log after a year or behind a million younger ones.
   virtual awaitable<Status> forget() = 0;
 };
 

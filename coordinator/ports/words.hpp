@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "common/base/assert.hpp"
+#include "coordinator/ports/access.hpp"
 #include "coordinator/ports/campaign.hpp"
 
 /// One word for each enumerator: the same in the database, events, logs and metrics.
@@ -47,6 +48,13 @@ inline constexpr std::array<std::string_view, 2> kWords<AgentKind> = {"worker", 
 template <>
 inline constexpr std::array<std::string_view, 6> kWords<ProposalOutcome> = {
     "success", "rejected", "truncated", "refused", "no_quota", "infrastructure"};
+
+template <>
+inline constexpr std::array<std::string_view, 5> kWords<Role> = {"admin", "user", "worker",
+                                                                 "codegen", "viewer"};
+template <>
+inline constexpr std::array<std::string_view, 6> kWords<TokenProblem> = {
+    "none", "missing", "malformed", "unknown", "expired", "revoked"};
 
 template <class Enum>
 std::string word(Enum value) {

@@ -16,14 +16,22 @@ grpc::Status lease_lost(const Lease& lease) {
 
 }  // namespace
 
-awaitable<grpc::Status> AgentService::sync(grpc::CallbackServerContext* context,
+awaitable<grpc::Status> AgentService::sync(Caller caller, grpc::CallbackServerContext* context,
                                            const agent::v1::SyncRequest* request,
                                            agent::v1::SyncResponse* response) {
   Problems problems;
   auto report = from_proto(*request, problems);
   if (!problems.empty()) co_return status_of(problems);
-  const auto answer =
-      co_await api_.sync(std::move(report), [context] { return context->IsCancelled(); });
+  const bool is_worker = report.agent.kind == AgentKind::worker;
+  if (caller.role != Role::admin && (caller.role == Role::worker) != is_worker) {
+    co_return not_for_role(caller, "the token is not for this kind of agent");
+  }
+  // It may wait for long: a token that ends meanwhile gets no work any more.
+  const auto is_gone = [this, context, caller] {
+    return context->IsCancelled() || !calls_.check_again(caller, "Sync").ok();
+  };
+  const auto answer = co_await api_.sync(std::move(report), is_gone);
+  if (auto refusal = calls_.check_again(caller, "Sync"); !refusal.ok()) co_return refusal;
   if (!answer) co_return status_of(answer.error());
   to_proto(*answer, response);
   co_return grpc::Status::OK;

@@ -10,7 +10,7 @@ class AgentService final : public agent::v1::AgentService::CallbackService {
   AgentService(Calls& calls, AgentApi& api, CallStore& model_calls)
       : calls_(calls), api_(api), model_calls_(model_calls) {}
 
-  CAMBRIAN_UNARY(agent::v1, Sync, sync(context, request, response))
+  CAMBRIAN_UNARY(agent::v1, Sync, sync(caller, context, request, response))
   CAMBRIAN_UNARY(agent::v1, FinishEvaluation, finish(request))
   CAMBRIAN_UNARY(agent::v1, FinishProposal, finish(request))
   CAMBRIAN_UNARY(agent::v1, BeginCall, begin_call(request, response))
@@ -18,7 +18,7 @@ class AgentService final : public agent::v1::AgentService::CallbackService {
 
  private:
   // Pointers are gRPC's and live until Finish, which comes after the coroutine.
-  awaitable<grpc::Status> sync(grpc::CallbackServerContext* context,
+  awaitable<grpc::Status> sync(Caller caller, grpc::CallbackServerContext* context,
                                const agent::v1::SyncRequest* request,
                                agent::v1::SyncResponse* response);
   template <class Request>

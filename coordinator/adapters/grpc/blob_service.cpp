@@ -23,7 +23,13 @@ grpc::Status busy() {
 /// OnDone.
 class BlobService::Upload final : public grpc::ServerReadReactor<agent::v1::UploadBlobRequest> {
  public:
-  explicit Upload(BlobService& service) : service_(service) { StartRead(&request_); }
+  /// Nothing is read before the caller is admitted.
+  Upload(BlobService& service, Arrival arrival) : service_(service) {
+    service_.calls_.ask(std::move(arrival), [this](grpc::Status refusal) {
+      if (!refusal.ok()) return Finish(std::move(refusal));
+      StartRead(&request_);
+    });
+  }
 
  private:
   void OnReadDone(bool is_ok) override {
@@ -67,7 +73,7 @@ class BlobService::Upload final : public grpc::ServerReadReactor<agent::v1::Uplo
     if (sha256_hex(content_) != sha256_) {
       return Finish(invalid("the content does not fit its digest: sha256=" + sha256_));
     }
-    service_.calls_.serve(this, "UploadBlob", service_.store(sha256_, std::move(content_)));
+    service_.calls_.run(this, "UploadBlob", service_.store(sha256_, std::move(content_)));
   }
 
   BlobService& service_;
@@ -100,8 +106,9 @@ awaitable<grpc::Status> BlobService::find_missing(const agent::v1::FindMissingBl
 }
 
 grpc::ServerReadReactor<agent::v1::UploadBlobRequest>* BlobService::UploadBlob(
-    grpc::CallbackServerContext* /*context*/, agent::v1::UploadBlobResponse* /*response*/) {
-  return std::make_unique<Upload>(*this).release();  // It deletes itself in OnDone.
+    grpc::CallbackServerContext* context, agent::v1::UploadBlobResponse* /*response*/) {
+  return std::make_unique<Upload>(*this, arrival_of(*context, "UploadBlob"))
+      .release();  // It deletes itself in OnDone.
 }
 
 awaitable<grpc::Status> BlobService::store(std::string sha256, std::string content) {
@@ -110,9 +117,12 @@ awaitable<grpc::Status> BlobService::store(std::string sha256, std::string conte
 }
 
 grpc::ServerWriteReactor<agent::v1::DownloadBlobResponse>* BlobService::DownloadBlob(
-    grpc::CallbackServerContext* /*context*/, const agent::v1::DownloadBlobRequest* request) {
+    grpc::CallbackServerContext* context, const agent::v1::DownloadBlobRequest* request) {
   auto* stream = std::make_unique<DownloadStream>(calls_.executor()).release();
-  calls_.serve(stream, "DownloadBlob", download(*request, stream));
+  calls_.serve(stream, arrival_of(*context, "DownloadBlob"),
+               [this, stream, request = *request](const Caller& /*caller*/) {
+                 return download(request, stream);
+               });
   return stream;
 }
 

@@ -1,7 +1,15 @@
 #include "coordinator/adapters/grpc/calls.hpp"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <map>
+
+#include "common/digest/token.hpp"
+#include "common/log/log.hpp"
+#include "common/rpc/refusal.hpp"
+#include "coordinator/adapters/grpc/access_table.hpp"
+#include "coordinator/ports/words.hpp"
 
 namespace cambrian::coordinator::wire {
 namespace {
@@ -30,7 +38,166 @@ std::string name_of(grpc::StatusCode code) {
   return index < kNames.size() ? kNames[index] : "UNKNOWN";
 }
 
+constexpr std::size_t kHeaderBytesMax = 512;
+constexpr const char* kRoleNotAllowed = "ROLE_NOT_ALLOWED";
+constexpr const char* kRoleReason = "role";
+constexpr const char* kNotYours = "NOT_YOURS";
+
+/// What to say of a token, and what to do next.
+struct Complaint {
+  const char* reason;
+  const char* message;
+  const char* next;
+};
+
+Complaint complaint_of(TokenProblem problem) {
+  constexpr const char* kNewOne = "ask an administrator for one: cambrian admin token create";
+  switch (problem) {
+    case TokenProblem::none:
+    case TokenProblem::missing:
+      return {"TOKEN_MISSING", "this coordinator requires a token",
+              "set token_file in the configuration or the context, or CAMBRIAN_TOKEN in the "
+              "environment"};
+    case TokenProblem::malformed:
+      return {"TOKEN_MALFORMED", "the authorization header holds no token of Cambrian",
+              "send `authorization: Bearer cbt_...`"};
+    case TokenProblem::unknown:
+      return {"TOKEN_UNKNOWN", "this coordinator does not know the token", kNewOne};
+    case TokenProblem::expired: return {"TOKEN_EXPIRED", "the token has expired", kNewOne};
+    case TokenProblem::revoked: return {"TOKEN_REVOKED", "the token was revoked", kNewOne};
+  }
+  return {"TOKEN_UNKNOWN", "the token is not good", kNewOne};
+}
+
+grpc::Status not_identified(const Identity& identity, const std::string& method) {
+  const auto complaint = complaint_of(identity.problem);
+  rpc::Details details;
+  details.reason = complaint.reason;
+  details.metadata = {{"method", method}, {"next", complaint.next}};
+  std::string message = std::string(complaint.message) + "; " + complaint.next;
+  if (!identity.caller.token_id.empty()) message += ": token=" + identity.caller.token_id;
+  return rpc::to_refusal(grpc::StatusCode::UNAUTHENTICATED, message, details);
+}
+
+grpc::Status denied(const char* reason, const Caller& caller, const std::string& message,
+                    std::map<std::string, std::string> metadata) {
+  rpc::Details details;
+  details.reason = reason;
+  details.metadata = std::move(metadata);
+  details.metadata["role"] = word(caller.role);
+  details.metadata["name"] = caller.name;
+  return rpc::to_refusal(grpc::StatusCode::PERMISSION_DENIED, message, details);
+}
+
+grpc::Status role_not_allowed(const Caller& caller, const std::string& method,
+                              const Access* access) {
+  const auto roles = access == nullptr ? std::string("nobody") : roles_text(*access);
+  return denied(kRoleNotAllowed, caller,
+                "the token's role may not call this; use a token of a role that may: method=" +
+                    method + " role=" + word(caller.role) + " allowed=" + roles,
+                {{"method", method}, {"allowed", roles}});
+}
+
 }  // namespace
+
+Arrival arrival_of(const grpc::CallbackServerContext& context, const char* method,
+                   std::string object) {
+  constexpr std::string_view kScheme = "Bearer ";
+  Arrival arrival{.method = method,
+                  .token = {},
+                  .peer = context.peer(),
+                  .object = mask_tokens(std::move(object))};
+  const auto& metadata = context.client_metadata();
+  const auto found = metadata.find("authorization");
+  if (found == metadata.end()) return arrival;
+  const std::string_view header(found->second.data(),
+                                std::min(found->second.size(), kHeaderBytesMax));
+  // Another scheme is no token of ours either, and must not count as none.
+  arrival.token = Secret(std::string(header.starts_with(kScheme) ? header.substr(kScheme.size())
+                                                                 : std::string_view("other")));
+  return arrival;
+}
+
+Calls::Calls(boost::asio::any_io_executor executor, metrics::Registry& registry, AccessApi& access,
+             AuditStore& audit)
+    : executor_(std::move(executor)), registry_(registry), access_(access), audit_(audit) {
+  // Known from the start: a rate of the first refusal needs the zero before it.
+  for (const auto problem : {TokenProblem::missing, TokenProblem::malformed, TokenProblem::unknown,
+                             TokenProblem::expired, TokenProblem::revoked}) {
+    refusals(word(problem));
+  }
+  refusals(kRoleReason);
+}
+
+awaitable<Admission> Calls::admit(Arrival arrival) {
+  Admission admission;
+  const std::string method = arrival.method;
+  const auto identity = co_await access_.identify(std::move(arrival.token));
+  if (!identity) {
+    admission.refusal = status_of(identity.error());
+    co_return admission;
+  }
+  if (identity->problem != TokenProblem::none) {
+    refusals(word(identity->problem)).add();
+    admission.refusal = not_identified(*identity, method);
+    co_return admission;
+  }
+  admission.caller = identity->caller;
+  const auto* access = find_access(method);
+  const bool is_allowed_to = access != nullptr && is_allowed(*access, admission.caller.role);
+  if (!is_allowed_to) {
+    refusals(kRoleReason).add();
+    admission.refusal = role_not_allowed(admission.caller, method, access);
+  }
+  if (access == nullptr || !access->is_change) co_return admission;
+  AuditEntry entry{.caller = admission.caller,
+                   .peer = clean_text(arrival.peer, kHeaderBytesMax),
+                   .method = method,
+                   .object = arrival.object};
+  const auto id = co_await audit_.add(
+      std::move(entry), is_allowed_to ? kAuditBegun : name_of(admission.refusal.error_code()));
+  // Nothing is changed without an entry.
+  if (!id && is_allowed_to) admission.refusal = status_of(id.error());
+  if (id && is_allowed_to) admission.audit_entry = *id;
+  co_return admission;
+}
+
+awaitable<void> Calls::note_outcome(std::int64_t audit_entry, grpc::StatusCode code) {
+  const auto status = co_await audit_.set_outcome(audit_entry, name_of(code));
+  if (!status) {
+    log::warn(
+        "audit_outcome_not_noted",
+        {{"entry", audit_entry}, {"outcome", name_of(code)}, {"reason", status.error().message}});
+  }
+}
+
+metrics::Counter Calls::refusals(const std::string& reason) {
+  return registry_.counter("cambrian_coordinator_calls_refused_total",
+                           "Calls that were refused because of who made them",
+                           {{"reason", reason}});
+}
+
+grpc::Status Calls::check_again(const Caller& caller, const char* method) const {
+  const auto problem = access_.problem_of(caller);
+  if (problem == TokenProblem::none) return grpc::Status::OK;
+  return not_identified({problem, caller}, method);
+}
+
+grpc::Status not_yours(const Caller& caller, const std::string& campaign,
+                       const std::string& owner) {
+  const auto whose =
+      owner.empty() ? std::string("nobody, only administrators may change it") : owner;
+  return denied(kNotYours, caller,
+                "you may change campaigns of your own only; ask its owner or an administrator: "
+                "campaign=" +
+                    campaign + " owner=" + whose,
+                {{"campaign", campaign}, {"owner", owner}});
+}
+
+grpc::Status not_for_role(const Caller& caller, const std::string& what) {
+  return denied(kRoleNotAllowed, caller,
+                what + ": role=" + word(caller.role) + "; use a token of the other role", {});
+}
 
 awaitable<grpc::Status> Calls::counted(const char* method, awaitable<grpc::Status> handler) {
   const auto begin = std::chrono::steady_clock::now();

@@ -8,27 +8,65 @@
 #include "common/metrics/metrics.hpp"
 #include "common/rpc/unary.hpp"
 #include "coordinator/adapters/grpc/convert.hpp"
+#include "coordinator/ports/access_api.hpp"
 
 namespace cambrian::coordinator::wire {
 
-/// Runs the handlers of all services on the app's thread, and counts and times every call.
+/// A call as it came in, before anybody has looked at it.
+struct Arrival {
+  const char* method = "";
+  Secret token;  ///< Empty: there was none.
+  std::string peer;
+  std::string object;  ///< What it is about, for the audit log.
+};
+
+/// Reads token and address. `method` is a literal.
+Arrival arrival_of(const grpc::CallbackServerContext& context, const char* method,
+                   std::string object = "");
+
+/// Whether a call may go on.
+struct Admission {
+  grpc::Status refusal;          ///< OK: it may.
+  Caller caller;                 ///< Whose it is then.
+  std::int64_t audit_entry = 0;  ///< 0: it changes nothing.
+};
+
+/// Name of the campaign, task, agent or token that a request is about, or digest of an archive;
+/// empty where it has none.
+template <class Request>
+std::string object_of(const Request& request);
+
+/// Where every call of every service comes in: asks who calls and whether that role may
+/// (access_table.hpp), runs the handler on the app's thread, writes changes into the audit log, and
+/// counts and times all.
 class Calls {
  public:
-  Calls(boost::asio::any_io_executor executor, metrics::Registry& registry)
-      : executor_(std::move(executor)), registry_(registry) {}
+  Calls(boost::asio::any_io_executor executor, metrics::Registry& registry, AccessApi& access,
+        AuditStore& audit);
 
   const boost::asio::any_io_executor& executor() const { return executor_; }
 
-  /// The reactor of a unary call. `method` is a literal.
-  grpc::ServerUnaryReactor* answer(grpc::CallbackServerContext* context, const char* method,
-                                   awaitable<grpc::Status> handler) {
-    return rpc::answer(context, executor_, counted(method, std::move(handler)));
+  /// The reactor of a unary call. `make_handler(caller)` makes the coroutine once the caller is
+  /// admitted; `request` lives until Finish. `method` is a literal.
+  template <class Request, class MakeHandler>
+  grpc::ServerUnaryReactor* answer(grpc::CallbackServerContext* context, const Request* request,
+                                   const char* method, MakeHandler make_handler) {
+    auto arrival = arrival_of(*context, method, object_of(*request));
+    return rpc::answer(context, executor_,
+                       counted(method, guarded(std::move(arrival), std::move(make_handler))));
   }
 
   /// Runs the handler of a stream on the app's thread; its status finishes the stream, whatever it
   /// throws. `Stream` is a reactor that lives until then.
+  template <class Stream, class MakeHandler>
+  void serve(Stream* stream, Arrival arrival, MakeHandler make_handler) {
+    const auto* method = arrival.method;
+    run(stream, method, guarded(std::move(arrival), std::move(make_handler)));
+  }
+
+  /// The same for a caller that was admitted before.
   template <class Stream>
-  void serve(Stream* stream, const char* method, awaitable<grpc::Status> handler) {
+  void run(Stream* stream, const char* method, awaitable<grpc::Status> handler) {
     boost::asio::co_spawn(executor_, counted(method, std::move(handler)),
                           [stream](const std::exception_ptr& failure, grpc::Status status) {
                             if (failure) status = rpc::status_of_failure(failure);
@@ -36,21 +74,52 @@ class Calls {
                           });
   }
 
+  /// For streams from the caller: `then(status)` hears, on the app's thread, whether it may send.
+  template <class Then>
+  void ask(Arrival arrival, Then then) {
+    boost::asio::co_spawn(executor_, admit(std::move(arrival)),
+                          [then](const std::exception_ptr& failure, const Admission& admission) {
+                            then(failure ? rpc::status_of_failure(failure) : admission.refusal);
+                          });
+  }
+
+  /// Why a caller that was admitted may not go on: its token has ended meanwhile. OK: it may.
+  grpc::Status check_again(const Caller& caller, const char* method) const;
+
   /// The handler, observed.
   awaitable<grpc::Status> counted(const char* method, awaitable<grpc::Status> handler);
 
  private:
+  awaitable<Admission> admit(Arrival arrival);
+  awaitable<void> note_outcome(std::int64_t audit_entry, grpc::StatusCode code);
+  metrics::Counter refusals(const std::string& reason);
+
+  template <class MakeHandler>
+  awaitable<grpc::Status> guarded(Arrival arrival, MakeHandler make_handler) {
+    const auto admission = co_await admit(std::move(arrival));
+    if (!admission.refusal.ok()) co_return admission.refusal;
+    auto status = co_await make_handler(admission.caller);
+    if (admission.audit_entry != 0) {
+      co_await note_outcome(admission.audit_entry, status.error_code());
+    }
+    co_return status;
+  }
+
   boost::asio::any_io_executor executor_;
   metrics::Registry& registry_;
+  AccessApi& access_;
+  AuditStore& audit_;
 };
 
 /// Overrides a unary method of a service by a coroutine: `handler` is a call of it with `request`
-/// and `response`, which are gRPC's and live until Finish. The service has `Calls& calls_`.
-#define CAMBRIAN_UNARY(package, Method, handler)                                     \
-  grpc::ServerUnaryReactor* Method(                                                  \
-      grpc::CallbackServerContext* context, const package::Method##Request* request, \
-      [[maybe_unused]] package::Method##Response* response) override {               \
-    return calls_.answer(context, #Method, handler);                                 \
+/// and `response`, which are gRPC's and live until Finish, and with `caller` where it matters who
+/// calls. The service has `Calls& calls_`.
+#define CAMBRIAN_UNARY(package, Method, handler)                                                \
+  grpc::ServerUnaryReactor* Method(                                                             \
+      grpc::CallbackServerContext* context, const package::Method##Request* request,            \
+      [[maybe_unused]] package::Method##Response* response) override {                          \
+    return calls_.answer(context, request, #Method,                                             \
+                         [=, this]([[maybe_unused]] const Caller& caller) { return handler; }); \
   }
 
 /// The status of an error of ours; with a delay after which to try again where that helps.
@@ -58,5 +127,33 @@ grpc::Status status_of(const Error& error);
 
 /// INVALID_ARGUMENT with a field path for each problem.
 grpc::Status status_of(const Problems& problems);
+
+/// PERMISSION_DENIED: the campaign is somebody else's.
+grpc::Status not_yours(const Caller& caller, const std::string& campaign, const std::string& owner);
+
+/// PERMISSION_DENIED: the role may call this, but not so.
+grpc::Status not_for_role(const Caller& caller, const std::string& what);
+
+template <class Request>
+std::string object_of(const Request& request) {
+  constexpr std::size_t kBytesMax = 256;
+  if constexpr (requires { request.spec().name(); }) {
+    return clean_text(request.spec().name(), kBytesMax);
+  } else if constexpr (requires { request.bundle().manifest().name(); }) {
+    return clean_text(request.bundle().manifest().name(), kBytesMax);
+  } else if constexpr (requires { request.archive_sha256(); }) {
+    // Its name is in the archive, unless it gets another one.
+    const auto& name = request.name();
+    return clean_text(name.empty() ? request.archive_sha256() : name, kBytesMax);
+  } else if constexpr (requires { request.worker(); }) {
+    return clean_text(request.worker(), kBytesMax);
+  } else if constexpr (requires { request.token(); }) {
+    return clean_text(request.token(), kBytesMax);
+  } else if constexpr (requires { request.name(); }) {
+    return clean_text(request.name(), kBytesMax);
+  } else {
+    return {};
+  }
+}
 
 }  // namespace cambrian::coordinator::wire

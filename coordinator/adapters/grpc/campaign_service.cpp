@@ -2,6 +2,7 @@
 
 #include "common/digest/sha256.hpp"
 #include "common/source/token_digest.hpp"
+#include "coordinator/adapters/grpc/access_table.hpp"
 #include "coordinator/adapters/grpc/paging.hpp"
 
 namespace cambrian::coordinator::wire {
@@ -10,6 +11,12 @@ namespace {
 constexpr std::size_t kRequestIdBytesMax = 64;
 /// A watcher whose caller went away without a word notices after this.
 constexpr milliseconds kWatchWait{5'000};
+
+Requester requester_of(const Caller& caller, const std::string& request_id) {
+  return {.request_id = request_id,
+          .name = caller.name,
+          .has_all_rights = !is_bound_to_own(caller.role)};
+}
 
 Problems check_request_id(const std::string& request_id) {
   if (request_id.size() <= kRequestIdBytesMax && request_id.find('\0') == std::string::npos) {
@@ -74,7 +81,8 @@ awaitable<grpc::Status> CampaignService::validate(const user::v1::ValidateCampai
   co_return grpc::Status::OK;
 }
 
-awaitable<grpc::Status> CampaignService::create(const user::v1::CreateCampaignRequest* request,
+awaitable<grpc::Status> CampaignService::create(Caller caller,
+                                                const user::v1::CreateCampaignRequest* request,
                                                 user::v1::CreateCampaignResponse* response) {
   auto resolved = co_await resolve(request->spec());
   if (!resolved) co_return status_of(resolved.error());
@@ -82,7 +90,8 @@ awaitable<grpc::Status> CampaignService::create(const user::v1::CreateCampaignRe
   problems.insert(problems.end(), resolved->problems.begin(), resolved->problems.end());
   if (!problems.empty()) co_return status_of(problems);
   auto definition = make_definition(resolved->task, resolved->seed, resolved->spec);
-  const auto record = co_await ports_.api.create(std::move(definition), request->request_id());
+  const auto record = co_await ports_.api.create(std::move(definition),
+                                                 requester_of(caller, request->request_id()));
   if (!record) co_return status_of(record.error());
   to_proto(*record, response->mutable_campaign());
   co_return grpc::Status::OK;
@@ -121,23 +130,38 @@ awaitable<grpc::Status> CampaignService::list(const user::v1::ListCampaignsReque
 }
 
 template <class Request, class Response>
-awaitable<grpc::Status> CampaignService::act(UserAction action, const Request* request,
-                                             Response* response) {
+awaitable<grpc::Status> CampaignService::act(Caller caller, UserAction action,
+                                             const Request* request, Response* response) {
   const auto problems = check_request_id(request->request_id());
   if (!problems.empty()) co_return status_of(problems);
+  const auto name = clean_text(request->name(), kNameMax);
+  const auto refusal = co_await check_owner(caller, name);
+  if (!refusal.ok()) co_return refusal;
   const auto record =
-      co_await ports_.api.act(clean_text(request->name(), kNameMax), action, request->request_id());
+      co_await ports_.api.act(name, action, requester_of(caller, request->request_id()));
   if (!record) co_return status_of(record.error());
   to_proto(*record, response->mutable_campaign());
   co_return grpc::Status::OK;
 }
 
-awaitable<grpc::Status> CampaignService::remove(const user::v1::DeleteCampaignRequest* request,
+awaitable<grpc::Status> CampaignService::check_owner(Caller caller, std::string campaign) {
+  if (!is_bound_to_own(caller.role)) co_return grpc::Status::OK;
+  const auto record = co_await ports_.campaigns.get(campaign);
+  // The store looks again, in the transaction of the change; here is where it is said well.
+  if (!record || record->owner == caller.name) co_return grpc::Status::OK;
+  co_return not_yours(caller, campaign, record->owner);
+}
+
+awaitable<grpc::Status> CampaignService::remove(Caller caller,
+                                                const user::v1::DeleteCampaignRequest* request,
                                                 user::v1::DeleteCampaignResponse* /*response*/) {
   const auto problems = check_request_id(request->request_id());
   if (!problems.empty()) co_return status_of(problems);
-  const auto status = co_await ports_.campaigns.remove(clean_text(request->name(), kNameMax),
-                                                       request->request_id());
+  const auto name = clean_text(request->name(), kNameMax);
+  const auto refusal = co_await check_owner(caller, name);
+  if (!refusal.ok()) co_return refusal;
+  const auto status =
+      co_await ports_.campaigns.remove(name, requester_of(caller, request->request_id()));
   co_return status ? grpc::Status::OK : status_of(status.error());
 }
 
@@ -170,20 +194,26 @@ awaitable<grpc::Status> CampaignService::import_campaign(
 }
 
 grpc::ServerWriteReactor<user::v1::WatchEventsResponse>* CampaignService::WatchEvents(
-    grpc::CallbackServerContext* /*context*/, const user::v1::WatchEventsRequest* request) {
+    grpc::CallbackServerContext* context, const user::v1::WatchEventsRequest* request) {
   // It deletes itself in OnDone.
   auto* stream = std::make_unique<EventStream>(calls_.executor()).release();
-  calls_.serve(stream, "WatchEvents", watch(*request, stream));
+  calls_.serve(stream, arrival_of(*context, "WatchEvents"),
+               [this, stream, request = *request](const Caller& caller) {
+                 return watch(caller, request, stream);
+               });
   return stream;
 }
 
-awaitable<grpc::Status> CampaignService::watch(user::v1::WatchEventsRequest request,
+awaitable<grpc::Status> CampaignService::watch(Caller caller, user::v1::WatchEventsRequest request,
                                                EventStream* stream) {
   const auto wait = request.is_history_only() ? milliseconds(0) : kWatchWait;
   EventCursor cursor{.name = clean_text(request.campaign(), kNameMax), .after = request.after()};
   while (ports_.api.is_serving() && !stream->is_cancelled()) {
     const auto batch = co_await ports_.api.next_events(cursor, wait);
     if (!batch) co_return status_of(batch.error());
+    if (auto refusal = calls_.check_again(caller, "WatchEvents"); !refusal.ok()) {
+      co_return refusal;
+    }
     cursor.campaign = batch->campaign;
     for (const auto& event : batch->events) {
       user::v1::WatchEventsResponse response;

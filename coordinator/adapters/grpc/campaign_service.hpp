@@ -24,13 +24,13 @@ class CampaignService final : public user::v1::CampaignService::CallbackService 
   CampaignService(Calls& calls, CampaignPorts ports) : calls_(calls), ports_(ports) {}
 
   CAMBRIAN_UNARY(user::v1, ValidateCampaign, validate(request, response))
-  CAMBRIAN_UNARY(user::v1, CreateCampaign, create(request, response))
+  CAMBRIAN_UNARY(user::v1, CreateCampaign, create(caller, request, response))
   CAMBRIAN_UNARY(user::v1, GetCampaign, get(request, response))
   CAMBRIAN_UNARY(user::v1, ListCampaigns, list(request, response))
-  CAMBRIAN_UNARY(user::v1, PauseCampaign, act(UserAction::pause, request, response))
-  CAMBRIAN_UNARY(user::v1, ResumeCampaign, act(UserAction::resume, request, response))
-  CAMBRIAN_UNARY(user::v1, StopCampaign, act(UserAction::stop, request, response))
-  CAMBRIAN_UNARY(user::v1, DeleteCampaign, remove(request, response))
+  CAMBRIAN_UNARY(user::v1, PauseCampaign, act(caller, UserAction::pause, request, response))
+  CAMBRIAN_UNARY(user::v1, ResumeCampaign, act(caller, UserAction::resume, request, response))
+  CAMBRIAN_UNARY(user::v1, StopCampaign, act(caller, UserAction::stop, request, response))
+  CAMBRIAN_UNARY(user::v1, DeleteCampaign, remove(caller, request, response))
   CAMBRIAN_UNARY(user::v1, ImportCampaign, import_campaign(request, response))
   grpc::ServerWriteReactor<user::v1::WatchEventsResponse>* WatchEvents(
       grpc::CallbackServerContext* context, const user::v1::WatchEventsRequest* request) override;
@@ -48,19 +48,23 @@ class CampaignService final : public user::v1::CampaignService::CallbackService 
   // Pointers are gRPC's and live until Finish, which comes after the coroutine.
   awaitable<grpc::Status> validate(const user::v1::ValidateCampaignRequest* request,
                                    user::v1::ValidateCampaignResponse* response);
-  awaitable<grpc::Status> create(const user::v1::CreateCampaignRequest* request,
+  awaitable<grpc::Status> create(Caller caller, const user::v1::CreateCampaignRequest* request,
                                  user::v1::CreateCampaignResponse* response);
   awaitable<grpc::Status> get(const user::v1::GetCampaignRequest* request,
                               user::v1::GetCampaignResponse* response);
   awaitable<grpc::Status> list(const user::v1::ListCampaignsRequest* request,
                                user::v1::ListCampaignsResponse* response);
   template <class Request, class Response>
-  awaitable<grpc::Status> act(UserAction action, const Request* request, Response* response);
-  awaitable<grpc::Status> remove(const user::v1::DeleteCampaignRequest* request,
+  awaitable<grpc::Status> act(Caller caller, UserAction action, const Request* request,
+                              Response* response);
+  awaitable<grpc::Status> remove(Caller caller, const user::v1::DeleteCampaignRequest* request,
                                  user::v1::DeleteCampaignResponse* response);
   awaitable<grpc::Status> import_campaign(const user::v1::ImportCampaignRequest* request,
                                           user::v1::ImportCampaignResponse* response);
-  awaitable<grpc::Status> watch(user::v1::WatchEventsRequest request, EventStream* stream);
+  awaitable<grpc::Status> watch(Caller caller, user::v1::WatchEventsRequest request,
+                                EventStream* stream);
+  /// PERMISSION_DENIED for a campaign that the caller may not change.
+  awaitable<grpc::Status> check_owner(Caller caller, std::string campaign);
   awaitable<Result<Resolved>> resolve(spec::v1::CampaignSpec spec);
   std::string waiting_of(const CampaignRecord& record) const;
   awaitable<Result<SeedFacts>> load_seed(spec::v1::TaskBundle bundle);

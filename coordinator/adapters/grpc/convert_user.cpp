@@ -72,6 +72,7 @@ void to_proto(const CampaignRecord& record, user::v1::Campaign* message) {
   message->set_task_name(record.task_name);
   message->set_objective_metric(record.objective_metric);
   message->set_is_maximized(record.is_maximized);
+  message->set_owner(record.owner);
 }
 
 void to_proto(const VariantRecord& record, const std::string& campaign,

@@ -24,14 +24,15 @@ Status load_reflection() {
 struct Server::State {
   State(ServerPorts ports, boost::asio::any_io_executor executor, metrics::Registry& registry,
         milliseconds lease)
-      : calls(std::move(executor), registry),
+      : calls(std::move(executor), registry, ports.admin.access, ports.admin.audit),
         agents(calls, ports.agents, ports.calls),
         blobs(calls, ports.campaigns.blobs),
         campaigns(calls, ports.campaigns),
         variants(calls, ports.variants),
         tasks(calls, ports.campaigns.tasks, ports.campaigns.blobs),
         workers(calls, ports.agent_store, lease),
-        codegen(calls, ports.agent_store) {}
+        codegen(calls, ports.agent_store),
+        admin(calls, ports.admin) {}
 
   Calls calls;
   AgentService agents;
@@ -41,6 +42,7 @@ struct Server::State {
   TaskService tasks;
   WorkerService workers;
   CodegenService codegen;
+  AdminService admin;
   std::string address;
   std::unique_ptr<grpc::Server> server;  // Last: it uses everything above.
 };
@@ -57,10 +59,12 @@ Result<std::unique_ptr<Server>> Server::start(const ServerOptions& options, Serv
   grpc::ServerBuilder builder;
   rpc::apply_server_limits(builder);
   int port = 0;
-  builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &port);
+  builder.AddListeningPort(
+      options.listen, options.credentials ? options.credentials : grpc::InsecureServerCredentials(),
+      &port);
   for (grpc::Service* service : std::initializer_list<grpc::Service*>{
            &state->agents, &state->blobs, &state->campaigns, &state->variants, &state->tasks,
-           &state->workers, &state->codegen}) {
+           &state->workers, &state->codegen, &state->admin}) {
     builder.RegisterService(service);
   }
   state->server = builder.BuildAndStart();

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <grpcpp/security/server_credentials.h>
+
 #include <memory>
 #include <string>
 
+#include "coordinator/adapters/grpc/admin_service.hpp"
 #include "coordinator/adapters/grpc/campaign_service.hpp"
 #include "coordinator/ports/agent_api.hpp"
 #include "coordinator/ports/agent_store.hpp"
@@ -12,6 +15,8 @@ namespace cambrian::coordinator::wire {
 
 struct ServerOptions {
   std::string listen = "127.0.0.1:7070";  ///< host:port with port 0 for any, or unix:/path.
+  /// Null: no TLS.
+  std::shared_ptr<grpc::ServerCredentials> credentials;
   bool has_reflection = false;
   milliseconds lease{60'000};  ///< An agent that is silent for longer counts as lost.
 };
@@ -22,6 +27,7 @@ struct ServerPorts {
   VariantStore& variants;
   AgentStore& agent_store;
   CallStore& calls;
+  AdminPorts admin;
 };
 
 /// All services on one address, with health checking (NOT_SERVING until told otherwise).

@@ -19,7 +19,7 @@ namespace {
   " (SELECT count(*) FROM work_item w WHERE w.campaign_id = c.id AND w.kind = 'proposal'"   \
   "  AND w.state IN ('ready', 'leased')),"                                                  \
   " c.last_sequence, c.applied_sequence, c.task_name, c.objective_metric, c.is_maximized,"  \
-  " c.definition -> 'settings' -> 'budget', c.noise_deviation"                              \
+  " c.definition -> 'settings' -> 'budget', c.noise_deviation, c.owner"                     \
   " FROM campaign c "
 
 constexpr const char* kGet = CAMPAIGN_COLUMNS "WHERE c.name = $1 AND NOT c.is_deleting";
@@ -33,15 +33,15 @@ constexpr const char* kListActive = CAMPAIGN_COLUMNS
 
 constexpr const char* kInsert =
     "INSERT INTO campaign (name, request_id, spec, definition, task_digest, task_name,"
-    " objective_metric, is_maximized, priority)"
-    " VALUES ($1, nullif($2, ''), $3, $4::jsonb, $5, $6, $7, $8, $9)"
+    " objective_metric, is_maximized, priority, owner)"
+    " VALUES ($1, nullif($2, ''), $3, $4::jsonb, $5, $6, $7, $8, $9, $10)"
     " ON CONFLICT DO NOTHING RETURNING id";
 constexpr const char* kTaskExists = "SELECT 1 FROM task WHERE digest = $1";
 constexpr const char* kFinals =
     "SELECT variant, split, metrics FROM evaluation WHERE campaign_id = $1 AND is_final"
     " AND outcome = 'success' ORDER BY number";
 constexpr const char* kLockByName =
-    "SELECT id, state FROM campaign WHERE name = $1 AND NOT is_deleting FOR NO KEY UPDATE";
+    "SELECT id, state, owner FROM campaign WHERE name = $1 AND NOT is_deleting FOR NO KEY UPDATE";
 constexpr const char* kNoteRequest =
     "INSERT INTO campaign_request (campaign_id, request_id) VALUES ($1, $2)"
     " ON CONFLICT DO NOTHING RETURNING 1";
@@ -108,6 +108,7 @@ CampaignRecord campaign_of(const pqxx::row& row) {
   record.is_maximized = row[column++].as<bool>();
   record.budget = budget_from_json(json_of(row[column++]));
   record.noise_deviation = optional_of<double>(row[column++]);
+  record.owner = row[column++].as<std::string>();
   return record;
 }
 
@@ -127,15 +128,28 @@ void add_finals(pqxx::work& transaction, CampaignRecord& record) {
   }
 }
 
+bool may_change(const Requester& requester, const std::string& owner) {
+  return requester.has_all_rights || requester.name == owner;
+}
+
 Result<CampaignRecord> find_existing(pqxx::work& transaction, const CampaignDefinition& definition,
-                                     const std::string& request_id) {
-  if (!request_id.empty()) {
-    const auto rows = transaction.exec(kGetByRequest, pqxx::params{request_id});
-    if (!rows.empty()) return campaign_of(rows[0]);
+                                     const Requester& requester) {
+  const auto somebody_elses = [&] {
+    return fail(Errc::already_exists,
+                "a campaign of this name belongs to somebody else: name=" + definition.name);
+  };
+  if (!requester.request_id.empty()) {
+    const auto rows = transaction.exec(kGetByRequest, pqxx::params{requester.request_id});
+    if (!rows.empty()) {
+      auto record = campaign_of(rows[0]);
+      if (!may_change(requester, record.owner)) return somebody_elses();
+      return record;
+    }
   }
   const auto rows = transaction.exec(kGet, pqxx::params{definition.name});
   if (rows.empty()) return fail(Errc::not_found, "not there yet");
   auto record = campaign_of(rows[0]);
+  if (!may_change(requester, record.owner)) return somebody_elses();
   if (record.spec == definition.spec) return record;
   return fail(Errc::already_exists,
               "a campaign of this name has another spec: name=" + definition.name);
@@ -143,20 +157,21 @@ Result<CampaignRecord> find_existing(pqxx::work& transaction, const CampaignDefi
 
 Result<CampaignRecord> create_campaign(pqxx::work& transaction,
                                        const CampaignDefinition& definition,
-                                       const std::string& request_id) {
-  auto existing = find_existing(transaction, definition, request_id);
+                                       const Requester& requester) {
+  auto existing = find_existing(transaction, definition, requester);
   if (existing || existing.error().code != Errc::not_found) return existing;
   if (transaction.exec(kTaskExists, pqxx::params{definition.task_digest}).empty()) {
     return fail(Errc::not_found, "no such task: digest=" + definition.task_digest);
   }
   const auto& objective = definition.settings.objectives.front();
   const auto inserted = transaction.exec(
-      kInsert, pqxx::params{definition.name, request_id, pqxx::binary_cast(definition.spec),
-                            to_json(definition).dump(), definition.task_digest,
-                            definition.task_name, objective.metric,
-                            objective.goal == search::Goal::maximize, definition.priority});
+      kInsert,
+      pqxx::params{definition.name, requester.request_id, pqxx::binary_cast(definition.spec),
+                   to_json(definition).dump(), definition.task_digest, definition.task_name,
+                   objective.metric, objective.goal == search::Goal::maximize, definition.priority,
+                   requester.name});
   // Somebody else was faster: the statement has waited for their commit.
-  if (inserted.empty()) return find_existing(transaction, definition, request_id);
+  if (inserted.empty()) return find_existing(transaction, definition, requester);
   const CampaignId id{inserted[0][0].as<std::int64_t>()};
   auto event = make_input(definition.started, "campaign " + definition.name + " was created");
   event.payload["name"] = definition.name;
@@ -183,12 +198,14 @@ StoredEvent event_of(pqxx::work& transaction, CampaignId campaign, UserAction ac
 }
 
 Result<std::int64_t> request_action(pqxx::work& transaction, const std::string& name,
-                                    UserAction action, const std::string& request_id) {
+                                    UserAction action, const Requester& requester) {
   const auto rows = transaction.exec(kLockByName, pqxx::params{name});
-  if (rows.empty()) return fail(no_campaign(name));
+  if (rows.empty() || !may_change(requester, rows[0][2].as<std::string>())) {
+    return fail(no_campaign(name));
+  }
   const CampaignId id{rows[0][0].as<std::int64_t>()};
-  if (!request_id.empty() &&
-      transaction.exec(kNoteRequest, pqxx::params{id.value, request_id}).empty()) {
+  if (!requester.request_id.empty() &&
+      transaction.exec(kNoteRequest, pqxx::params{id.value, requester.request_id}).empty()) {
     return 0;
   }
   const auto state = known_word<CampaignState>(rows[0][1].view());
@@ -202,14 +219,16 @@ Result<std::int64_t> request_action(pqxx::work& transaction, const std::string& 
 }
 
 Status remove_campaign(pqxx::work& transaction, const std::string& name,
-                       const std::string& request_id) {
+                       const Requester& requester) {
   // First: what was done is known by the request alone, for the campaign is gone.
-  if (!request_id.empty() &&
-      transaction.exec(kNoteDeletion, pqxx::params{name, request_id}).empty()) {
+  if (!requester.request_id.empty() &&
+      transaction.exec(kNoteDeletion, pqxx::params{name, requester.request_id}).empty()) {
     return {};
   }
   const auto rows = transaction.exec(kLockByName, pqxx::params{name});
-  if (rows.empty()) return fail(no_campaign(name));
+  if (rows.empty() || !may_change(requester, rows[0][2].as<std::string>())) {
+    return fail(no_campaign(name));
+  }
   const auto state = known_word<CampaignState>(rows[0][1].view());
   if (!has_ended(state)) {
     return fail(Errc::conflict, "the campaign has not ended, stop it first: name=" + name +
@@ -222,10 +241,10 @@ Status remove_campaign(pqxx::work& transaction, const std::string& name,
 }  // namespace
 
 awaitable<Result<CampaignRecord>> PostgresCampaignStore::create(CampaignDefinition definition,
-                                                                std::string request_id) {
+                                                                Requester requester) {
   auto body = [definition = std::move(definition),
-               request_id = std::move(request_id)](pqxx::work& transaction) {
-    return create_campaign(transaction, definition, request_id);
+               requester = std::move(requester)](pqxx::work& transaction) {
+    return create_campaign(transaction, definition, requester);
   };
   co_return co_await database_.run(Lane::user, "campaign_create", std::move(body));
 }
@@ -254,20 +273,19 @@ awaitable<Result<std::vector<CampaignRecord>>> PostgresCampaignStore::list(Campa
 }
 
 awaitable<Result<std::int64_t>> PostgresCampaignStore::request(std::string name, UserAction action,
-                                                               std::string request_id) {
+                                                               Requester requester) {
   auto body = [name = std::move(name), action,
-               request_id = std::move(request_id)](pqxx::work& transaction) {
-    return request_action(transaction, name, action, request_id);
+               requester = std::move(requester)](pqxx::work& transaction) {
+    return request_action(transaction, name, action, requester);
   };
   co_return co_await database_.run(Lane::user, "campaign_request", std::move(body));
 }
 
-awaitable<Status> PostgresCampaignStore::remove(std::string name, std::string request_id) {
+awaitable<Status> PostgresCampaignStore::remove(std::string name, Requester requester) {
   // Without a request id a second run would find no campaign and deny what the first one did.
-  const auto in_doubt = request_id.empty() ? InDoubt::report : InDoubt::repeat;
-  auto body = [name = std::move(name),
-               request_id = std::move(request_id)](pqxx::work& transaction) {
-    return remove_campaign(transaction, name, request_id);
+  const auto in_doubt = requester.request_id.empty() ? InDoubt::report : InDoubt::repeat;
+  auto body = [name = std::move(name), requester = std::move(requester)](pqxx::work& transaction) {
+    return remove_campaign(transaction, name, requester);
   };
   co_return co_await database_.run(Lane::user, "campaign_remove", std::move(body), in_doubt);
 }

@@ -10,12 +10,12 @@ class PostgresCampaignStore final : public CampaignStore {
   explicit PostgresCampaignStore(Database& database) : database_(database) {}
 
   awaitable<Result<CampaignRecord>> create(CampaignDefinition definition,
-                                           std::string request_id) override;
+                                           Requester requester) override;
   awaitable<Result<CampaignRecord>> get(std::string name) override;
   awaitable<Result<std::vector<CampaignRecord>>> list(CampaignPage page) override;
   awaitable<Result<std::int64_t>> request(std::string name, UserAction action,
-                                          std::string request_id) override;
-  awaitable<Status> remove(std::string name, std::string request_id) override;
+                                          Requester requester) override;
+  awaitable<Status> remove(std::string name, Requester requester) override;
   awaitable<Result<EventPage>> read_events(std::string name, std::int64_t after,
                                            int count) override;
   awaitable<Result<std::map<CampaignId, std::int64_t>>> last_sequences() override;

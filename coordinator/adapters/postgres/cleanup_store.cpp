@@ -28,6 +28,14 @@ constexpr const char* kForgetAgents =
     "DELETE FROM agent WHERE last_sync_at < now() - interval '7 days'";
 constexpr const char* kForgetDeletions =
     "DELETE FROM campaign_deletion WHERE created_at < now() - interval '1 day'";
+constexpr const char* kForgetTokens =
+    "DELETE FROM access_token WHERE revoked_at < now() - interval '90 days'"
+    " OR expires_at < now() - interval '90 days'";
+// A year, and never more than a million. Some of it each hour: nothing else waits for it.
+constexpr const char* kForgetAudit =
+    "DELETE FROM audit_entry WHERE id = ANY(ARRAY(SELECT id FROM audit_entry"
+    " WHERE created_at < now() - interval '365 days'"
+    " OR id <= (SELECT max(id) FROM audit_entry) - 1000000 ORDER BY id LIMIT 20000))";
 
 }  // namespace
 
@@ -49,6 +57,8 @@ awaitable<Status> PostgresCleanupStore::forget() {
   auto body = [](pqxx::work& transaction) -> Status {
     transaction.exec(kForgetAgents);
     transaction.exec(kForgetDeletions);
+    transaction.exec(kForgetTokens);
+    transaction.exec(kForgetAudit);
     return {};
   };
   co_return co_await database_.run(Lane::driver, "forget", body);

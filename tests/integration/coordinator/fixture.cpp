@@ -20,6 +20,7 @@
 #include "common/blob/blob_client.hpp"
 #include "common/digest/sha256.hpp"
 #include "common/rpc/channel.hpp"
+#include "common/rpc/security.hpp"
 #include "tests/support/postgres.hpp"
 
 namespace cambrian::test {
@@ -96,7 +97,8 @@ CoordinatorProcess::CoordinatorProcess(CoordinatorOptions options)
          << "sync_interval: " << options_.lease.count() / 3 << "ms\n"
          << "evaluation_attempt_budget: " << options_.evaluation_attempt.count() << "ms\n"
          << "shutdown_grace: " << options_.shutdown_grace.count() << "ms\n"
-         << "reflection: " << (options_.has_reflection ? "true" : "false") << "\n";
+         << "reflection: " << (options_.has_reflection ? "true" : "false") << "\n"
+         << options_.more_config;
   config.close();
   start();
 }
@@ -159,6 +161,28 @@ Ended run_coordinator(const std::vector<std::string>& arguments) {
   ended.output = read_file(folder + "/log");
   fs::remove_all(folder);
   return ended;
+}
+
+std::string CoordinatorProcess::log() const { return read_file(folder_ + "/log"); }
+
+std::shared_ptr<grpc::Channel> secure_channel(const std::string& address, const std::string& token,
+                                              const std::string& ca_file) {
+  rpc::ChannelSecurity security;
+  security.token = Secret(token);
+  if (!ca_file.empty()) security.tls.emplace().set_ca_file(ca_file);
+  auto channel = rpc::make_channel(address, std::move(security));
+  if (!channel) throw std::runtime_error(channel.error().message);
+  return *channel;
+}
+
+std::string make_first_token(const std::string& database, const std::string& role) {
+  const auto ended = run_coordinator(
+      {"token", "create", "--name", "first-" + role, "--role", role, "--database", database});
+  const auto begin = ended.output.find("cbt_");
+  if (ended.exit_code != 0 || begin == std::string::npos) {
+    throw std::runtime_error("token create: " + ended.output);
+  }
+  return ended.output.substr(begin, ended.output.find('\n', begin) - begin);
 }
 
 User::User(std::shared_ptr<grpc::Channel> channel) { use(std::move(channel)); }

@@ -26,6 +26,7 @@ struct CoordinatorOptions {
   milliseconds shutdown_grace{10'000};
   bool has_reflection = false;
   bool listens_on_unix_socket = false;
+  std::string more_config{};  ///< Lines of YAML.
 };
 
 /// Starts the program and waits until it is ready. Ends it when it goes.
@@ -40,6 +41,8 @@ class CoordinatorProcess {
   const std::string& metrics_address() const { return metrics_address_; }
   std::shared_ptr<grpc::Channel> channel() const { return channel_; }
   pid_t pid() const { return pid_; }
+  /// What it wrote so far.
+  std::string log() const;
 
   /// Ends it at once, as a power cut does.
   void crash();
@@ -100,6 +103,13 @@ class User {
   std::unique_ptr<user::v1::CodegenService::Stub> codegen_;
   std::string task_digest_;
 };
+
+/// A channel with a token (empty: none) and, with `ca_file`, over TLS.
+std::shared_ptr<grpc::Channel> secure_channel(const std::string& address, const std::string& token,
+                                              const std::string& ca_file = "");
+
+/// Makes the first token, as an operator does, and returns it.
+std::string make_first_token(const std::string& database, const std::string& role = "admin");
 
 /// An agent without any logic: it does what the test says.
 class ScriptedAgent {
