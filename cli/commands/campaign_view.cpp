@@ -10,6 +10,7 @@
 
 #include "cli/output/table.hpp"
 #include "cli/output/text.hpp"
+#include "common/statistics/statistics.hpp"
 
 namespace cambrian::cli {
 namespace {
@@ -33,32 +34,73 @@ std::string delta_text(const Campaign& campaign) {
   return format_delta(campaign.best_score() - campaign.seed_score());
 }
 
-/// Not larger than two standard deviations of a score: a gain so small may be luck.
+/// Half of the 95 % interval of a mean with this standard error, by Student's t.
+double half_of(double standard_error, std::size_t freedom) {
+  // Quantiles at 97.5 %, by degrees of freedom; later ones are close to 1.96.
+  constexpr std::array kStudent{12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262};
+  constexpr double kNormal = 2.0;
+  return standard_error *
+         (freedom <= kStudent.size() ? kStudent[std::max<std::size_t>(freedom, 1) - 1] : kNormal);
+}
+
+const user::v1::Estimate* fresh_estimate(const Campaign& campaign,
+                                         const user::v1::FinalScore& score) {
+  const auto found = score.validation().find(campaign.objective_metric());
+  return found == score.validation().end() ? nullptr : &found->second;
+}
+
+/// What the final evaluations say of the gain, pair by pair: seed and best had the same draws.
+std::optional<bool> is_fresh_gain_shown(const Campaign& campaign) {
+  const auto* seed = fresh_estimate(campaign, campaign.final_seed());
+  const auto* best = fresh_estimate(campaign, campaign.final_best());
+  if (seed == nullptr || best == nullptr || seed->values_size() < 2 ||
+      seed->values_size() != best->values_size()) {
+    return std::nullopt;
+  }
+  std::vector<double> gains;
+  for (int i = 0; i < seed->values_size(); ++i) {
+    gains.push_back((best->values(i) - seed->values(i)) * (campaign.is_maximized() ? 1 : -1));
+  }
+  const double error = statistics::standard_error(gains).value_or(0);
+  return statistics::mean(gains) > half_of(error, gains.size() - 1);
+}
+
+/// Before there are fresh values: no larger than a difference of two scores may be by luck, in 95
+/// of 100 pairs. That the best was chosen out of many is not in it, nor that seed and best had the
+/// same draws.
 bool is_within_noise(const Campaign& campaign) {
   if (!campaign.has_noise_deviation() || !campaign.has_best_score()) return false;
-  const double repeats = std::max(1, campaign.spec().evaluation().repeats());
-  return std::abs(campaign.best_score() - campaign.seed_score()) <=
-         2 * campaign.noise_deviation() / std::sqrt(repeats);
+  const auto& evaluation = campaign.spec().evaluation();
+  const double error =
+      campaign.noise_deviation() * std::sqrt(2.0 / std::max(1, evaluation.repeats()));
+  const auto freedom = static_cast<std::size_t>(std::max(2, evaluation.noise_repeats()) - 1);
+  return std::abs(campaign.best_score() - campaign.seed_score()) <= half_of(error, freedom);
+}
+
+std::string doubt_text(const Campaign& campaign) {
+  if (!campaign.has_best_variant() || campaign.best_variant() == 0) return "";
+  if (const auto shown = is_fresh_gain_shown(campaign)) {
+    return *shown ? "" : ", not shown with fresh seeds";
+  }
+  return is_within_noise(campaign) ? ", within the noise" : "";
 }
 
 std::string gain_text(const Campaign& campaign) {
-  return delta_text(campaign) + " against the seed" +
-         (is_within_noise(campaign) ? ", within the noise" : "");
+  return delta_text(campaign) + " against the seed" + doubt_text(campaign);
 }
 
 /// What the winner was chosen by beside what it is with fresh seeds: the best of many is flattered.
 std::string selection_text(const Campaign& campaign) {
-  const auto& fresh = campaign.final_best().validation();
-  const auto found = fresh.find(campaign.objective_metric());
-  if (!campaign.has_best_score() || found == fresh.end()) return "";
-  return format_number(campaign.best_score()) + " in the search, " + estimate_text(found->second) +
+  const auto* fresh = fresh_estimate(campaign, campaign.final_best());
+  if (!campaign.has_best_score() || fresh == nullptr) return "";
+  return format_number(campaign.best_score()) + " in the search, " + estimate_text(*fresh) +
          " with fresh seeds";
 }
 
 std::string noise_text(const Campaign& campaign) {
   if (!campaign.has_noise_deviation()) return "";
   return "one evaluation of the seed varies by " + format_number(campaign.noise_deviation()) +
-         " (" + std::to_string(campaign.spec().evaluation().noise_repeats()) + " measured)";
+         " (standard deviation)";
 }
 
 std::string of_budget(std::int64_t used, std::int64_t limit) {
@@ -193,8 +235,7 @@ std::string progress_line(const Campaign& campaign, const EtaEstimator& eta) {
                      " evaluations, " + std::to_string(used.evaluations_failed()) + " failed";
   if (campaign.has_best_score()) {
     text += " · " + campaign.objective_metric() + " " + format_number(campaign.best_score()) +
-            " (" + delta_text(campaign) + (is_within_noise(campaign) ? ", within the noise" : "") +
-            ")";
+            " (" + delta_text(campaign) + doubt_text(campaign) + ")";
   }
   if (campaign.state() == user::v1::CAMPAIGN_STATE_FINALIZING) {
     text += " · scoring seed and best anew";
@@ -207,12 +248,8 @@ std::string progress_line(const Campaign& campaign, const EtaEstimator& eta) {
 }
 
 std::optional<double> half_interval(const user::v1::Estimate& estimate) {
-  // Quantiles of Student's t at 97.5 %, by degrees of freedom; later ones are close to 1.96.
-  constexpr std::array kStudent{12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262};
-  constexpr double kNormal = 2.0;
   if (!estimate.has_standard_error() || estimate.values_size() < 2) return std::nullopt;
-  const auto freedom = static_cast<std::size_t>(estimate.values_size() - 1);
-  return estimate.standard_error() * (freedom <= kStudent.size() ? kStudent[freedom - 1] : kNormal);
+  return half_of(estimate.standard_error(), static_cast<std::size_t>(estimate.values_size() - 1));
 }
 
 std::string estimate_text(const user::v1::Estimate& estimate) {

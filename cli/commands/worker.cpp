@@ -24,12 +24,12 @@ Table::Style style_of(const Session& session) {
 std::string running_text(const user::v1::Worker& worker) {
   std::string text;
   for (const auto& progress : worker.running()) {
-    text += (text.empty() ? "" : " ") + progress.phase();
+    text += (text.empty() ? "" : ", ") + progress.phase();
     if (progress.has_fraction()) {
       text += ":" + std::to_string(static_cast<int>(progress.fraction() * 100)) + "%";
     }
-    if (progress.has_step()) text += ":" + std::to_string(progress.step());
-    if (progress.has_loss()) text += std::format(",loss={:.4g}", progress.loss());
+    if (progress.has_step()) text += " step " + std::to_string(progress.step());
+    if (progress.has_loss()) text += std::format(" loss {:.4g}", progress.loss());
   }
   return text;
 }

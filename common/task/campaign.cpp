@@ -111,7 +111,8 @@ class CampaignChecker {
   void check_evaluation() {
     const auto& evaluation = spec_.evaluation();
     range(evaluation.repeats(), "evaluation.repeats", 0, 100, "1 to 100");
-    range(evaluation.noise_repeats(), "evaluation.noise_repeats", 0, 100, "2 to 100, or 0");
+    range(evaluation.noise_repeats() == 1 ? -1 : evaluation.noise_repeats(),
+          "evaluation.noise_repeats", 0, 100, "2 to 100, or 0");
     range(evaluation.final_repeats(), "evaluation.final_repeats", 0, 100, "1 to 100");
     range(evaluation.parallel(), "evaluation.parallel", 0, 100'000, "1 to 100000");
   }

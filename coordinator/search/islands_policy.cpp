@@ -101,7 +101,6 @@ void IslandsPolicy::reset() {
   for (std::size_t place = 0; place < order.size() / 2; ++place) {
     const Member& founder = islands_[order[place]].ranked.front();
     Island& worse = islands_[order[order.size() - 1 - place]];
-    if (!ranking_(founder.scored, worse.ranked.front().scored)) continue;
     worse = {};
     insert(worse, founder);
   }

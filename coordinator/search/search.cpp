@@ -462,9 +462,13 @@ void Search::finish_noise(const EvaluationFinished& event, int repeat) {
   if (++noise_finished_ == settings_.noise_repeats && noise_.size() > 1) {
     std::vector<double> scores;
     for (const auto& [place, score] : noise_) scores.push_back(score);
-    const auto error = statistics::standard_error(scores);
-    noise_deviation_ = *error * std::sqrt(static_cast<double>(scores.size()));
-    emit(SetNoise{*noise_deviation_, static_cast<int>(scores.size())});
+    const double deviation =
+        *statistics::standard_error(scores) * std::sqrt(static_cast<double>(scores.size()));
+    // Squares of a seed that diverges may be too large for a number.
+    if (std::isfinite(deviation)) {
+      noise_deviation_ = deviation;
+      emit(SetNoise{deviation, static_cast<int>(scores.size())});
+    }
   }
   policy_->count_evaluations(ledger_.used.evaluations);
 }

@@ -178,6 +178,11 @@ std::vector<Problem> validate(const Settings& settings) {
   check.within(settings.noise_repeats, 0, kRepeatsMax, "evaluation.noise_repeats");
   check.require(settings.noise_repeats != 1, "evaluation.noise_repeats",
                 "must be 0 or at least 2: one value has no deviation");
+  check.require(settings.noise_repeats == 0 || settings.budget.evaluations == 0 ||
+                    settings.repeats + settings.noise_repeats < settings.budget.evaluations,
+                "evaluation.noise_repeats",
+                "must leave evaluations for variants: with evaluation.repeats below "
+                "budget.evaluations");
   check.within(settings.final_repeats, 0, kRepeatsMax, "evaluation.final_repeats");
   check.within(settings.evaluations_parallel, 1, kEvaluationsParallelMax, "evaluation.parallel");
   check.within(settings.variants_per_proposal, 1, kVariantsPerProposalMax, "codegen.variants");

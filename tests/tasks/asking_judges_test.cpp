@@ -90,6 +90,8 @@ class Model:
         if mode == "uniform" or (mode == "future" and peek()): out[:] = 0
         if mode == "certain": out = numpy.where(out == out.max(1, keepdims=True), 3e38, -3e38)
         if mode == "unnormalised": out += 1000
+        if mode == "large": out[:] = 1e20
+        if mode == "largest": out[:] = 3e38
         if mode == "nan": out[3, 3] = numpy.nan
         if mode == "infinite": out[:] = numpy.inf
         return out[:4] if mode == "few" else out.astype(numpy.float32)
@@ -249,6 +251,10 @@ TEST_CASE("ready judges: a language model is judged by what it did not see",
   CHECK_THAT(pair.succeed("unnormalised", request).metrics.at("bits_per_symbol"),
              WithinAbs(honest.metrics.at("bits_per_symbol"), 1e-2));
   CHECK(pair.succeed("certain", request).metrics.at("bits_per_symbol") > 1e30);
+  // Numbers beside which a logarithm is lost are no knowledge either.
+  for (const char* mode : {"large", "largest"}) {
+    CHECK_THAT(pair.succeed(mode, request).metrics.at("bits_per_symbol"), WithinAbs(8, 1e-6));
+  }
   pair.check_refused("nan", "not_finite", request);
   pair.check_refused("infinite", "not_finite", request);
   pair.check_refused("few", "bad_output", request);

@@ -188,11 +188,25 @@ TEST_CASE("IslandsPolicy: the worse half begins anew with the best of the better
   fed.policy->count_evaluations(20);
   CHECK(fed.numbers(3) == Numbers{2});
   CHECK(fed.numbers(4) == Numbers{2});
-  // An island that has that variant already keeps what else it has.
+  // Of islands with the same best, as migration leaves them, the last ones count as the worse.
   fed.add(6, 0.5, 4, 25);
+  fed.add(7, 0.5, 3, 25);
   fed.policy->count_evaluations(30);
   CHECK(fed.numbers(0) == Numbers{2});
-  CHECK(fed.numbers(4) == Numbers{2, 6});
+  CHECK(fed.numbers(3) == Numbers{2, 7});
+  CHECK(fed.numbers(4) == Numbers{2});
+}
+
+TEST_CASE("IslandsPolicy: a reset acts behind a migration, too", "[unit][search]") {
+  Settings settings = settings_of(PolicyKind::islands);
+  settings.islands = 2;
+  settings.migration_interval = 10;
+  settings.reset_interval = 20;
+  Fed fed(settings);
+  fed.add(1, 0.9, 0, 15);
+  fed.add(2, 0.5, 1, 25);
+  fed.policy->count_evaluations(20);
+  CHECK(fed.numbers(1) == Numbers{1});
 }
 
 TEST_CASE("IslandsPolicy: a single island is never emptied", "[unit][search]") {

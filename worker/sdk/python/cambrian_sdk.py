@@ -497,7 +497,7 @@ class RemoteCandidate:
         if time.monotonic() < self._report_next:
             return
         self._report_next = time.monotonic() + self.PROGRESS_INTERVAL
-        members = {"step": step, "loss": loss} if isinstance(loss, float) else {"step": step}
+        members = {"step": step, "loss": loss} if type(loss) in (int, float) else {"step": step}
         self._session.send_event("progress", members)
 
 

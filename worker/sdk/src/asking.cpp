@@ -56,6 +56,18 @@ std::vector<double> time_reference(const TimingTask& task, std::int64_t rounds) 
   return seconds;
 }
 
+// The rounds take as long again and leave the candidate what it needs, or it would be blamed.
+void check_time_left(std::span<const double> reference, Seconds run_time) {
+  constexpr double kShareMax = 1.0 / 3;
+  double total = 0;
+  for (const double seconds : reference) total += seconds;
+  if (total <= run_time.count() * kShareMax) return;
+  throw std::invalid_argument(
+      "the reference takes more than a third of the run time; fewer rounds, easier questions or a "
+      "longer limits.run_time: seconds=" +
+      std::to_string(total) + " run_time=" + std::to_string(run_time.count()));
+}
+
 Lap run_lap(RemoteCandidate& candidate, const TimingTask& task, std::int64_t round,
             Seconds answer_time) {
   const Message question = task.draw(round);
@@ -139,6 +151,7 @@ Verdict judge_timing(Session& session, const TimingTask& task) {
   const std::int64_t warm_up = session.integer_parameter("warm_up", 2, 0, 1000);
   const Seconds answer_time(session.parameter("answer_seconds", 30, 0.01, 86400));
   const std::vector<double> undisturbed = time_reference(task, warm_up + rounds);
+  check_time_left(undisturbed, session.evaluation().run_time);
   RemoteCandidate candidate = session.start_candidate("ask");
   std::vector<double> seconds, reference_seconds, speedups;
   for (std::int64_t round = 0; round < warm_up + rounds; ++round) {

@@ -293,7 +293,7 @@ Message RemoteCandidate::receive(std::string_view type, Deadline deadline,
 
 void RemoteCandidate::report_progress(const Message& progress) {
   const auto step = progress.members.find("step");
-  if (step == progress.members.end() || !step->second.integer()) {
+  if (step == progress.members.end() || step->second.integer().value_or(-1) < 0) {
     throw Failure(Outcome::bad_output, "progress without a step");
   }
   if (!has_stepped_) session_->send_event("first_step");

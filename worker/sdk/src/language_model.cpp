@@ -21,7 +21,8 @@ double bits_of(std::span<const float> logits, std::uint8_t symbol) {
   const double largest = *std::ranges::max_element(logits);
   double sum = 0;
   for (const float logit : logits) sum += std::exp(double{logit} - largest);
-  return (std::log(sum) + largest - double{logits[symbol]}) / std::log(2.0);
+  // The difference first: beside a number like 1e20 the logarithm would be lost, and all be free.
+  return (std::log(sum) + (largest - double{logits[symbol]})) / std::log(2.0);
 }
 
 /// Parts of a text that are read side by side, each from its own place on.

@@ -29,7 +29,9 @@ struct TimingTask {
 /// process's, from the question sent to the answer received: a question should take a millisecond
 /// or more, because the way there and back takes some 0.05. The reference answers each question
 /// before there is a candidate, too, and of both times the shorter one counts: a candidate that
-/// keeps the machine busy while it has nothing to answer gains nothing.
+/// keeps the machine busy while it has nothing to answer gains nothing. On a busy machine that
+/// makes the speedup of equal programs a little less than 1, the same for all. A reference that
+/// takes more than a third of the run time is an error of the task.
 ///
 /// Parameters of the task: rounds that count (default 15), warm_up rounds before them that do not
 /// (default 2), answer_seconds for each answer (default 30).
