@@ -25,6 +25,7 @@ constexpr ExitCode exit_code_for(Errc code) {
     case Errc::unavailable:
     case Errc::deadline_exceeded: return ExitCode::unreachable;
     case Errc::cancelled: return ExitCode::interrupted;
+    case Errc::denied: return ExitCode::permission;
     case Errc::invalid_argument: return ExitCode::invalid_spec;
     case Errc::already_exists:
     case Errc::conflict:

@@ -17,7 +17,6 @@
 #include "common/config/reader.hpp"
 #include "common/rpc/backoff.hpp"
 #include "common/rpc/channel.hpp"
-#include "common/rpc/refusal.hpp"
 
 namespace cambrian::cli {
 namespace {
@@ -62,10 +61,10 @@ Result<Endpoint> resolve_endpoint(const GlobalOptions& options) {
     return endpoint_of_context(config.current_context(), path.string(), config);
   }
   const std::string local = dev::running_endpoint(dev_directory());
-  if (!local.empty()) return Endpoint{local, "cambrian dev up"};
+  if (!local.empty()) return Endpoint{local, "cambrian dev up", {}, false};
   const std::string demo = dev::running_endpoint(demo_directory());
-  if (!demo.empty()) return Endpoint{demo, "cambrian demo"};
-  return Endpoint{kDefaultEndpoint, "the default"};
+  if (!demo.empty()) return Endpoint{demo, "cambrian demo", {}, false};
+  return Endpoint{kDefaultEndpoint, "the default", {}, false};
 }
 
 Format Session::format() const {
@@ -110,8 +109,12 @@ int Session::fail(ExitCode code, std::string_view message, std::string_view fix)
 }
 
 int Session::fail(const Error& error, std::string_view fix) const {
-  if (is_refused_) return fail(ExitCode::permission, error.message, fix);
   const ExitCode code = exit_code_for(error.code);
+  if (code == ExitCode::permission && !endpoint_.is_named && fix.empty()) {
+    return fail(code, error.message,
+                "name the coordinator, for CAMBRIAN_TOKEN is sent to no other: --endpoint " +
+                    endpoint_.address + ", or a context");
+  }
   if (code != ExitCode::unreachable || endpoint_.address.empty()) {
     return fail(code, error.message, fix);
   }
@@ -149,8 +152,10 @@ Result<std::shared_ptr<grpc::Channel>> Session::channel() {
   if (!channel_) {
     CAMBRIAN_TRY(const Endpoint where, endpoint());
     auto security = rpc::security_of(where.context);
-    // Whoever sets the variable means this call.
-    if (auto token = rpc::token_of_environment(); !token.is_empty()) {
+    auto token = rpc::token_of_environment();
+    if (!where.is_named) {
+      security.token = {};
+    } else if (!token.is_empty()) {  // Whoever sets the variable means this call.
       security.token_file.clear();
       security.token = std::move(token);
     }
@@ -166,7 +171,6 @@ Status Session::with_retries(const std::function<grpc::Status(grpc::ClientContex
     grpc::ClientContext context;
     context.set_deadline(deadline);
     const grpc::Status status = attempt(context);
-    is_refused_ = rpc::is_refusal(status.error_code());
     if (status.ok()) return {};
     const bool is_last = status.error_code() != grpc::StatusCode::UNAVAILABLE ||
                          tries >= kRetryDelays.size() ||

@@ -40,6 +40,9 @@ struct Endpoint {
   std::string address;
   std::string origin;
   config::v1::CliContext context{};  ///< TLS and token of it; empty where it is no context.
+  /// Somebody said it: only then CAMBRIAN_TOKEN goes there, not to whoever happens to listen on
+  /// this machine.
+  bool is_named = true;
 };
 
 /// --endpoint, CAMBRIAN_ENDPOINT, --context, CAMBRIAN_CONTEXT, the configuration file, the running
@@ -103,7 +106,6 @@ class Session {
   Terminal terminal_;
   Endpoint endpoint_;
   std::shared_ptr<grpc::Channel> channel_;
-  bool is_refused_ = false;  ///< The last call, because of who made it.
 };
 
 /// What a failed call says, in words for people.

@@ -14,6 +14,7 @@
 #include <random>
 #include <thread>
 
+#include "common/certificates/certificates.hpp"
 #include "common/log/log.hpp"
 #include "common/metrics/metrics.hpp"
 #include "common/rpc/security.hpp"
@@ -57,6 +58,10 @@ std::string make_instance_name() {
   std::snprintf(text, sizeof text, "%d-%08x%08x", static_cast<int>(::getpid()), device(), device());
   return text;
 }
+
+/// How often it is looked whether the files of TLS are good. gRPC says nothing of bad ones: new
+/// connections fail, and those that are there go on.
+constexpr milliseconds kCertificateInterval{60'000};
 
 /// Complete or not there at all: whoever waits for the file may read it at once.
 Status write_address_file(const std::string& path, const nlohmann::json& addresses) {
@@ -129,7 +134,7 @@ class Program {
     });
     for (auto&& loop : {&Program::run_acquisition, &Program::run_renewal, &Program::run_poll,
                         &Program::run_sweep, &Program::run_overview, &Program::run_shortages,
-                        &Program::run_cleanup, &Program::run_access}) {
+                        &Program::run_cleanup, &Program::run_access, &Program::run_certificates}) {
       spawn((this->*loop)());
     }
     CAMBRIAN_TRY_STATUS(write_address_file(
@@ -161,6 +166,23 @@ class Program {
   awaitable<void> run_shortages() { return shortages_.run(); }
   awaitable<void> run_cleanup() { return housekeeping_.run_cleanup(); }
   awaitable<void> run_access() { return access_desk_.run_refresh(); }
+
+  awaitable<void> run_certificates() {
+    if (!config_.tls) co_return;
+    auto gauge =
+        registry_.gauge("cambrian_coordinator_certificate_expiry_timestamp_seconds",
+                        "When the server's certificate expires, Unix time; 0: it is not usable");
+    while (!hub_.is_closed()) {
+      const auto end =
+          certificates::check_key_pair(config_.tls->certificate_file(), config_.tls->key_file());
+      gauge.set(end ? static_cast<double>(std::chrono::system_clock::to_time_t(*end)) : 0);
+      if (!end) {
+        log::error("tls_files_unusable",
+                   {{"reason", end.error().message}, {"next", "new connections fail until then"}});
+      }
+      co_await hub_.pause(kCertificateInterval);
+    }
+  }
 
   void spawn(awaitable<void> loop) {
     ++loops_;

@@ -22,10 +22,10 @@ awaitable<Status> store(TokenStore& tokens, AuditStore& audit, TokenDefinition d
   AuditEntry entry{.caller = {.name = "cambrian-coordinator", .role = Role::admin, .token_id = {}},
                    .peer = "command line",
                    .method = "CreateToken",
-                   .object = definition.name};
-  CAMBRIAN_CO_TRY_STATUS(co_await audit.add(std::move(entry), "OK"));
+                   .object = token_object(definition.name, word(definition.role), definition.id)};
+  CAMBRIAN_CO_TRY(const auto id, co_await audit.add(std::move(entry), kAuditBegun));
   CAMBRIAN_CO_TRY_STATUS(co_await tokens.create(std::move(definition)));
-  co_return Status();
+  co_return co_await audit.set_outcome(id, "OK");
 }
 
 }  // namespace

@@ -64,7 +64,9 @@ std::vector<std::string> merged_environment(const std::map<std::string, std::str
   std::vector<std::string> result;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string text = *entry;
-    if (!added.contains(text.substr(0, text.find('=')))) result.push_back(text);
+    const auto name = text.substr(0, text.find('='));
+    // Programs started here need no token, and must send none to whoever listens in their place.
+    if (name != "CAMBRIAN_TOKEN" && !added.contains(name)) result.push_back(text);
   }
   for (const auto& [name, value] : added) {
     result.push_back(std::string(name).append("=").append(value));

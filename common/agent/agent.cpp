@@ -35,6 +35,8 @@ constexpr auto kPollPause = 200ms;
 constexpr auto kSyncIntervalDefault = 20s;
 constexpr auto kStopGrace = 10s;  // For handlers, after they were asked to stop.
 constexpr auto kOutageLogInterval = 30s;
+// A token that was replaced is read again within seconds.
+constexpr auto kTokenPatience = 10s;
 constexpr std::size_t kRejectionBytesMax = 512;  // The coordinator takes twice as many.
 
 std::chrono::milliseconds to_milliseconds(const google::protobuf::Duration& duration) {
@@ -133,7 +135,8 @@ class Agent::Loop {
   const Clock::time_point start_time_ = Clock::now();
   Clock::time_point last_outage_log_{};
   bool is_in_outage_ = false;
-  std::stop_source reports_stop_;  // Ends the retries of reports at shutdown.
+  std::optional<Clock::time_point> unknown_since_;  // To the coordinator, which asks for a token.
+  std::stop_source reports_stop_;                   // Ends the retries of reports at shutdown.
 
   std::mutex mutex_;  // Guards everything below.
   std::condition_variable wake_;
@@ -266,8 +269,11 @@ grpc::Status Agent::Loop::sync(const v1::SyncRequest& request, v1::SyncResponse&
 bool Agent::Loop::handle_failure(const grpc::Status& status) {
   const auto code = status.error_code();
   if (code == grpc::StatusCode::CANCELLED) return true;
-  if (code == grpc::StatusCode::INVALID_ARGUMENT || code == grpc::StatusCode::UNAUTHENTICATED ||
-      code == grpc::StatusCode::PERMISSION_DENIED || code == grpc::StatusCode::UNIMPLEMENTED) {
+  const bool is_unknown = code == grpc::StatusCode::UNAUTHENTICATED;
+  if (is_unknown && !unknown_since_) unknown_since_ = Clock::now();
+  if (code == grpc::StatusCode::INVALID_ARGUMENT || code == grpc::StatusCode::PERMISSION_DENIED ||
+      code == grpc::StatusCode::UNIMPLEMENTED ||
+      (is_unknown && Clock::now() - *unknown_since_ >= kTokenPatience)) {
     log::error("agent_refused", {{"cause", status.error_message()}});
     return false;
   }
@@ -276,7 +282,8 @@ bool Agent::Loop::handle_failure(const grpc::Status& status) {
     last_outage_log_ = Clock::now();
     log::warn("coordinator_unreachable",
               {{"cause", status.error_message()},
-               {"next", "trying again; are the address and tls right?"}});
+               {"next", is_unknown ? "trying again for some seconds, in case the token is replaced"
+                                   : "trying again; are the address and tls right?"}});
   }
   const auto hint = rpc::details_of(status).retry_delay;
   const std::lock_guard lock(mutex_);
@@ -287,6 +294,7 @@ bool Agent::Loop::handle_failure(const grpc::Status& status) {
 void Agent::Loop::apply(const v1::SyncRequest& request, const v1::SyncResponse& response) {
   if (is_in_outage_) log::info("coordinator_reached");
   is_in_outage_ = false;
+  unknown_since_.reset();
   backoff_.reset();
   const std::lock_guard lock(mutex_);
   // What was told need not be told again; what came in meanwhile stays.

@@ -1,5 +1,6 @@
 #include "common/agent/report.hpp"
 
+#include <algorithm>
 #include <chrono>
 
 #include "common/log/log.hpp"
@@ -13,6 +14,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kReportTimeout = 30s;
+// A token that was replaced is read again within seconds.
+constexpr auto kTokenPatience = 10s;
 // Longer outages than this lose the work of one attempt, not the variant.
 constexpr auto kReportPatience = 1h;
 
@@ -38,8 +41,7 @@ grpc::Status send(v1::AgentService::Stub& stub, const std::string& agent_id, con
 
 bool is_final(grpc::StatusCode code) {
   return code == grpc::StatusCode::INVALID_ARGUMENT || code == grpc::StatusCode::NOT_FOUND ||
-         code == grpc::StatusCode::PERMISSION_DENIED || code == grpc::StatusCode::UNAUTHENTICATED ||
-         code == grpc::StatusCode::UNIMPLEMENTED;
+         code == grpc::StatusCode::PERMISSION_DENIED || code == grpc::StatusCode::UNIMPLEMENTED;
 }
 
 }  // namespace
@@ -47,7 +49,7 @@ bool is_final(grpc::StatusCode code) {
 Report report(v1::AgentService::Stub& stub, const std::string& agent_id, const v1::Lease& lease,
               const AttemptOutcome& outcome, std::stop_token stop) {
   rpc::Backoff backoff(static_cast<std::uint64_t>(lease.item_id()));
-  const auto give_up = std::chrono::steady_clock::now() + kReportPatience;
+  auto give_up = std::chrono::steady_clock::now() + kReportPatience;
   for (;;) {
     const auto status = send(stub, agent_id, lease, outcome);
     if (status.ok()) return {};
@@ -57,6 +59,9 @@ Report report(v1::AgentService::Stub& stub, const std::string& agent_id, const v
           "report_not_counted",
           {{"item", lease.item_id()}, {"epoch", lease.epoch()}, {"cause", status.error_message()}});
       return {};
+    }
+    if (status.error_code() == grpc::StatusCode::UNAUTHENTICATED) {
+      give_up = std::min(give_up, std::chrono::steady_clock::now() + kTokenPatience);
     }
     if (is_final(status.error_code()) || std::chrono::steady_clock::now() > give_up) {
       log::error(

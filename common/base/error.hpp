@@ -14,6 +14,7 @@ enum class Errc {
   not_found,          ///< The thing named does not exist.
   already_exists,     ///< The thing exists, and differs.
   conflict,           ///< The state does not allow it: a lost lease, a running campaign.
+  denied,             ///< Because of who asks, or as whom: a token, a role.
   exhausted,          ///< A limit or a queue is full; try again later.
   unavailable,        ///< A dependency is away; try again later.
   deadline_exceeded,  ///< It took too long; nothing is known to have happened.
@@ -28,6 +29,7 @@ constexpr std::string_view to_string(Errc code) {
     case Errc::not_found: return "not_found";
     case Errc::already_exists: return "already_exists";
     case Errc::conflict: return "conflict";
+    case Errc::denied: return "denied";
     case Errc::exhausted: return "exhausted";
     case Errc::unavailable: return "unavailable";
     case Errc::deadline_exceeded: return "deadline_exceeded";

@@ -37,19 +37,21 @@ Error openssl_failed(const char* what) {
   return {Errc::internal, std::string(what) + ": " + openssl_reason()};
 }
 
-bool is_host(const std::string& host) {
-  return !host.empty() && host.size() <= kHostBytesMax && std::ranges::all_of(host, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '-' || c == ':' || c == '*';
-  });
-}
-
 bool is_address(const std::string& host) {
   const std::unique_ptr<ASN1_OCTET_STRING, Freed<&ASN1_OCTET_STRING_free>> address(
       a2i_IPADDRESS(host.c_str()));
   ERR_clear_error();
   return address != nullptr;
 }
+
+bool is_name(const std::string& host) {
+  return !host.empty() && host.size() <= kHostBytesMax && std::ranges::all_of(host, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '-' || c == '*';
+  });
+}
+
+bool is_host(const std::string& host) { return is_name(host) || is_address(host); }
 
 std::string alternative_names(const std::vector<std::string>& hosts) {
   std::string names;

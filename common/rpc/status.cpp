@@ -1,6 +1,5 @@
-#include "common/rpc/refusal.hpp"
-
 #include "common/rpc/status.hpp"
+
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 
@@ -79,6 +78,8 @@ Errc to_errc(grpc::StatusCode code) {
     case grpc::StatusCode::NOT_FOUND: return Errc::not_found;
     case grpc::StatusCode::ALREADY_EXISTS: return Errc::already_exists;
     case grpc::StatusCode::FAILED_PRECONDITION: return Errc::conflict;
+    case grpc::StatusCode::UNAUTHENTICATED:
+    case grpc::StatusCode::PERMISSION_DENIED: return Errc::denied;
     case grpc::StatusCode::RESOURCE_EXHAUSTED: return Errc::exhausted;
     case grpc::StatusCode::UNAVAILABLE: return Errc::unavailable;
     case grpc::StatusCode::DEADLINE_EXCEEDED: return Errc::deadline_exceeded;
@@ -149,6 +150,7 @@ grpc::StatusCode to_code(Errc code) {
     case Errc::not_found: return grpc::StatusCode::NOT_FOUND;
     case Errc::already_exists: return grpc::StatusCode::ALREADY_EXISTS;
     case Errc::conflict: return grpc::StatusCode::FAILED_PRECONDITION;
+    case Errc::denied: return grpc::StatusCode::PERMISSION_DENIED;
     case Errc::exhausted: return grpc::StatusCode::RESOURCE_EXHAUSTED;
     case Errc::unavailable: return grpc::StatusCode::UNAVAILABLE;
     case Errc::deadline_exceeded: return grpc::StatusCode::DEADLINE_EXCEEDED;

@@ -36,6 +36,11 @@ grpc::StatusCode to_code(Errc code);
 /// entries travel: all of it must fit into the 8 KiB of a call's trailing metadata.
 grpc::Status to_status(const Error& error, const Details& details = {});
 
+/// UNAUTHENTICATED or PERMISSION_DENIED, which come up in one place only, where calls come in. As
+/// `to_status`.
+grpc::Status to_refusal(grpc::StatusCode code, const std::string& message,
+                        const Details& details = {});
+
 /// The error behind a status that is not OK.
 Error from_status(const grpc::Status& status);
 

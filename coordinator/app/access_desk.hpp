@@ -25,7 +25,7 @@ class AccessDesk final : public AccessApi {
   awaitable<void> run_refresh();
 
   /// Calls with unknown tokens that wait for a look at once; more are told to come again.
-  static constexpr int kLookersMax = 256;
+  static constexpr int kLookersMax = 32;
 
  private:
   using Clock = std::chrono::steady_clock;

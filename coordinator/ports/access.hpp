@@ -62,6 +62,12 @@ struct AuditRecord {
   std::string outcome;
 };
 
+/// What an entry of a new token is about.
+inline std::string token_object(const std::string& name, const std::string& role,
+                                const std::string& id) {
+  return name + " role=" + role + " id=" + id;
+}
+
 /// Of an entry whose call has not ended, or ended with its coordinator.
 inline constexpr const char* kAuditBegun = "BEGUN";
 

@@ -24,17 +24,6 @@ user::v1::Role role_to_proto(Role role) {
   return user::v1::ROLE_UNSPECIFIED;
 }
 
-std::optional<Role> role_from_proto(user::v1::Role role) {
-  switch (role) {
-    case user::v1::ROLE_ADMIN: return Role::admin;
-    case user::v1::ROLE_USER: return Role::user;
-    case user::v1::ROLE_WORKER: return Role::worker;
-    case user::v1::ROLE_CODEGEN: return Role::codegen;
-    case user::v1::ROLE_VIEWER: return Role::viewer;
-    default: return std::nullopt;
-  }
-}
-
 bool is_id(const std::string& text) {
   return text.size() == kIdDigits && std::ranges::all_of(text, [](char c) {
            return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');

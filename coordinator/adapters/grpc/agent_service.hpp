@@ -11,10 +11,10 @@ class AgentService final : public agent::v1::AgentService::CallbackService {
       : calls_(calls), api_(api), model_calls_(model_calls) {}
 
   CAMBRIAN_UNARY(agent::v1, Sync, sync(caller, context, request, response))
-  CAMBRIAN_UNARY(agent::v1, FinishEvaluation, finish(request))
-  CAMBRIAN_UNARY(agent::v1, FinishProposal, finish(request))
-  CAMBRIAN_UNARY(agent::v1, BeginCall, begin_call(request, response))
-  CAMBRIAN_UNARY(agent::v1, EndCall, end_call(request))
+  CAMBRIAN_UNARY(agent::v1, FinishEvaluation, finish(caller, request))
+  CAMBRIAN_UNARY(agent::v1, FinishProposal, finish(caller, request))
+  CAMBRIAN_UNARY(agent::v1, BeginCall, begin_call(caller, request, response))
+  CAMBRIAN_UNARY(agent::v1, EndCall, end_call(caller, request))
 
  private:
   // Pointers are gRPC's and live until Finish, which comes after the coroutine.
@@ -22,10 +22,10 @@ class AgentService final : public agent::v1::AgentService::CallbackService {
                                const agent::v1::SyncRequest* request,
                                agent::v1::SyncResponse* response);
   template <class Request>
-  awaitable<grpc::Status> finish(const Request* request);
-  awaitable<grpc::Status> begin_call(const agent::v1::BeginCallRequest* request,
+  awaitable<grpc::Status> finish(Caller caller, const Request* request);
+  awaitable<grpc::Status> begin_call(Caller caller, const agent::v1::BeginCallRequest* request,
                                      agent::v1::BeginCallResponse* response);
-  awaitable<grpc::Status> end_call(const agent::v1::EndCallRequest* request);
+  awaitable<grpc::Status> end_call(Caller caller, const agent::v1::EndCallRequest* request);
 
   Calls& calls_;
   AgentApi& api_;

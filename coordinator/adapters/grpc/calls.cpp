@@ -7,7 +7,7 @@
 
 #include "common/digest/token.hpp"
 #include "common/log/log.hpp"
-#include "common/rpc/refusal.hpp"
+#include "common/rpc/status.hpp"
 #include "coordinator/adapters/grpc/access_table.hpp"
 #include "coordinator/ports/words.hpp"
 
@@ -39,6 +39,10 @@ std::string name_of(grpc::StatusCode code) {
 }
 
 constexpr std::size_t kHeaderBytesMax = 512;
+constexpr std::size_t kObjectBytesMax = 256;
+/// Refused changes of one token that get an entry.
+constexpr int kRefusedMax = 20;
+constexpr std::chrono::minutes kRefusedTime{1};
 constexpr const char* kRoleNotAllowed = "ROLE_NOT_ALLOWED";
 constexpr const char* kRoleReason = "role";
 constexpr const char* kNotYours = "NOT_YOURS";
@@ -100,13 +104,17 @@ grpc::Status role_not_allowed(const Caller& caller, const std::string& method,
 
 }  // namespace
 
+std::string audit_text(std::string text) {
+  // Masked before it is cut: a half of a token is not known as one.
+  text.resize(std::min(text.size(), 8 * kObjectBytesMax));
+  return clean_text(mask_tokens(std::move(text)), kObjectBytesMax);
+}
+
 Arrival arrival_of(const grpc::CallbackServerContext& context, const char* method,
                    std::string object) {
   constexpr std::string_view kScheme = "Bearer ";
-  Arrival arrival{.method = method,
-                  .token = {},
-                  .peer = context.peer(),
-                  .object = mask_tokens(std::move(object))};
+  Arrival arrival{
+      .method = method, .token = {}, .peer = context.peer(), .object = std::move(object)};
   const auto& metadata = context.client_metadata();
   const auto found = metadata.find("authorization");
   if (found == metadata.end()) return arrival;
@@ -150,6 +158,7 @@ awaitable<Admission> Calls::admit(Arrival arrival) {
     admission.refusal = role_not_allowed(admission.caller, method, access);
   }
   if (access == nullptr || !access->is_change) co_return admission;
+  if (!is_allowed_to && !is_worth_an_entry(admission.caller)) co_return admission;
   AuditEntry entry{.caller = admission.caller,
                    .peer = clean_text(arrival.peer, kHeaderBytesMax),
                    .method = method,
@@ -160,6 +169,13 @@ awaitable<Admission> Calls::admit(Arrival arrival) {
   if (!id && is_allowed_to) admission.refusal = status_of(id.error());
   if (id && is_allowed_to) admission.audit_entry = *id;
   co_return admission;
+}
+
+bool Calls::is_worth_an_entry(const Caller& caller) {
+  const auto now = std::chrono::steady_clock::now();
+  auto& refused = refused_[caller.token_id];
+  if (now - refused.since > kRefusedTime) refused = {.since = now};
+  return ++refused.count <= kRefusedMax;
 }
 
 awaitable<void> Calls::note_outcome(std::int64_t audit_entry, grpc::StatusCode code) {

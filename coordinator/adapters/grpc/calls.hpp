@@ -3,12 +3,14 @@
 #include <grpcpp/server_context.h>
 
 #include <boost/asio/any_io_executor.hpp>
-#include <mutex>
+#include <chrono>
+#include <map>
 
 #include "common/metrics/metrics.hpp"
 #include "common/rpc/unary.hpp"
 #include "coordinator/adapters/grpc/convert.hpp"
 #include "coordinator/ports/access_api.hpp"
+#include "coordinator/ports/words.hpp"
 
 namespace cambrian::coordinator::wire {
 
@@ -19,6 +21,9 @@ struct Arrival {
   std::string peer;
   std::string object;  ///< What it is about, for the audit log.
 };
+
+/// A text of a caller as the audit log takes it: without secrets, cleaned and short.
+std::string audit_text(std::string text);
 
 /// Reads token and address. `method` is a literal.
 Arrival arrival_of(const grpc::CallbackServerContext& context, const char* method,
@@ -91,6 +96,8 @@ class Calls {
 
  private:
   awaitable<Admission> admit(Arrival arrival);
+  /// Refused ones of one token fill neither disk nor log: what is too much is counted only.
+  bool is_worth_an_entry(const Caller& caller);
   awaitable<void> note_outcome(std::int64_t audit_entry, grpc::StatusCode code);
   metrics::Counter refusals(const std::string& reason);
 
@@ -98,7 +105,14 @@ class Calls {
   awaitable<grpc::Status> guarded(Arrival arrival, MakeHandler make_handler) {
     const auto admission = co_await admit(std::move(arrival));
     if (!admission.refusal.ok()) co_return admission.refusal;
-    auto status = co_await make_handler(admission.caller);
+    grpc::Status status;
+    std::exception_ptr failure;
+    try {
+      status = co_await make_handler(admission.caller);
+    } catch (...) {
+      failure = std::current_exception();  // Nothing can be awaited in here.
+      status = rpc::status_of_failure(failure);
+    }
     if (admission.audit_entry != 0) {
       co_await note_outcome(admission.audit_entry, status.error_code());
     }
@@ -109,6 +123,11 @@ class Calls {
   metrics::Registry& registry_;
   AccessApi& access_;
   AuditStore& audit_;
+  struct Refused {
+    std::chrono::steady_clock::time_point since;
+    int count = 0;
+  };
+  std::map<std::string, Refused> refused_;  ///< By token id. On the app's thread.
 };
 
 /// Overrides a unary method of a service by a coroutine: `handler` is a call of it with `request`
@@ -136,21 +155,24 @@ grpc::Status not_for_role(const Caller& caller, const std::string& what);
 
 template <class Request>
 std::string object_of(const Request& request) {
-  constexpr std::size_t kBytesMax = 256;
   if constexpr (requires { request.spec().name(); }) {
-    return clean_text(request.spec().name(), kBytesMax);
+    return audit_text(request.spec().name());
   } else if constexpr (requires { request.bundle().manifest().name(); }) {
-    return clean_text(request.bundle().manifest().name(), kBytesMax);
+    return audit_text(request.bundle().manifest().name());
   } else if constexpr (requires { request.archive_sha256(); }) {
     // Its name is in the archive, unless it gets another one.
     const auto& name = request.name();
-    return clean_text(name.empty() ? request.archive_sha256() : name, kBytesMax);
+    return audit_text(name.empty() ? request.archive_sha256() : name);
   } else if constexpr (requires { request.worker(); }) {
-    return clean_text(request.worker(), kBytesMax);
+    return audit_text(request.worker());
+  } else if constexpr (requires { request.role(); }) {
+    const auto role = role_from_proto(request.role());
+    return audit_text(
+        token_object(request.name(), role ? word(*role) : std::string("unknown"), request.id()));
   } else if constexpr (requires { request.token(); }) {
-    return clean_text(request.token(), kBytesMax);
+    return audit_text(request.token());
   } else if constexpr (requires { request.name(); }) {
-    return clean_text(request.name(), kBytesMax);
+    return audit_text(request.name());
   } else {
     return {};
   }

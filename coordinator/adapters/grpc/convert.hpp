@@ -6,9 +6,11 @@
 #include <vector>
 
 #include "cambrian/agent/v1/agent_service.pb.h"
+#include "cambrian/user/v1/admin_service.pb.h"
 #include "cambrian/user/v1/campaign_service.pb.h"
 #include "cambrian/user/v1/operation_service.pb.h"
 #include "common/rpc/status.hpp"
+#include "coordinator/ports/access.hpp"
 #include "coordinator/ports/agent_api.hpp"
 #include "coordinator/ports/agent_store.hpp"
 #include "coordinator/ports/call_store.hpp"
@@ -52,5 +54,7 @@ void to_proto(const CampaignRecord& record, user::v1::Campaign* message);
 void to_proto(const VariantRecord& record, const std::string& campaign, user::v1::Variant* message);
 void to_proto(const EventRecord& record, user::v1::Event* message);
 void to_proto(const ModelUsage& usage, user::v1::ModelUsage* message);
+/// Empty for a role that is not named or not known.
+std::optional<Role> role_from_proto(user::v1::Role role);
 
 }  // namespace cambrian::coordinator::wire

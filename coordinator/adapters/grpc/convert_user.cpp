@@ -123,4 +123,15 @@ void to_proto(const ModelUsage& usage, user::v1::ModelUsage* message) {
   message->set_calls_unknown(usage.calls_unknown);
 }
 
+std::optional<Role> role_from_proto(user::v1::Role role) {
+  switch (role) {
+    case user::v1::ROLE_ADMIN: return Role::admin;
+    case user::v1::ROLE_USER: return Role::user;
+    case user::v1::ROLE_WORKER: return Role::worker;
+    case user::v1::ROLE_CODEGEN: return Role::codegen;
+    case user::v1::ROLE_VIEWER: return Role::viewer;
+    default: return std::nullopt;
+  }
+}
+
 }  // namespace cambrian::coordinator::wire

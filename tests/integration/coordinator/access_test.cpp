@@ -1,8 +1,12 @@
+#include <grpcpp/generic/generic_stub.h>
+
 #include <catch2/catch_test_macros.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <map>
+#include <set>
 
 #include "cambrian/agent/v1/blob_service.grpc.pb.h"
 #include "cambrian/user/v1/admin_service.grpc.pb.h"
@@ -10,90 +14,26 @@
 #include "common/digest/token.hpp"
 #include "common/rpc/channel.hpp"
 #include "common/rpc/security.hpp"
-#include "tests/integration/coordinator/fixture.hpp"
-#include "tests/support/postgres.hpp"
+#include "tests/integration/coordinator/guarded.hpp"
 
 using namespace cambrian;
 using namespace cambrian::test;
+using google::protobuf::DescriptorPool;
 using grpc::StatusCode;
 using user::v1::AdminService;
 
 namespace {
 
-constexpr milliseconds kTimeout{20'000};
-
-/// A coordinator that requires tokens.
-struct Guarded {
-  std::string database = PrivatePostgres::shared().make_database();
-  std::string root = make_first_token(database);
-  CoordinatorProcess coordinator{{.database = database, .more_config = "require_tokens: true\n"}};
-
-  std::shared_ptr<grpc::Channel> as(const std::string& token) const {
-    return secure_channel(coordinator.address(), token);
-  }
-
-  grpc::Status create(const NewToken& token, const std::string& name, user::v1::Role role,
-                      milliseconds lifetime = milliseconds(0)) const {
-    user::v1::CreateTokenRequest request;
-    request.set_id(token.id);
-    request.set_sha256(token.sha256);
-    request.set_name(name);
-    request.set_role(role);
-    if (lifetime.count() > 0) {
-      request.mutable_lifetime()->set_seconds(lifetime.count() / 1000);
-    }
-    user::v1::CreateTokenResponse response;
-    grpc::ClientContext context;
-    rpc::set_deadline(context, kTimeout);
-    return AdminService::NewStub(as(root))->CreateToken(&context, request, &response);
-  }
-
-  /// A new token of this name.
-  std::string make(const std::string& name, user::v1::Role role,
-                   milliseconds lifetime = milliseconds(0)) const {
-    const auto token = make_token();
-    const auto status = create(token, name, role, lifetime);
-    INFO(status.error_message());
-    REQUIRE(status.ok());
-    return token.text.reveal();
-  }
-
-  user::v1::RevokeTokenResponse revoke(const std::string& token) const {
-    user::v1::RevokeTokenRequest request;
-    request.set_token(token);
-    user::v1::RevokeTokenResponse response;
-    grpc::ClientContext context;
-    rpc::set_deadline(context, kTimeout);
-    REQUIRE(AdminService::NewStub(as(root))->RevokeToken(&context, request, &response).ok());
-    return response;
-  }
-
-  std::vector<user::v1::AuditEntry> audit(int page_size = 100) const {
-    user::v1::ListAuditEntriesRequest request;
-    request.set_page_size(page_size);
-    std::vector<user::v1::AuditEntry> entries;
-    do {
-      user::v1::ListAuditEntriesResponse response;
-      grpc::ClientContext context;
-      rpc::set_deadline(context, kTimeout);
-      REQUIRE(AdminService::NewStub(as(root))->ListAuditEntries(&context, request, &response).ok());
-      entries.insert(entries.end(), response.entries().begin(), response.entries().end());
-      request.set_page_token(response.next_page_token());
-    } while (!request.page_token().empty());
-    return entries;
-  }
-};
-
 grpc::Status list_campaigns(const std::shared_ptr<grpc::Channel>& channel) {
   grpc::ClientContext context;
-  rpc::set_deadline(context, kTimeout);
+  rpc::set_deadline(context, kCallTimeout);
   user::v1::ListCampaignsResponse response;
   return user::v1::CampaignService::NewStub(channel)->ListCampaigns(&context, {}, &response);
 }
 
 grpc::Status stop_campaign(const std::shared_ptr<grpc::Channel>& channel, const std::string& name) {
   grpc::ClientContext context;
-  rpc::set_deadline(context, kTimeout);
+  rpc::set_deadline(context, kCallTimeout);
   user::v1::StopCampaignRequest request;
   request.set_name(name);
   user::v1::StopCampaignResponse response;
@@ -103,7 +43,7 @@ grpc::Status stop_campaign(const std::shared_ptr<grpc::Channel>& channel, const 
 grpc::Status import_archive(const std::shared_ptr<grpc::Channel>& channel,
                             const std::string& sha256) {
   grpc::ClientContext context;
-  rpc::set_deadline(context, kTimeout);
+  rpc::set_deadline(context, kCallTimeout);
   user::v1::ImportCampaignRequest request;
   request.set_archive_sha256(sha256);
   user::v1::ImportCampaignResponse response;
@@ -112,7 +52,7 @@ grpc::Status import_archive(const std::shared_ptr<grpc::Channel>& channel,
 
 grpc::Status upload(const std::shared_ptr<grpc::Channel>& channel) {
   grpc::ClientContext context;
-  rpc::set_deadline(context, kTimeout);
+  rpc::set_deadline(context, kCallTimeout);
   agent::v1::UploadBlobResponse response;
   const auto stub = agent::v1::BlobService::NewStub(channel);
   const auto writer = stub->UploadBlob(&context, &response);
@@ -123,6 +63,41 @@ grpc::Status upload(const std::shared_ptr<grpc::Channel>& channel) {
   writer->Write(request);
   writer->WritesDone();
   return writer->Finish();
+}
+
+constexpr const char* kServices[] = {
+    "cambrian.agent.v1.AgentService",  "cambrian.agent.v1.BlobService",
+    "cambrian.user.v1.AdminService",   "cambrian.user.v1.CampaignService",
+    "cambrian.user.v1.CodegenService", "cambrian.user.v1.TaskService",
+    "cambrian.user.v1.VariantService", "cambrian.user.v1.WorkerService"};
+
+/// Calls any method, streams as well, with one empty message.
+grpc::Status call_empty(const std::shared_ptr<grpc::Channel>& channel, const std::string& path) {
+  grpc::ClientContext context;
+  rpc::set_deadline(context, kCallTimeout);
+  grpc::CompletionQueue queue;
+  grpc::GenericStub stub(channel);
+  const auto call = stub.PrepareCall(&context, path, &queue);
+  const auto wait = [&] {
+    void* tag = nullptr;
+    bool is_ok = false;
+    REQUIRE(queue.Next(&tag, &is_ok));
+  };
+  call->StartCall(nullptr);
+  wait();
+  grpc::Slice nothing;
+  call->WriteLast(grpc::ByteBuffer(&nothing, 1), {}, nullptr);
+  wait();
+  for (bool has_more = true; has_more;) {  // What is answered must be read before the status.
+    grpc::ByteBuffer answer;
+    call->Read(&answer, nullptr);
+    void* tag = nullptr;
+    REQUIRE(queue.Next(&tag, &has_more));
+  }
+  grpc::Status status;
+  call->Finish(&status, nullptr);
+  wait();
+  return status;
 }
 
 std::string reason_of(const grpc::Status& status) { return rpc::details_of(status).reason; }
@@ -235,6 +210,90 @@ TEST_CASE("access: each role may do what it needs and nothing else", "[integrati
   }
   CHECK(query_number(guarded.database,
                      "SELECT count(*) FROM access_token WHERE name = 'mallory'") == 0);
+}
+
+TEST_CASE("access: no method of any service answers who may not call it",
+          "[integration][coordinator]") {
+  const Guarded guarded;
+  const auto nobody = rpc::make_channel(guarded.coordinator.address());
+  const std::map<std::string, std::set<std::string>> allowed = {
+      {"screen",
+       {"DownloadBlob", "ValidateCampaign", "GetCampaign", "ListCampaigns", "WatchEvents",
+        "ListVariants", "GetVariant", "GetLineage", "GetTask", "ListTasks", "ListWorkers",
+        "GetUsage"}},
+      {"gpu-1", {"Sync", "FinishEvaluation", "DownloadBlob"}},
+      {"llm",
+       {"Sync", "FinishProposal", "BeginCall", "EndCall", "FindMissingBlobs", "UploadBlob",
+        "DownloadBlob"}}};
+  const std::map<std::string, std::shared_ptr<grpc::Channel>> channels = {
+      {"screen", guarded.as(guarded.make("screen", user::v1::ROLE_VIEWER))},
+      {"gpu-1", guarded.as(guarded.make("gpu-1", user::v1::ROLE_WORKER))},
+      {"llm", guarded.as(guarded.make("llm", user::v1::ROLE_CODEGEN))}};
+  int methods = 0;
+  for (const char* name : kServices) {
+    const auto* service = DescriptorPool::generated_pool()->FindServiceByName(name);
+    REQUIRE(service != nullptr);
+    for (int i = 0; i < service->method_count(); ++i, ++methods) {
+      const std::string method = service->method(i)->name();
+      const std::string path = std::string("/") + name + "/" + method;
+      INFO(path);
+      CHECK(call_empty(nobody, path).error_code() == StatusCode::UNAUTHENTICATED);
+      for (const auto& [who, channel] : channels) {
+        INFO(who);
+        const auto status = call_empty(channel, path);
+        CHECK((reason_of(status) == "ROLE_NOT_ALLOWED") == !allowed.at(who).contains(method));
+      }
+    }
+  }
+  CHECK(methods > 25);
+  CHECK(query_number(guarded.database, "SELECT count(*) FROM campaign") == 0);
+}
+
+TEST_CASE("access: nobody speaks for the agent of another token", "[integration][coordinator]") {
+  const Guarded guarded;
+  const auto mine = guarded.as(guarded.make("gpu-1", user::v1::ROLE_WORKER));
+  const auto other = guarded.as(guarded.make("gpu-2", user::v1::ROLE_WORKER));
+  User root(guarded.as(guarded.root));
+  root.create(root.make_spec("one", 3));
+  ScriptedAgent worker(mine, agent::v1::AGENT_KIND_WORKER, "worker");
+  const auto assignments = worker.claim(1);
+  REQUIRE(assignments.size() == 1);
+  const auto& lease = assignments.front().lease();
+
+  worker.use(other);  // The same agent_id and lease, which everybody may have read.
+  const auto stolen = worker.finish(lease, success(1e9));
+  CHECK(stolen.error_code() == StatusCode::FAILED_PRECONDITION);
+  CHECK(reason_of(stolen) == rpc::kLeaseLost);
+  auto renews = worker.make_sync(0);
+  *renews.add_running()->mutable_lease() = lease;
+  agent::v1::SyncResponse response;
+  CHECK(worker.sync(renews, &response).ok());
+  CHECK(response.cancelled_size() == 1);
+  CHECK(worker.release(lease, agent::v1::RELEASE_REASON_UNABLE).ok());
+
+  worker.use(mine);
+  CHECK(worker.finish(lease, success(0.5)).ok());
+  CHECK(eventually([&] { return root.get("one").best_score() == 0.5; }));
+  CHECK(query_number(guarded.database, "SELECT count(*) FROM agent WHERE agent_id = 'gpu-1/" +
+                                           worker.id() + "' OR agent_id = 'gpu-2/" + worker.id() +
+                                           "'") == 2);
+}
+
+TEST_CASE("access: changes that are refused again and again do not fill the audit log",
+          "[integration][coordinator]") {
+  const Guarded guarded;
+  const auto viewer = guarded.as(guarded.make("screen", user::v1::ROLE_VIEWER));
+  for (int i = 0; i < 50; ++i) {
+    CHECK(stop_campaign(viewer, "any").error_code() == StatusCode::PERMISSION_DENIED);
+  }
+  // A minute may end in the middle.
+  const auto noted =
+      query_number(guarded.database, "SELECT count(*) FROM audit_entry WHERE who = 'screen'");
+  CHECK(noted >= 20);
+  CHECK(noted <= 40);
+  const auto metrics = fetch_metrics(guarded.coordinator.metrics_address());
+  CHECK(metrics.find("cambrian_coordinator_calls_refused_total{reason=\"role\"} 50") !=
+        std::string::npos);
 }
 
 TEST_CASE("access: a token is made once, and only as a good one", "[integration][coordinator]") {
@@ -350,9 +409,9 @@ TEST_CASE("access: tokens are known through an outage of the database",
                          agent::v1::AGENT_KIND_WORKER, "stranger");
   CHECK(sync_of(stranger).error_code() == StatusCode::UNAVAILABLE);
   postgres.start();
-  CHECK(eventually([&] { return sync_of(worker).ok(); }, kTimeout));
+  CHECK(eventually([&] { return sync_of(worker).ok(); }, kCallTimeout));
   CHECK(eventually([&] { return sync_of(stranger).error_code() == StatusCode::UNAUTHENTICATED; },
-                   kTimeout));
+                   kCallTimeout));
 }
 
 TEST_CASE("access: every change is in the audit log with who, where, what and how it ended",
@@ -372,22 +431,24 @@ TEST_CASE("access: every change is in the audit log with who, where, what and ho
   CHECK(import_archive(guarded.as(guarded.root), archive).error_code() == StatusCode::NOT_FOUND);
   std::vector<std::string> found;
   for (const auto& entry : guarded.audit(2)) {
-    found.insert(found.begin(),
-                 entry.who() + " " + entry.method() + " " + entry.object() + " " + entry.outcome());
+    found.insert(found.begin(), entry.who() + " " + entry.method() + " " +
+                                    entry.object().substr(0, entry.object().find(" id=")) + " " +
+                                    entry.outcome());
     const bool is_local = entry.who() == "cambrian-coordinator";
     CHECK(entry.peer().starts_with(is_local ? "command line" : "ipv4:127.0.0.1:"));
     CHECK(entry.token_id().size() == (is_local ? 0U : 16U));
     CHECK(entry.has_create_time());
   }
-  CHECK(found == std::vector<std::string>{
-                     "cambrian-coordinator CreateToken first-admin OK",
-                     "first-admin CreateToken alice OK", "first-admin CreateToken bob OK",
-                     "first-admin CreateToken screen OK", "alice RegisterTask answer OK",
-                     "alice CreateCampaign hers OK", "bob StopCampaign hers PERMISSION_DENIED",
-                     "screen StopCampaign hers PERMISSION_DENIED",
-                     "first-admin StopCampaign hers OK",
-                     "bob ImportCampaign " + archive + " PERMISSION_DENIED",
-                     "first-admin ImportCampaign " + archive + " NOT_FOUND"});
+  CHECK(found ==
+        std::vector<std::string>{
+            "cambrian-coordinator CreateToken first-admin role=admin OK",
+            "first-admin CreateToken alice role=user OK",
+            "first-admin CreateToken bob role=user OK",
+            "first-admin CreateToken screen role=viewer OK", "alice RegisterTask answer OK",
+            "alice CreateCampaign hers OK", "bob StopCampaign hers PERMISSION_DENIED",
+            "screen StopCampaign hers PERMISSION_DENIED", "first-admin StopCampaign hers OK",
+            "bob ImportCampaign " + archive + " PERMISSION_DENIED",
+            "first-admin ImportCampaign " + archive + " NOT_FOUND"});
 }
 
 TEST_CASE("access: a change without tokens is in the audit log, too",
@@ -482,7 +543,7 @@ TEST_CASE("access: no token is in logs, metrics, the database or an error",
   }
   // A token where a name belongs is refused, and must not be quoted.
   CHECK_FALSE(guarded.create(make_token(), tokens[1], user::v1::ROLE_USER).ok());
-  CHECK(guarded.audit(1000).front().object().ends_with("_[redacted]"));
+  CHECK(guarded.audit(1000).front().object().find("_[redacted] role=user") != std::string::npos);
   said += guarded.coordinator.log();
   said += fetch_metrics(guarded.coordinator.metrics_address());
   const auto dump = output_of("pg_dump --dbname='" + guarded.database + "'");
