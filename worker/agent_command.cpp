@@ -26,7 +26,6 @@ namespace fs = std::filesystem;
 using google::protobuf::util::TimeUtil;
 
 constexpr const char* kCoordinatorDefault = "127.0.0.1:7070";
-constexpr const char* kEvaluatorDefault = "compile";
 constexpr std::int64_t kBlobCacheBytes = std::int64_t{256} << 20;
 constexpr int kBlobFoldersMax = 256;
 constexpr std::size_t kDigestLetters = 12;
@@ -154,7 +153,7 @@ Result<config::v1::WorkerConfig> make_config(const AgentFlags& flags) {
         TimeUtil::MillisecondsToDuration(static_cast<std::int64_t>(flags.idle_exit_seconds * 1000));
   }
   if (!flags.evaluator.empty()) config.set_evaluator(flags.evaluator);
-  if (config.evaluator().empty()) config.set_evaluator(kEvaluatorDefault);
+  if (config.evaluator().empty()) config.set_evaluator(flags.evaluator_default);
   if (config.evaluator() != "warm" && config.evaluator() != "compile") {
     return fail(Errc::invalid_argument, "evaluator must be warm or compile: " + config.evaluator());
   }

@@ -20,6 +20,8 @@ struct AgentFlags {
   std::vector<std::string> data;  ///< NAME=FOLDER.
   double idle_exit_seconds = 0;
   std::string evaluator;
+  /// Where neither flag nor file names one.
+  std::string evaluator_default = "warm";
 };
 
 inline constexpr int kSlotsMax = 64;

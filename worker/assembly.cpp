@@ -41,8 +41,9 @@ Result<std::unique_ptr<Workshop>> Workshop::open(const Places& places) {
     return fail(Errc::unavailable, "this machine cannot isolate candidates: " + probe.reason);
   }
   CAMBRIAN_TRY(auto cache, FolderCache::open(places.cache, places.cache_bytes));
-  CAMBRIAN_TRY(auto toolchain, Toolchain::find({places.sdk, places.torch, places.programs},
-                                               *probe.sandbox, *cache));
+  CAMBRIAN_TRY(auto toolchain,
+               Toolchain::find({places.sdk, places.torch, places.programs, places.compiler},
+                               *probe.sandbox, *cache));
   std::unique_ptr<Workshop> workshop(
       new Workshop(std::move(probe), std::move(cache), std::move(toolchain), places));
   return workshop;

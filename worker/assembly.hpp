@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "common/base/result.hpp"
@@ -27,6 +28,7 @@ struct Places {
   std::filesystem::path judge_secret_file;
   /// How candidates are built: by the compiler, or by warm evaluators where they can.
   EvaluatorPath evaluator = EvaluatorPath::compile;
+  std::optional<Compiler> compiler;  ///< Not set: Clang, or g++ where there is no Clang.
 };
 
 /// The folder of this program, and the places beside it that are not named otherwise: the SDK

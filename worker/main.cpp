@@ -28,7 +28,8 @@ void add_agent_flags(CLI::App& app, Flags& flags, Places& places) {
   app.add_option("--idle-exit", agent.idle_exit_seconds, "exit after so many seconds without work");
   app.add_option("--data", agent.data, "NAME=FOLDER: value of ${NAME} in data paths of tasks");
   app.add_option("--cache", flags.cache, "folder for caches and scratch");
-  app.add_option("--evaluator", agent.evaluator, "how candidates are built: warm or compile")
+  app.add_option("--evaluator", agent.evaluator,
+                 "how candidates are built: warm (default of a worker) or compile")
       ->check(CLI::IsMember({"warm", "compile"}));
   app.add_option("--sdk", places.sdk, "SDK for tasks (CAMBRIAN_SDK)");
   app.add_option("--torch", places.torch, "LibTorch, where it is not in /usr (CAMBRIAN_TORCH)");
@@ -65,6 +66,8 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
 
+  // To start a warm evaluator takes longer than one compile.
+  if (*evaluate) flags.agent.evaluator_default = "compile";
   const auto config = make_config(flags.agent);
   if (!config) {
     std::cerr << "error: " << config.error().message << '\n';

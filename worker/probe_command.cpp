@@ -16,13 +16,14 @@ using nlohmann::json;
 json probe_toolchain(const Places& places, Sandbox& sandbox) {
   auto cache = FolderCache::open(places.cache, places.cache_bytes);
   if (!cache) return {{"problem", cache.error().message}};
-  const auto toolchain =
-      Toolchain::find({places.sdk, places.torch, places.programs}, sandbox, **cache);
+  const auto toolchain = Toolchain::find(
+      {places.sdk, places.torch, places.programs, places.compiler}, sandbox, **cache);
   if (!toolchain) return {{"problem", toolchain.error().message}};
   json runtimes = {"cpp", "process"};
   if ((*toolchain)->has_libtorch()) runtimes.push_back("libtorch");
   json evaluators = {"compile"};
-  if (access((places.programs / "cambrian-evaluator").c_str(), X_OK) == 0) {
+  if ((*toolchain)->compiler() == Compiler::clang &&
+      access((places.programs / "cambrian-evaluator").c_str(), X_OK) == 0) {
     evaluators.push_back("warm");
   }
   return {

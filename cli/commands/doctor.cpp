@@ -114,8 +114,8 @@ class Doctor {
     if (evaluators.empty()) return;
     const bool has_warm = evaluators.find("warm") != std::string::npos;
     add("evaluators", has_warm ? Verdict::ok : Verdict::unused,
-        has_warm ? evaluators + " (workers with --evaluator warm)"
-                 : evaluators + "; warm is built where libclang 19 is found");
+        has_warm ? evaluators
+                 : evaluators + "; warm needs Clang, and is built where libclang 19 is found");
   }
 
   static std::string text_of(const nlohmann::json& json, const char* path) {

@@ -169,8 +169,12 @@ class Conversation {
 
   // Handles one message of the judge; false after the last one.
   bool step() {
-    const Message message = worker_.receive(deadline_);
-    if (message.type == "start_candidate") {
+    const Message message = worker_.receive(deadline_, {.descriptors = true});
+    if (message.type == "find_kept") {
+      worker_.send(Message("kept"), deadline_);
+    } else if (message.type == "keep") {
+      // Here every judge makes its own.
+    } else if (message.type == "start_candidate") {
       start_candidate();
     } else if (message.type == "end_candidate") {
       running_.end();

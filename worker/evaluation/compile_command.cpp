@@ -15,13 +15,21 @@ std::string torch_prefix(const CompileOptions& options) {
   return options.own_torch ? std::string(kTorchFolder) : "/usr";
 }
 
-Arguments common_flags(std::string_view optimisation) {
-  return {"/usr/bin/clang++-19", "-std=c++20", std::string(optimisation), "-pthread",
-          // Bounds on what a compile may print and compute; the sandbox bounds the rest.
-          "-ferror-limit=20", "-ftemplate-depth=900", "-ftemplate-backtrace-limit=4",
-          "-fmacro-backtrace-limit=2", "-fno-color-diagnostics", "-fno-crash-diagnostics",
-          // Only errors go back to the code model.
-          "-w", "-I" + in(kSdkFolder, "include")};
+Arguments common_flags(Compiler compiler, std::string_view optimisation) {
+  Arguments flags = compiler_version_command(compiler);
+  flags.pop_back();
+  // Only errors go back to the code model. Bounds on what a compile may print and compute; the
+  // sandbox bounds the rest.
+  append(flags, {"-std=c++20", std::string(optimisation), "-pthread", "-w", "-ftemplate-depth=900",
+                 "-ftemplate-backtrace-limit=4"});
+  if (compiler == Compiler::clang) {
+    append(flags, {"-ferror-limit=20", "-fmacro-backtrace-limit=2", "-fno-color-diagnostics",
+                   "-fno-crash-diagnostics"});
+  } else {
+    append(flags, {"-fmax-errors=20", "-fdiagnostics-color=never"});
+  }
+  flags.push_back("-I" + in(kSdkFolder, "include"));
+  return flags;
 }
 
 // LibTorch's own code is optimised already; what is left for the candidate's is call overhead.
@@ -49,9 +57,12 @@ Arguments torch_libraries(const CompileOptions& options) {
 }
 
 Arguments candidate_flags(const CompileOptions& options) {
-  Arguments flags = common_flags(candidate_optimisation(options));
+  Arguments flags = common_flags(options.compiler, candidate_optimisation(options));
   if (options.libtorch) append(flags, torch_flags(options));
-  if (options.use_pch) append(flags, {"-include-pch", in(kPchFolder, kPchName)});
+  if (options.use_pch) {
+    append(flags, {options.compiler == Compiler::clang ? "-include-pch" : "-include",
+                   in(kPchFolder, kPchName)});
+  }
   append(flags, options.extra);
   return flags;
 }
@@ -66,6 +77,10 @@ std::string candidate_library(const CompileOptions& options) {
 }
 
 }  // namespace
+
+Arguments compiler_version_command(Compiler compiler) {
+  return {compiler == Compiler::clang ? "/usr/bin/clang++-19" : "/usr/bin/g++", "-v"};
+}
 
 Arguments candidate_object_command(const std::string& source, const std::string& object,
                                    const CompileOptions& options) {
@@ -85,7 +100,7 @@ Arguments candidate_compile_command(const Arguments& sources, const CompileOptio
 }
 
 Arguments judge_compile_command(const JudgeSpec& judge, const CompileOptions& options) {
-  Arguments command = common_flags("-O2");
+  Arguments command = common_flags(options.compiler, "-O2");
   append(command, {"-fuse-ld=mold", "-I" + in(kTaskFolder, "judge")});
   if (options.libtorch) append(command, torch_flags(options));
   append(command, {"-o", in(kOutputFolder, kProgramName)});
@@ -97,7 +112,7 @@ Arguments judge_compile_command(const JudgeSpec& judge, const CompileOptions& op
 }
 
 Arguments warm_library_command(const CompileOptions& options) {
-  Arguments command = common_flags(candidate_optimisation(options));
+  Arguments command = common_flags(options.compiler, candidate_optimisation(options));
   append(command, {"-fPIC", "-shared", "-fuse-ld=mold", "-Wl,-z,lazy"});
   if (options.libtorch) append(command, torch_flags(options));
   append(command, {"-o", in(kOutputFolder, kWarmLibraryName), warm_source(options),
@@ -112,7 +127,7 @@ Arguments evaluator_command(const CompileOptions& options) {
                        // Hot loops of plain programs want everything inlined that a plain compile
                        // would inline; with LibTorch, the time is spent in LibTorch.
                        "--inline", options.libtorch ? "small" : "all", "--"};
-  Arguments flags = common_flags(candidate_optimisation(options));
+  Arguments flags = common_flags(options.compiler, candidate_optimisation(options));
   command.insert(command.end(), flags.begin() + 1, flags.end());
   append(command, {"-fPIC", "-resource-dir", "/usr/lib/llvm-19/lib/clang/19"});
   if (options.libtorch) append(command, torch_flags(options));
@@ -141,16 +156,22 @@ std::vector<std::pair<std::string, std::string>> run_environment(int cpus) {
 }
 
 Arguments pch_command(const CompileOptions& options) {
-  Arguments command = common_flags(candidate_optimisation(options));
+  Arguments command = common_flags(options.compiler, candidate_optimisation(options));
   if (options.libtorch) append(command, torch_flags(options));
   append(command, options.extra);
-  // Instances made once here are not made again in every candidate. The header's time stamp stays
-  // out: the cache key already covers the contents.
-  append(command,
-         {"-x", "c++-header", "-Xclang", "-fno-pch-timestamp", "-fpch-instantiate-templates"});
+  append(command, {"-x", "c++-header"});
+  std::string output = in(kOutputFolder, kPchName);
+  if (options.compiler == Compiler::clang) {
+    // Instances made once here are not made again in every candidate. The header's time stamp stays
+    // out: the cache key already covers the contents.
+    append(command, {"-Xclang", "-fno-pch-timestamp", "-fpch-instantiate-templates"});
+  } else {
+    // Where g++ looks first when it is told to include the name without the ending.
+    output += ".gch";
+  }
   append(command, {in(kSdkFolder, options.libtorch ? "include/cambrian/torch_candidate.hpp"
                                                    : "include/cambrian/candidate.hpp"),
-                   "-o", in(kOutputFolder, kPchName)});
+                   "-o", output});
   return command;
 }
 

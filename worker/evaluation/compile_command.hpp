@@ -34,9 +34,13 @@ inline constexpr std::string_view kEvaluatorTarget = "/evaluator";
 inline constexpr std::string_view kHostTarget = "/candidate-host";
 
 /// Bump it when a change of these command lines must not meet old cache entries.
-inline constexpr std::string_view kCompileCommandVersion = "1";
+inline constexpr std::string_view kCompileCommandVersion = "2";
+
+/// Clang 19, or the machine's g++ (12 or later) where there is no Clang.
+enum class Compiler { clang, gcc };
 
 struct CompileOptions {
+  Compiler compiler = Compiler::clang;
   bool libtorch = false;
   bool use_pch = false;
   /// LibTorch lies at /torch instead of /usr.
@@ -44,6 +48,9 @@ struct CompileOptions {
   bool torch_cuda = false;
   std::vector<std::string> extra;
 };
+
+/// Makes the compiler name itself.
+std::vector<std::string> compiler_version_command(Compiler compiler);
 
 /// Compiles and links `sources` (relative to /src, or objects) to /out/program in one go.
 std::vector<std::string> candidate_compile_command(const std::vector<std::string>& sources,
@@ -62,7 +69,7 @@ std::vector<std::string> judge_compile_command(const JudgeSpec& judge,
 /// candidates are. What it misses is a candidate's entry.
 std::vector<std::string> warm_library_command(const CompileOptions& options);
 
-/// Starts a warm compiler: its flags are those of candidate_compile_command.
+/// Starts a warm compiler, which is Clang: its flags are those of candidate_compile_command.
 std::vector<std::string> evaluator_command(const CompileOptions& options);
 
 /// Starts a host of candidates; `candidate` is empty for one that forks for each.

@@ -163,9 +163,17 @@ cambrian::DataSet make_data_set(std::uint64_t task_seed) {
 }  // namespace
 
 cambrian::Verdict cambrian::judge(Session& session) {
-  const DataSet data = make_data_set(session.evaluation().task_seed);
+  const auto seed = session.evaluation().task_seed;
   const auto validation = session.integer_parameter("validation", 500, 1, kTrainExamples - 1);
-  return judge_classification(
-      session, split_examples(data.train, data.test, validation, session.evaluation().split),
-      kClasses);
+  const std::string key =
+      "seed=" + std::to_string(seed) + " validation=" + std::to_string(validation);
+  return judge_classification(session,
+                              keep_examples(session, key,
+                                            [&] {
+                                              const DataSet data = make_data_set(seed);
+                                              return split_examples(data.train, data.test,
+                                                                    validation,
+                                                                    session.evaluation().split);
+                                            }),
+                              kClasses);
 }

@@ -100,3 +100,59 @@ TEST_CASE("judge link: messages that come at once are received one after the oth
   judge.close();
   CHECK_FALSE(link->receive(milliseconds(1000)));
 }
+
+TEST_CASE("judge link: what a judge keeps, the judges of the same task get, and nobody else",
+          "[integration][worker]") {
+  FrameLinks links;
+  const auto deadline = [] { return std::chrono::steady_clock::now() + milliseconds(5000); };
+  // A judge of this task looks for a key, and keeps a tensor under it where it finds none.
+  const auto ask = [&](const std::string& digest, const std::string& key, std::uint8_t value) {
+    auto ends = links.make_link();
+    REQUIRE(ends);
+    cambrian::Channel judge{cambrian::Descriptor(ends->second.release())};
+    auto task = std::make_shared<Task>();
+    task->digest = digest;
+    EvaluationRequest request;
+    request.task = task;
+    REQUIRE(ends->first->begin(request));
+    judge.receive(deadline());
+    cambrian::JsonObject members;
+    members["key"] = key;
+    judge.send(cambrian::Message("find_kept", members), deadline());
+    REQUIRE(ends->first->receive(milliseconds(1000)));
+    const cambrian::Message kept = judge.receive(deadline(), {.descriptors = true});
+    CHECK(kept.type == "kept");
+    if (!kept.tensors.empty()) return int{kept.tensor("labels").values<std::uint8_t>()[0]};
+    cambrian::Message keep("keep", std::move(members));
+    keep.tensors.push_back(cambrian::make_shared_tensor(
+        "labels", cambrian::DType::u8, {1}, [&](std::byte* out) { *out = std::byte{value}; }));
+    judge.send(keep, deadline());
+    REQUIRE(ends->first->receive(milliseconds(1000)));
+    return -1;
+  };
+  CHECK(ask("a", "data", 7) == -1);
+  CHECK(ask("a", "data", 8) == 7);
+  CHECK(ask("a", "other data", 9) == -1);
+  CHECK(ask("b", "data", 10) == -1);
+  CHECK(ask("b", "data", 11) == 10);
+}
+
+TEST_CASE("kept tensors: the longest unused go first, and none is too large",
+          "[integration][worker]") {
+  KeptTensors kept(3000);
+  const auto of_bytes = [](std::int64_t bytes) {
+    return std::vector{
+        cambrian::make_shared_tensor("x", cambrian::DType::u8, {bytes}, [](std::byte*) {})};
+  };
+  kept.keep("a", of_bytes(1000));
+  kept.keep("b", of_bytes(1000));
+  kept.keep("a", of_bytes(10));
+  CHECK(kept.bytes() == 2000);
+  CHECK(kept.find("a").at(0).size() == 1000);
+  kept.keep("c", of_bytes(1500));
+  CHECK(kept.find("b").empty());
+  CHECK_FALSE(kept.find("a").empty());
+  kept.keep("d", of_bytes(3001));
+  CHECK(kept.find("d").empty());
+  CHECK(kept.bytes() == 2500);
+}

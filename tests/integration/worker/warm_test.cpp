@@ -369,6 +369,41 @@ TEST_CASE("warm evaluator: LibTorch gives the same metrics bit for bit", "[integ
   CHECK(compare(request_of(task, wrong, few)).outcome == Outcome::compile_error);
 }
 
+TEST_CASE(
+    "g++: where there is no Clang, candidates and judges are built by it, to the same metrics",
+    "[integration][slow]") {
+  Places places;
+  places.programs = CAMBRIAN_BINARY_DIR "/bin";
+  places.sdk = CAMBRIAN_BINARY_DIR "/share/cambrian/sdk";
+  places.cache = test_folder() / "cache";
+  places.compiler = Compiler::gcc;
+  places.evaluator = EvaluatorPath::warm;
+  const auto by_gcc = Workshop::open(places);
+  REQUIRE(by_gcc);
+  CHECK_THAT((*by_gcc)->toolchain().versions(), ContainsSubstring("gcc version"));
+  const auto same = [&](const EvaluationRequest& request) {
+    const EvaluationResult gcc = run_on(**by_gcc, request);
+    const EvaluationResult clang = run_on(workshop(), request);
+    INFO("g++: " << gcc.diagnostics << gcc.log);
+    CHECK(gcc.path == EvaluatorPath::compile);
+    CHECK(gcc.outcome == Outcome::success);
+    CHECK(without_times(gcc.metrics) == without_times(clang.metrics));
+    CHECK(gcc.behaviour_digest == clang.behaviour_digest);
+    CHECK(gcc.result_key != clang.result_key);
+  };
+  const auto bins = shipped_task("online-bin-packing");
+  const std::string folder = std::string(kSource) + "/tasks/";
+  const std::string priority = read(folder + "online-bin-packing/seed/priority.cpp");
+  same(request_of(bins, priority, {{"items", 500}, {"instances", 2}}));
+  const EvaluationResult wrong =
+      run_on(**by_gcc, request_of(bins, replaced(priority, "return", "retrun")));
+  CHECK(wrong.outcome == Outcome::compile_error);
+  CHECK_THAT(wrong.diagnostics, ContainsSubstring("priority.cpp"));
+  if (!workshop().toolchain().has_libtorch()) SKIP("no LibTorch here");
+  same(request_of(shipped_task("mnist1d"), read(folder + "mnist1d/seed/model.cpp"),
+                  {{"steps", 12}, {"train_seconds", 200}}));
+}
+
 TEST_CASE("warm evaluator: Python gives the same metrics, messages and outcomes", "[integration]") {
   const auto task = shipped_task("python-regression");
   const std::string seed = read(std::string(kSource) + "/tasks/python-regression/seed/model.py");

@@ -54,6 +54,18 @@ TEST_CASE("pch_command: is made with the options of the compile that uses it", "
   CHECK(has(pch_command({}), "/sdk/include/cambrian/candidate.hpp"));
 }
 
+TEST_CASE("pch_command: g++ finds its header by the name that a compile includes",
+          "[unit][worker]") {
+  const CompileOptions options{.compiler = Compiler::gcc, .libtorch = true, .use_pch = true};
+  CHECK(has(pch_command(options), "/out/candidate.pch.gch"));
+  const auto command = candidate_compile_command({"model.cpp"}, options);
+  CHECK(command.front() == "/usr/bin/g++");
+  CHECK(has(command, "-include"));
+  CHECK(has(command, "/pch/candidate.pch"));
+  CHECK_FALSE(has(command, "-include-pch"));
+  CHECK_FALSE(has(command, "-ferror-limit=20"));
+}
+
 TEST_CASE("judge_compile_command: own sources or a ready one", "[unit][worker]") {
   JudgeSpec judge;
   judge.sources = {"judge/a.cpp", "judge/b.cpp"};

@@ -21,8 +21,8 @@ constexpr std::chrono::seconds kFrameTime(10);
 // What a coordinator takes of one result; a report with more would never be accepted.
 constexpr std::size_t kMetricsMax = 256;
 constexpr std::size_t kMetricNameBytesMax = 256;
-// Judges send no tensors to the worker.
-const ReceiveLimits kLimits{.json_bytes = kJsonBytesMax, .payload_bytes = 0, .descriptors = false};
+// Judges send the worker no tensors but those in shared memory.
+const ReceiveLimits kLimits{.json_bytes = kJsonBytesMax, .payload_bytes = 0, .descriptors = true};
 
 struct VerdictName {
   std::string_view name;
@@ -151,16 +151,27 @@ Status read_message(const Message& message, std::optional<JudgeMessage>& read) {
 
 class FrameLink final : public JudgeLink {
  public:
-  explicit FrameLink(cambrian::Descriptor socket) : channel_(std::move(socket)) {}
+  FrameLink(cambrian::Descriptor socket, std::shared_ptr<KeptTensors> kept)
+      : channel_(std::move(socket)), kept_(std::move(kept)) {}
 
-  Status begin(const EvaluationRequest& request) override { return send(begin_message(request)); }
+  Status begin(const EvaluationRequest& request) override {
+    task_ = request.task->digest;
+    return send(begin_message(request));
+  }
 
   Result<std::optional<JudgeMessage>> receive(std::chrono::milliseconds longest) override {
     if (!channel_.wait_readable(longest)) return std::nullopt;
     try {
-      const Message message =
-          channel_.receive(std::chrono::steady_clock::now() + kFrameTime, kLimits);
+      Message message = channel_.receive(std::chrono::steady_clock::now() + kFrameTime, kLimits);
       std::optional<JudgeMessage> read;
+      if (message.type == "find_kept") {
+        CAMBRIAN_TRY_STATUS(send_kept(text_member(message, "key")));
+        return read;
+      }
+      if (message.type == "keep") {
+        kept_->keep(scoped(text_member(message, "key")), std::move(message.tensors));
+        return read;
+      }
       CAMBRIAN_TRY_STATUS(read_message(message, read));
       return read;
     } catch (const FrameError& error) {
@@ -176,6 +187,15 @@ class FrameLink final : public JudgeLink {
   }
 
  private:
+  // Nobody but a judge of the same task gets it: there are labels in it.
+  std::string scoped(const std::string& key) const { return task_ + "\n" + key; }
+
+  Status send_kept(const std::string& key) {
+    Message answer("kept");
+    answer.tensors = kept_->find(scoped(key));
+    return send(answer);
+  }
+
   Status send(const Message& message) {
     try {
       channel_.send(message, std::chrono::steady_clock::now() + kFrameTime);
@@ -186,6 +206,8 @@ class FrameLink final : public JudgeLink {
   }
 
   Channel channel_;
+  std::shared_ptr<KeptTensors> kept_;  // Shared with the other links of the worker.
+  std::string task_;
 };
 
 Result<std::pair<cambrian::Descriptor, cambrian::Descriptor>> make_sockets() {
@@ -201,7 +223,8 @@ Result<std::pair<cambrian::Descriptor, cambrian::Descriptor>> make_sockets() {
 Result<std::pair<std::unique_ptr<JudgeLink>, Descriptor>> FrameLinks::make_link() {
   CAMBRIAN_TRY(auto sockets, make_sockets());
   return std::pair<std::unique_ptr<JudgeLink>, Descriptor>(
-      std::make_unique<FrameLink>(std::move(sockets.first)), Descriptor(sockets.second.release()));
+      std::make_unique<FrameLink>(std::move(sockets.first), kept_),
+      Descriptor(sockets.second.release()));
 }
 
 Result<std::pair<Descriptor, Descriptor>> FrameLinks::make_candidate_socket() {

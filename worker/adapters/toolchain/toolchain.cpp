@@ -52,7 +52,15 @@ std::string without_stack(const std::string& text) {
   return text.substr(0, text.find("PLEASE submit a bug report"));
 }
 
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+// "Debian clang version 19.1.7", "gcc version 14.2.0": in what a compiler says of itself, the first
+// line of Clang and the last of g++.
+std::string version_line(const std::string& text) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find(" version ") != std::string::npos) return line;
+  }
+  return "unknown compiler";
+}
 
 }  // namespace
 
@@ -70,26 +78,37 @@ Result<std::unique_ptr<Toolchain>> Toolchain::find(Options options, Sandbox& san
   return toolchain;
 }
 
-Status Toolchain::look() {
-  SandboxCommand version;
-  version.profile = SandboxProfile::compile;
-  version.arguments = {"/usr/bin/clang++-19", "-v"};
-  version.wall_time = std::chrono::seconds(30);
-  CAMBRIAN_TRY(const auto ended, run_to_end(sandbox_, version, {}));
-  if (ended.first.exit_code != 0) {
-    return fail(Errc::unavailable, "compiler is missing: apt-get install clang-19 (" +
-                                       describe_exit(ended.first) + ")");
+// Which one there is, and what it says of itself.
+Result<std::string> Toolchain::look_at_compiler() {
+  std::vector<Compiler> wanted = {Compiler::clang, Compiler::gcc};
+  if (options_.compiler) wanted = {*options_.compiler};
+  std::string why;
+  for (const Compiler compiler : wanted) {
+    SandboxCommand version;
+    version.profile = SandboxProfile::compile;
+    version.arguments = compiler_version_command(compiler);
+    version.wall_time = std::chrono::seconds(30);
+    CAMBRIAN_TRY(const auto ended, run_to_end(sandbox_, version, {}));
+    compiler_ = compiler;
+    if (ended.first.exit_code == 0) return ended.second;
+    why += " " + version.arguments[0] + " " + describe_exit(ended.first) + ";";
   }
+  return fail(Errc::unavailable,
+              "compiler is missing: apt-get install clang-19 (or g++, which is slower):" + why);
+}
+
+Status Toolchain::look() {
+  CAMBRIAN_TRY(const std::string compiler, look_at_compiler());
   const fs::path prefix = options_.torch.empty() ? "/usr" : options_.torch;
   const std::string torch = torch_version(prefix);
   has_libtorch_ = !torch.empty() && fs::exists(options_.sdk / "lib/libcambrian_torch_candidate.a");
   has_cuda_ = has_libtorch_ && (fs::exists(prefix / "lib/libtorch_cuda.so") ||
                                 fs::exists("/usr/lib/x86_64-linux-gnu/libtorch_cuda.so"));
-  versions_ = first_line(ended.second) + "; glibc " + gnu_get_libc_version();
+  versions_ = version_line(compiler) + "; glibc " + gnu_get_libc_version();
   if (has_libtorch_) versions_ += "; LibTorch " + torch + (has_cuda_ ? " with CUDA" : "");
   KeyDigest key;
   key.add("commands", kCompileCommandVersion);
-  key.add("compiler", ended.second);
+  key.add("compiler", compiler);
   key.add("versions", versions_);
   key.add("packages", package_versions());
   if (!options_.torch.empty()) {
@@ -126,6 +145,7 @@ std::vector<Mount> Toolchain::mounts() const {
 
 CompileOptions Toolchain::compile_options(bool libtorch) const {
   CompileOptions options;
+  options.compiler = compiler_;
   options.libtorch = libtorch;
   options.own_torch = !options_.torch.empty();
   options.torch_cuda = has_cuda_;

@@ -56,6 +56,7 @@ class Toolchain {
     std::filesystem::path sdk;       ///< Holds include/ and lib/.
     std::filesystem::path torch;     ///< A LibTorch with include/ and lib/; empty: that of /usr.
     std::filesystem::path programs;  ///< Where cambrian-evaluator may be; empty: nowhere.
+    std::optional<Compiler> compiler = {};  ///< Not set: Clang, or g++ where there is no Clang.
   };
 
   /// Looks at compiler, SDK and LibTorch. `sandbox` and `cache` must outlive it. Errors:
@@ -68,6 +69,7 @@ class Toolchain {
   /// For people: versions of compiler, libraries.
   const std::string& versions() const { return versions_; }
   bool has_libtorch() const { return has_libtorch_; }
+  Compiler compiler() const { return compiler_; }
   Sandbox& sandbox() { return sandbox_; }
   FolderCache& cache() { return cache_; }
 
@@ -104,12 +106,14 @@ class Toolchain {
                                  std::vector<std::string> command, std::stop_token stop);
   Toolchain(Options options, Sandbox& sandbox, FolderCache& cache)
       : options_(std::move(options)), sandbox_(sandbox), cache_(cache) {}
+  Result<std::string> look_at_compiler();
   Status look();
   Status add_sdk(KeyDigest& key) const;
 
   Options options_;
   Sandbox& sandbox_;
   FolderCache& cache_;
+  Compiler compiler_ = Compiler::clang;
   std::string digest_;
   std::string versions_;
   bool has_libtorch_ = false;

@@ -149,6 +149,7 @@ Result<std::shared_ptr<WarmServers>> WarmTemplates::start_cpp(bool libtorch, std
   const auto evaluator = programs_ / "cambrian-evaluator";
   const auto host = programs_ / "cambrian-candidate-host";
   if (libtorch && !toolchain_.has_libtorch()) return fail(Errc::not_found, "no LibTorch here");
+  if (toolchain_.compiler() != Compiler::clang) return fail(Errc::not_found, "no Clang here");
   if (access(evaluator.c_str(), X_OK) != 0 || access(host.c_str(), X_OK) != 0) {
     return fail(Errc::not_found, "program is missing: program=" + evaluator.string());
   }

@@ -5,12 +5,10 @@
 #include <cambrian/supervised.hpp>
 
 cambrian::Verdict cambrian::judge(Session& session) {
-  const DataSet data = read_data_set(session.data_path("dataset"));
-  const std::int64_t size = data.train.size();
-  const auto validation = session.integer_parameter("validation", size / 10, 1, size - 1);
-  const auto labels = data.train.targets.values<std::int64_t>();
-  const std::int64_t classes = 1 + *std::ranges::max_element(labels);
-  return judge_classification(
-      session, split_examples(data.train, data.test, validation, session.evaluation().split),
-      classes);
+  const SupervisedTask task = keep_data_set(session);
+  std::int64_t largest = 0;
+  for (const Examples* examples : {&task.train, &task.held_out}) {
+    largest = std::max(largest, std::ranges::max(examples->targets.values<std::int64_t>()));
+  }
+  return judge_classification(session, task, largest + 1);
 }

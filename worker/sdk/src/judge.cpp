@@ -204,6 +204,20 @@ void Session::send_event(std::string_view name, JsonObject members) {
   send_to_worker(event);
 }
 
+std::vector<Tensor> Session::keep(std::string_view key,
+                                  const std::function<std::vector<Tensor>()>& make) {
+  JsonObject members;
+  members["key"] = key;
+  send_to_worker(Message("find_kept", members));
+  Message kept = worker_.receive(after(kWorkerTimeMax), {.descriptors = true});
+  if (kept.type != "kept") throw FrameError(Kind::malformed, "expected kept: " + kept.type);
+  if (!kept.tensors.empty()) return std::move(kept.tensors);
+  Message made("keep", std::move(members));
+  made.tensors = make();
+  send_to_worker(made);
+  return std::move(made.tensors);
+}
+
 RemoteCandidate Session::start_candidate(std::string_view phase) {
   send_to_worker(Message("start_candidate"));
   Message started = worker_.receive(after(kWorkerTimeMax), {.descriptors = true});

@@ -159,6 +159,20 @@ Examples read_npy_examples(const std::filesystem::path& folder, const std::strin
   return examples;
 }
 
+// The files of a folder and which version of them it has: data without a digest may change.
+std::string files_of(const std::filesystem::path& folder) {
+  std::vector<std::string> lines;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    lines.push_back(entry.path().filename().string() + " " + std::to_string(entry.file_size()) +
+                    " " + std::to_string(entry.last_write_time().time_since_epoch().count()) +
+                    "\n");
+  }
+  std::ranges::sort(lines);
+  std::string text;
+  for (const std::string& line : lines) text += line;
+  return text;
+}
+
 void check_examples(const Examples& examples, const std::filesystem::path& folder) {
   const Shape& inputs = examples.inputs.shape();
   const Shape& targets = examples.targets.shape();
@@ -186,6 +200,29 @@ SupervisedTask split_examples(const Examples& train, const Examples& test, std::
   std::ranges::sort(held_out);
   return {select(train, kept),
           split == Split::sealed ? select(test, all_rows(test.size())) : select(train, held_out)};
+}
+
+SupervisedTask keep_examples(Session& session, const std::string& key,
+                             const std::function<SupervisedTask()>& make) {
+  const bool is_sealed = session.evaluation().split == Split::sealed;
+  const std::vector<Tensor> kept = session.keep(key + (is_sealed ? " sealed" : " validation"), [&] {
+    const SupervisedTask task = make();
+    return std::vector<Tensor>{task.train.inputs, task.train.targets, task.held_out.inputs,
+                               task.held_out.targets};
+  });
+  return {{kept.at(0), kept.at(1)}, {kept.at(2), kept.at(3)}};
+}
+
+SupervisedTask keep_data_set(Session& session) {
+  const std::filesystem::path folder = session.data_path("dataset");
+  // 0: not set. Checked against the data, which the key does not need.
+  const auto wanted = session.integer_parameter("validation", 0, 0, 1'000'000'000);
+  return keep_examples(session, files_of(folder) + "validation=" + std::to_string(wanted), [&] {
+    const DataSet data = read_data_set(folder);
+    const std::int64_t size = data.train.size();
+    const auto validation = session.integer_parameter("validation", size / 10, 1, size - 1);
+    return split_examples(data.train, data.test, validation, session.evaluation().split);
+  });
 }
 
 Trained train_apart(Session& session, std::vector<Tensor> data) {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -146,6 +147,12 @@ class Session {
   std::filesystem::path task_file(std::string_view name) const;
   /// A data source of the task: /data/NAME, or below CAMBRIAN_DATA_DIR where that is set.
   std::filesystem::path data_path(std::string_view name) const;
+
+  /// Tensors in shared memory that all judges of this task on this worker have in common: those
+  /// that an earlier one made under this key, else `make` makes them. They must follow from the key
+  /// and the task alone, and lie in shared memory (make_shared_tensor), at most kDescriptorsMax of
+  /// them. The worker keeps up to 1 GiB.
+  std::vector<Tensor> keep(std::string_view key, const std::function<std::vector<Tensor>()>& make);
 
   /// A fresh candidate process that has said `ready`; an older one is ended by the worker.
   /// `phase` is train, predict or ask. Throws Failure.

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "cambrian/judge.hpp"
@@ -30,6 +32,16 @@ struct SupervisedTask {
 /// Throws std::invalid_argument where `validation` does not leave at least one on both sides.
 SupervisedTask split_examples(const Examples& train, const Examples& test, std::int64_t validation,
                               Split split);
+
+/// What `make` chose, in memory that all judges of the task on this worker share (Session::keep):
+/// data are read or generated once. What `make` gives must come from split_examples, and follow
+/// from the task, the split and `key` alone: parameters and seeds belong into the key.
+SupervisedTask keep_examples(Session& session, const std::string& key,
+                             const std::function<SupervisedTask()>& make);
+
+/// The data source `dataset`, a folder that read_data_set() understands, split by the parameter
+/// `validation` (default: a tenth), and kept. Throws std::runtime_error, std::invalid_argument.
+SupervisedTask keep_data_set(Session& session);
 
 /// Trains a candidate on these tensors in a process of its own, which is gone afterwards, within
 /// the parameters `train_seconds` and `grace_seconds` that judge_classification() names.
