@@ -171,7 +171,9 @@ void add_global_options(Cli& cli) {
   cli.app.fallthrough();
   cli.app.set_version_flag("--version", std::string("cambrian ") + CAMBRIAN_VERSION);
   const auto group = "Options of every command";
-  cli.app.add_option("--endpoint", cli.options.endpoint, "coordinator: host:port or unix:/path")
+  cli.app
+      .add_option("--endpoint", cli.options.endpoint,
+                  "coordinator: host:port[,host:port...] or unix:/path")
       ->group(group);
   cli.app.add_option("--context", cli.options.context, "context of the configuration file")
       ->group(group);

@@ -19,7 +19,8 @@ struct Flags {
 void add_agent_flags(CLI::App& app, Flags& flags, Places& places) {
   AgentFlags& agent = flags.agent;
   app.add_option("--config", agent.config_file, "configuration file (YAML)");
-  app.add_option("--coordinator", agent.coordinator, "host:port or unix:/path of the coordinator");
+  app.add_option("--coordinator", agent.coordinator,
+                 "host:port[,host:port...] or unix:/path of the coordinator");
   app.add_option("--name", agent.name, "name for people; default: host and process");
   app.add_option("--slots", agent.slots, "evaluations at once; default: GPUs, else cores")
       ->check(CLI::Range(1, kSlotsMax));

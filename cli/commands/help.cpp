@@ -20,7 +20,7 @@ constexpr const char* kExitCodes = R"(Exit codes of cambrian:
 )";
 
 constexpr const char* kEnvironment = R"(Environment variables of cambrian; a flag wins over them:
-  CAMBRIAN_ENDPOINT       address of the coordinator: host:port or unix:/path
+  CAMBRIAN_ENDPOINT       address of the coordinator: host:port[,host:port...] or unix:/path
   CAMBRIAN_CONTEXT        context of the configuration file
   CAMBRIAN_TOKEN          token for the coordinator, instead of the context's token_file
   CAMBRIAN_CONFIG         configuration file instead of $XDG_CONFIG_HOME/cambrian/config.yaml

@@ -52,7 +52,10 @@ Report report(v1::AgentService::Stub& stub, const std::string& agent_id, const v
   auto give_up = std::chrono::steady_clock::now() + kReportPatience;
   for (;;) {
     const auto status = send(stub, agent_id, lease, outcome);
-    if (status.ok()) return {};
+    if (status.ok()) {
+      log::debug("report_delivered", {{"item", lease.item_id()}, {"epoch", lease.epoch()}});
+      return {};
+    }
     if (status.error_code() == grpc::StatusCode::FAILED_PRECONDITION) {
       // The coordinator has recorded it with its cost; the lease belongs to somebody else.
       log::warn(

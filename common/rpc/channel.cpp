@@ -3,6 +3,10 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 
+#include <algorithm>
+
+#include "common/rpc/target.hpp"
+
 namespace cambrian::rpc {
 namespace {
 
@@ -13,6 +17,14 @@ constexpr int kServerPingIntervalMinMs = 10'000;
 constexpr int kReconnectMinMs = 200;
 constexpr int kReconnectMaxMs = 5'000;
 constexpr int kConcurrentStreamsMax = 10'000;
+
+bool is_local(std::string_view address) {
+  for (const char* prefix : {"unix:", "localhost:", "[::1]:"}) {
+    if (address.starts_with(prefix)) return true;
+  }
+  const auto host = address.substr(0, address.rfind(':'));
+  return host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string::npos;
+}
 
 }  // namespace
 
@@ -50,12 +62,8 @@ void apply_server_limits(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
 }
 
-bool is_local_address(const std::string& address) {
-  for (const char* prefix : {"unix:", "localhost:", "[::1]:"}) {
-    if (address.starts_with(prefix)) return true;
-  }
-  const auto host = address.substr(0, address.rfind(':'));
-  return host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string::npos;
+bool is_local_address(const std::string& addresses) {
+  return std::ranges::all_of(split_addresses(addresses), &is_local);
 }
 
 }  // namespace cambrian::rpc

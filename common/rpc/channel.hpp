@@ -35,7 +35,8 @@ inline void set_deadline(grpc::ClientContext& context, std::chrono::milliseconds
   context.set_deadline(std::chrono::system_clock::now() + timeout);
 }
 
-/// True for a Unix socket or a loopback address: nobody else can reach it.
-bool is_local_address(const std::string& address);
+/// True for a Unix socket or a loopback address: nobody else can reach it. Of several, separated by
+/// commas, each must be one.
+bool is_local_address(const std::string& addresses);
 
 }  // namespace cambrian::rpc

@@ -19,6 +19,7 @@
 #include "common/digest/token.hpp"
 #include "common/log/log.hpp"
 #include "common/rpc/channel.hpp"
+#include "common/rpc/target.hpp"
 
 namespace cambrian::rpc {
 namespace {
@@ -155,26 +156,34 @@ Secret token_of_environment() {
   return Secret(text == nullptr ? std::string() : std::string(text));
 }
 
-Result<std::shared_ptr<grpc::Channel>> make_channel(const std::string& address,
+Result<std::shared_ptr<grpc::Channel>> make_channel(const std::string& addresses,
                                                     ChannelSecurity security) {
+  CAMBRIAN_TRY(const Target target, make_target(addresses));
   auto arguments = channel_arguments();
   std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
   if (security.tls) {
     CAMBRIAN_TRY(credentials, make_tls_credentials(*security.tls));
-    if (!security.tls->server_name().empty()) {
-      arguments.SetSslTargetNameOverride(security.tls->server_name());
+    const auto& name =
+        security.tls->server_name().empty() ? target.host : security.tls->server_name();
+    if (!name.empty()) arguments.SetSslTargetNameOverride(name);
+    if (name.empty() && target.uri != addresses) {
+      return fail(Errc::invalid_argument,
+                  "TLS to several hosts needs a name that the certificates of all of them have: "
+                  "set tls.server_name: addresses=" +
+                      addresses);
     }
   }
   const bool has_token = !security.token_file.empty() || !security.token.is_empty();
-  if (!has_token) return grpc::CreateCustomChannel(address, credentials, arguments);
-  if (!security.tls && !is_local_address(address)) {
-    return fail(Errc::invalid_argument, "the token would travel in the clear: address=" + address +
-                                            "; configure tls, or use a tunnel to a local address");
+  if (!has_token) return grpc::CreateCustomChannel(target.uri, credentials, arguments);
+  if (!security.tls && !is_local_address(addresses)) {
+    return fail(Errc::invalid_argument,
+                "the token would travel in the clear: address=" + addresses +
+                    "; configure tls, or use a tunnel to a local address");
   }
   CAMBRIAN_TRY(auto source, TokenSource::open(security.token_file, security.token));
   std::vector<std::unique_ptr<grpc_experimental::ClientInterceptorFactoryInterface>> interceptors;
   interceptors.push_back(std::make_unique<TokenInterceptorFactory>(std::move(source)));
-  return grpc_experimental::CreateCustomChannelWithInterceptors(address, credentials, arguments,
+  return grpc_experimental::CreateCustomChannelWithInterceptors(target.uri, credentials, arguments,
                                                                 std::move(interceptors));
 }
 

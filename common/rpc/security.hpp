@@ -29,10 +29,12 @@ struct ChannelSecurity {
 template <class Config>
 ChannelSecurity security_of(const Config& config);
 
-/// A channel as `make_channel(address)` makes it, with TLS, and with a token in every call. Errors:
-/// `not_found`, `unavailable` and `invalid_argument` for files that are missing or unusable, and
-/// `invalid_argument` for a token that would travel in the clear over a network.
-Result<std::shared_ptr<grpc::Channel>> make_channel(const std::string& address,
+/// A channel as `make_channel(address)` makes it, with TLS, and with a token in every call; to the
+/// first of several addresses that answers (target.hpp). Errors: those of `make_target`;
+/// `not_found`, `unavailable` and `invalid_argument` for files that are missing or unusable; and
+/// `invalid_argument` for a token that would travel in the clear over a network, and for TLS to
+/// several hosts without a name that all their certificates have.
+Result<std::shared_ptr<grpc::Channel>> make_channel(const std::string& addresses,
                                                     ChannelSecurity security);
 
 /// What a server shows its clients; null stands for no TLS. Errors: as above.

@@ -2,6 +2,7 @@
 
 #include "common/rpc/channel.hpp"
 #include "common/rpc/status.hpp"
+#include "common/rpc/target.hpp"
 
 namespace cambrian::rpc {
 namespace {
@@ -64,6 +65,45 @@ TEST_CASE("is_local_address: knows what only this host can reach", "[unit][rpc]"
        {"0.0.0.0:70", "[::]:70", "10.0.0.1:70", "example.org:70", "127.org:70"}) {
     CHECK_FALSE(is_local_address(address));
   }
+}
+
+TEST_CASE("is_local_address: of several each must be one", "[unit][rpc]") {
+  CHECK(is_local_address("127.0.0.1:70, [::1]:71"));
+  CHECK_FALSE(is_local_address("127.0.0.1:70,10.0.0.1:70"));
+  CHECK_FALSE(is_local_address("10.0.0.1:70,127.0.0.1:70"));
+}
+
+TEST_CASE("make_target: one address stays as it is", "[unit][rpc]") {
+  for (const char* address : {"unix:/tmp/x", "example.org:70", "dns:///example.org:70"}) {
+    const auto target = make_target(address);
+    REQUIRE(target);
+    CHECK(target->uri == address);
+    CHECK(target->host.empty());
+  }
+}
+
+TEST_CASE("make_target: several addresses keep their order", "[unit][rpc]") {
+  CHECK(make_target("10.0.0.2:70, 10.0.0.1:71")->uri == "ipv4:10.0.0.2:70,10.0.0.1:71");
+  CHECK(make_target("10.0.0.2:70,10.0.0.1:71")->host.empty());
+  CHECK(make_target("10.0.0.1:70,10.0.0.1:71")->host == "10.0.0.1");
+  CHECK(make_target("10.0.0.1:70,10.0.0.2:70,10.0.0.1:71")->host.empty());
+  CHECK(make_target("10.0.0.1:70,[2001:db8::1]:71")->uri ==
+        "ipv6:[::ffff:10.0.0.1]:70,[2001:db8::1]:71");
+}
+
+TEST_CASE("make_target: a list with a bad part is refused with it", "[unit][rpc]") {
+  for (const char* bad :
+       {"a:70,unix:/tmp/x", "10.0.0.1:70,", "10.0.0.1:70,10.0.0.2", "10.0.0.1:70,10.0.0.2:0",
+        "10.0.0.1:70,10.0.0.2:65536", "10.0.0.1:70,:70", "10.0.0.1:70,2001:db8::1:70"}) {
+    INFO(bad);
+    const auto target = make_target(bad);
+    REQUIRE_FALSE(target);
+    CHECK(target.error().code == Errc::invalid_argument);
+    CHECK(target.error().message.find("address=") != std::string::npos);
+  }
+  std::string many = "10.0.0.1:1";
+  for (std::size_t i = 0; i < kAddressesMax; ++i) many += ",10.0.0.1:1";
+  CHECK(make_target(many).error().code == Errc::invalid_argument);
 }
 
 }  // namespace

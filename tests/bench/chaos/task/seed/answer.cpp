@@ -1,0 +1,3 @@
+// EVOLVE-BLOCK-START
+int answer() { return 1; }
+// EVOLVE-BLOCK-END
