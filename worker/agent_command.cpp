@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <iostream>
+#include <mutex>
 #include <thread>
 
 #include "common/agent/agent.hpp"
@@ -29,6 +31,8 @@ constexpr const char* kCoordinatorDefault = "127.0.0.1:7070";
 constexpr std::int64_t kBlobCacheBytes = std::int64_t{256} << 20;
 constexpr int kBlobFoldersMax = 256;
 constexpr std::size_t kDigestLetters = 12;
+// How often GPUs in trouble are looked at again.
+constexpr std::chrono::seconds kGpuInterval(30);
 
 std::string default_name() {
   char host[256] = "worker";
@@ -102,9 +106,33 @@ void warm_up(Toolchain& toolchain, std::stop_token stop) {
   }
 }
 
+// What the coordinator is told of GPUs in trouble: with a slot for each GPU there are fewer slots.
+void tell_trouble(const std::map<std::string, std::string>& in_trouble, int slots,
+                  bool has_slot_for_each, agent::v1::AgentDescription& description) {
+  for (auto& gpu : *description.mutable_gpus()) {
+    const auto found = in_trouble.find(gpu.id());
+    gpu.set_trouble(found == in_trouble.end() ? "" : found->second);
+  }
+  const int lost = has_slot_for_each ? static_cast<int>(in_trouble.size()) : 0;
+  description.set_slots(std::max(0, slots - lost));
+}
+
+void look_again_at_times(GpuPool& pool, std::stop_token stop) {
+  std::mutex mutex;
+  std::condition_variable_any never;
+  std::unique_lock lock(mutex);
+  while (!never.wait_for(lock, stop, kGpuInterval, [&stop] { return stop.stop_requested(); })) {
+    pool.look_again();
+  }
+}
+
 Result<int> run(const config::v1::WorkerConfig& config, const Places& places) {
-  CAMBRIAN_TRY(const auto workshop, Workshop::open(places));
   CAMBRIAN_TRY(const std::vector<GpuDevice> gpus, find_gpus(config.gpus()));
+  std::vector<std::string> ids;
+  for (const GpuDevice& gpu : gpus) ids.push_back(gpu.id);
+  const auto gpu_watch = open_gpu_watch(ids);
+  CAMBRIAN_TRY(const auto workshop, Workshop::open(places));
+  workshop->set_gpu_watch(gpu_watch.get());
   agent::AgentOptions options = agent_options(config);
   options.description = describe(config, *workshop, gpus);
 
@@ -119,9 +147,15 @@ Result<int> run(const config::v1::WorkerConfig& config, const Places& places) {
   CAMBRIAN_TRY(const BlobFolder folder, lock_blob_folder(places.cache));
   CAMBRIAN_TRY(auto cache, BlobCache::open(folder.path, kBlobCacheBytes));
   BlobClient blobs(channel, std::move(cache));
-  std::vector<std::string> ids;
-  for (const GpuDevice& gpu : gpus) ids.push_back(gpu.id);
-  GpuPool pool(std::move(ids));
+  GpuPool pool(ids, gpu_watch.get(), [&](const std::string& gpu, const std::string& trouble) {
+    metrics.count_gpu(!trouble.empty());
+    if (trouble.empty()) return log::info("gpu_returned", {{"gpu", gpu}});
+    log::error("gpu_quarantined", {{"gpu", gpu}, {"trouble", trouble}});
+  });
+  options.refresh = [&pool, slots = options.description.slots(),
+                     has_slot_for_each = config.slots() == 0](auto& description) {
+    tell_trouble(pool.in_trouble(), slots, has_slot_for_each, description);
+  };
   EvaluationHandler handler(blobs, workshop->evaluator(), pool, metrics);
   log::info("worker_ready", {{"coordinator", config.coordinator()},
                              {"sandbox", to_string(workshop->sandbox_level())},
@@ -129,6 +163,7 @@ Result<int> run(const config::v1::WorkerConfig& config, const Places& places) {
                              {"gpus", gpus.size()}});
   const std::jthread warming(
       [&workshop](std::stop_token stop) { warm_up(workshop->toolchain(), stop); });
+  const std::jthread looking([&pool](std::stop_token stop) { look_again_at_times(pool, stop); });
   agent::Agent agent(channel, std::move(options), [&](agent::Attempt& attempt) {
     auto handled = handler.handle(attempt);
     WarmTemplates* warm = workshop->warm_templates();

@@ -2,6 +2,9 @@
 
 #include <cstdlib>
 
+#include "common/log/log.hpp"
+#include "worker/adapters/nvml/nvml_watch.hpp"
+
 namespace cambrian::worker {
 namespace {
 
@@ -33,6 +36,14 @@ Places default_places() {
   places.judge_secret_file =
       user_folder("XDG_DATA_HOME", "/.local/share", "/var/lib") / "cambrian/judge-secret";
   return places;
+}
+
+std::unique_ptr<GpuWatch> open_gpu_watch(const std::vector<std::string>& gpus) {
+  if (gpus.empty()) return nullptr;
+  auto watch = NvmlWatch::open(gpus);
+  if (watch) return std::move(*watch);
+  log::warn("gpu_watch_failed", {{"cause", watch.error().message}});
+  return nullptr;
 }
 
 Result<std::unique_ptr<Workshop>> Workshop::open(const Places& places) {

@@ -13,6 +13,7 @@
 #include "worker/adapters/toolchain/compiled_judge.hpp"
 #include "worker/adapters/toolchain/warm_candidate.hpp"
 #include "worker/app/evaluator.hpp"
+#include "worker/ports/gpu_watch.hpp"
 
 namespace cambrian::worker {
 
@@ -36,6 +37,10 @@ struct Places {
 /// (CAMBRIAN_JUDGE_SECRET, or a file below XDG_DATA_HOME).
 Places default_places();
 
+/// A watch over these GPUs. Null where there are none, or with a line in the log where the driver's
+/// library is missing or does not answer: tasks that limit memory of GPUs are refused then.
+std::unique_ptr<GpuWatch> open_gpu_watch(const std::vector<std::string>& gpus);
+
 /// Everything that an evaluation needs, put together. The only place that knows concrete types.
 class Workshop {
  public:
@@ -48,6 +53,8 @@ class Workshop {
   /// Null without warm evaluators.
   WarmTemplates* warm_templates() { return warm_ ? &warm_->templates() : nullptr; }
   SandboxLevel sandbox_level() const { return sandbox_->level(); }
+  /// Watches memory of GPUs from now on. Not owned: it must outlive the workshop.
+  void set_gpu_watch(GpuWatch* watch) { sandbox_->set_gpu_watch(watch); }
   /// What was found to hold, for people.
   const std::vector<std::string>& sandbox_walls() const { return walls_; }
 
@@ -56,7 +63,7 @@ class Workshop {
            std::unique_ptr<Toolchain> toolchain, const Places& places);
 
   std::vector<std::string> walls_;
-  std::unique_ptr<Sandbox> sandbox_;
+  std::unique_ptr<BubblewrapSandbox> sandbox_;
   std::unique_ptr<FolderCache> cache_;
   std::unique_ptr<Toolchain> toolchain_;
   DataSources data_;

@@ -179,8 +179,10 @@ int run_evaluate(const EvaluateOptions& options, const Places& places) {
                                                   : places.judge_secret;
   if (!secret) return report(secret.error());
   request->judge_secret = *secret;
+  const auto gpu_watch = open_gpu_watch(request->gpus);
   const auto workshop = Workshop::open(places);
   if (!workshop) return report(workshop.error());
+  (*workshop)->set_gpu_watch(gpu_watch.get());
   WarmTemplates* warm = (*workshop)->warm_templates();
   if (const auto kind = warm_kind(*request); warm != nullptr && kind) {
     // For one evaluation the compiler would be faster: who asks for the warm one means it.

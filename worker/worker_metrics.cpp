@@ -44,12 +44,16 @@ WorkerMetrics::WorkerMetrics(Registry& registry, int slots)
       free_(registry.gauge(kSlots, kSlotsHelp, {{"state", "free"}})),
       warm_memory_(registry.gauge("cambrian_worker_warm_memory_bytes",
                                   "Memory of the warm evaluators, which their forks share.")),
+      gpus_in_quarantine_(
+          registry.gauge("cambrian_worker_gpus_quarantined", "GPUs that take no candidate now.")),
+      gpu_quarantines_(registry.counter("cambrian_worker_gpu_quarantines_total",
+                                        "GPUs found in trouble, each time.")),
       outcomes_(counters(registry, "cambrian_worker_evaluations_total",
                          "Evaluations that ended here, counted or not.", {}, "outcome",
                          outcome_names())),
       kills_(counters(registry, "cambrian_worker_sandbox_kills_total",
                       "Candidates ended by a limit.", {}, "reason",
-                      {"time", "memory", "disk", "processes", "output"})),
+                      {"time", "memory", "gpu_memory", "disk", "processes", "output"})),
       candidate_cache_(cache_counters(registry, "candidate")),
       judge_cache_(cache_counters(registry, "judge")),
       evaluators_(counters(registry, "cambrian_worker_evaluators_total",
@@ -75,6 +79,11 @@ void WorkerMetrics::evaluation_ended() {
 
 void WorkerMetrics::set_warm_memory(std::int64_t bytes) {
   warm_memory_.set(static_cast<double>(bytes));
+}
+
+void WorkerMetrics::count_gpu(bool is_in_trouble) {
+  gpus_in_quarantine_.add(is_in_trouble ? 1 : -1);
+  if (is_in_trouble) gpu_quarantines_.add();
 }
 
 void WorkerMetrics::count(const EvaluationResult& result) {

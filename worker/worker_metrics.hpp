@@ -18,11 +18,15 @@ class WorkerMetrics {
   void evaluation_ended();
   void count(const EvaluationResult& result);
   void set_warm_memory(std::int64_t bytes);
+  /// A GPU got into trouble, or is well again.
+  void count_gpu(bool is_in_trouble);
 
  private:
   metrics::Gauge busy_;
   metrics::Gauge free_;
   metrics::Gauge warm_memory_;
+  metrics::Gauge gpus_in_quarantine_;
+  metrics::Counter gpu_quarantines_;
   std::map<std::string, metrics::Counter> outcomes_;
   std::map<std::string, metrics::Counter> kills_;
   std::map<std::string, metrics::Counter> candidate_cache_;

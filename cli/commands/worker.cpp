@@ -43,6 +43,21 @@ std::string runtimes_text(const agent::v1::AgentDescription& agent) {
   return text.empty() ? "-" : text;
 }
 
+// How many of how many are usable, and what is wrong with the others.
+std::string gpus_text(const agent::v1::AgentDescription& who) {
+  int usable = 0;
+  std::string troubles;
+  for (const auto& gpu : who.gpus()) {
+    if (gpu.trouble().empty()) {
+      ++usable;
+      continue;
+    }
+    troubles += (troubles.empty() ? " (" : "; ") + gpu.id() + ": " + gpu.trouble();
+  }
+  if (troubles.empty()) return std::to_string(usable);
+  return std::to_string(usable) + "/" + std::to_string(who.gpus_size()) + troubles + ")";
+}
+
 std::string worker_table(const user::v1::ListWorkersResponse& response, const Session& session) {
   Table table({{.title = "NAME"},
                {.title = "KIND"},
@@ -63,7 +78,7 @@ std::string worker_table(const user::v1::ListWorkersResponse& response, const Se
                short_enum(user::v1::WorkerState_Name(one.state()), "WORKER_STATE_"),
                std::to_string(one.leases()) + "/" + std::to_string(who.slots()),
                std::to_string(one.attempts_finished()), format_age(one.last_sync_time(), now),
-               std::to_string(who.gpus_size()), runtimes_text(who),
+               gpus_text(who), runtimes_text(who),
                short_enum(spec::v1::SandboxLevel_Name(who.sandbox_level()), "SANDBOX_LEVEL_"),
                who.version(), who.agent_id(), running_text(one)});
   }

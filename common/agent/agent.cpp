@@ -234,6 +234,7 @@ void Agent::Loop::wait_for_next_sync() {
 v1::SyncRequest Agent::Loop::make_request() {
   v1::SyncRequest request;
   const std::lock_guard lock(mutex_);
+  if (options_.refresh) options_.refresh(options_.description);
   *request.mutable_agent() = options_.description;
   for (const auto& running : running_) {
     if (!running.is_done) *request.add_running() = running.attempt->progress();

@@ -53,6 +53,8 @@ using Handler = std::function<AttemptOutcome(Attempt&)>;
 struct AgentOptions {
   /// Who it is and what it can do. `agent_id` is made here; `slots` bounds the attempts.
   v1::AgentDescription description;
+  /// Brings the description up to date before each call: what it can do may change. Must not block.
+  std::function<void(v1::AgentDescription&)> refresh;
   /// After a stop was asked for: time to finish what runs before it is handed back.
   std::chrono::milliseconds drain_timeout{0};
   /// Ends after this long without work.

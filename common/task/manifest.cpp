@@ -238,6 +238,8 @@ class Checker {
     check_range(limits.source_bytes(), "source_bytes", 256, kMiB, "256B to 1MiB");
     check_range(limits.cpus(), "cpus", 1, 256, "1 to 256");
     check_range(limits.gpus(), "gpus", 1, 16, "0 to 16");
+    check_range(limits.gpu_memory_bytes(), "gpu_memory_bytes", 64 * kMiB, kMiB * kMiB,
+                "64MiB to 1TiB");
   }
 
   void check_parameters() {

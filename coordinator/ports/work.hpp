@@ -41,6 +41,7 @@ struct Gpu {
   std::string id;
   std::string name;
   std::int64_t memory_bytes = 0;
+  std::string trouble;  ///< Why it takes no candidate now, for people. Empty: it takes some.
 };
 
 struct AgentDescription {
@@ -52,7 +53,8 @@ struct AgentDescription {
   int slots = 0;
   std::vector<std::string> runtimes;
   int sandbox_level = 0;  ///< As in spec.v1.SandboxLevel; a higher level contains the lower ones.
-  std::vector<Gpu> gpus;
+  std::vector<Gpu> gpus;  ///< That take candidates.
+  std::vector<Gpu> broken_gpus;  ///< That are in trouble.
   std::vector<std::string> models;
   std::string toolchain;
   std::vector<std::string> sandbox_walls;  ///< For people.

@@ -78,6 +78,7 @@ struct Limits {
   std::int64_t source_bytes = 64 << 10;
   int cpus = 1;
   int gpus = 0;
+  std::int64_t gpu_memory_bytes = 0;  ///< On each GPU; 0: all that it has.
 };
 
 struct CandidateSpec {
@@ -175,13 +176,20 @@ struct EvaluationResult {
   bool is_candidate_cached = false;  ///< The candidate did not have to be built.
   bool is_judge_cached = false;
   EvaluatorPath path = EvaluatorPath::compile;
-  /// The limit that ended the last candidate process, for the metrics: time, memory, disk,
-  /// processes or output. Empty: none.
+  /// The limit that ended the last candidate process, for the metrics: time, memory,
+  /// gpu_memory, disk, processes or output. Empty: none.
   std::string_view limit_hit;
 };
 
 using cambrian::kDiagnosticsBytesMax;
 using cambrian::kLogBytesMax;
+
+/// What the kernel counted in the control group of one sandbox: exact, where the supervisor's
+/// samples and the signals that a process ended by are not.
+struct GroupEvents {
+  bool is_memory_exceeded = false;      ///< It ended a process that needed more memory.
+  bool are_processes_exceeded = false;  ///< It refused a process or thread.
+};
 
 /// How a sandboxed process ended, as its supervisor and the worker saw it.
 struct ProcessExit {
@@ -194,10 +202,12 @@ struct ProcessExit {
   std::optional<int> signal;
   bool was_stopped = false;  ///< Ended by our request.
   bool is_wall_time_exceeded = false;
-  bool is_memory_exceeded = false;  ///< All its processes together passed the limit.
-  bool is_disk_full = false;        ///< Its writable tmpfs was full.
-  bool is_output_exceeded = false;  ///< It wrote more than kOutputBytesMax.
-  bool is_left_behind = false;      ///< It did not end although it was told to.
+  bool is_memory_exceeded = false;      ///< All its processes together passed the limit.
+  bool is_disk_full = false;            ///< Its writable tmpfs was full.
+  bool is_output_exceeded = false;      ///< It wrote more than kOutputBytesMax.
+  bool is_left_behind = false;          ///< It did not end although it was told to.
+  bool is_gpu_memory_exceeded = false;  ///< It used more memory of a GPU than allowed.
+  std::optional<GroupEvents> group;     ///< Nothing where it had no control group of its own.
   int processes_peak = 0;
   Duration cpu_time{0};
   std::int64_t memory_peak_bytes = 0;

@@ -43,6 +43,12 @@ bool is_near_memory_limit(const ProcessExit& exit, const Limits& limits) {
          kMemoryNearRatio * static_cast<double>(limits.memory_bytes);
 }
 
+bool had_too_many_processes(const ProcessExit& exit, const Limits& limits) {
+  if (exit.group) return exit.group->are_processes_exceeded;
+  // Nobody says whether one more was refused.
+  return exit.processes_peak >= limits.processes;
+}
+
 // The outcome that the worker's own observations name, if they name one.
 std::optional<std::pair<Outcome, std::string>> observed(const ProcessExit& exit,
                                                         const Limits& limits) {
@@ -50,11 +56,16 @@ std::optional<std::pair<Outcome, std::string>> observed(const ProcessExit& exit,
   if (exit.is_memory_exceeded) {
     return {{Outcome::out_of_memory, "used more memory than allowed: " + memory}};
   }
+  if (exit.is_gpu_memory_exceeded) {
+    return {{Outcome::resource_exceeded, "used more memory of a GPU than allowed: " +
+                                             std::to_string(limits.gpu_memory_bytes >> 20) +
+                                             " MiB"}};
+  }
   if (exit.is_output_exceeded) {
     return {{Outcome::resource_exceeded, "printed more than allowed"}};
   }
   // Before the time: a fork bomb runs until its time is over, and whose clock ends it is chance.
-  if (exit.processes_peak >= limits.processes) {
+  if (had_too_many_processes(exit, limits)) {
     return {{Outcome::resource_exceeded, "started more processes and threads than allowed: " +
                                              std::to_string(limits.processes)}};
   }
@@ -160,6 +171,7 @@ std::string_view limit_hit(const ProcessExit& exit, const Limits& limits) {
   if (!seen) return "";
   if (seen->first == Outcome::timeout) return "time";
   if (seen->first == Outcome::out_of_memory) return "memory";
+  if (exit.is_gpu_memory_exceeded) return "gpu_memory";
   if (exit.is_output_exceeded) return "output";
   return exit.is_disk_full || exit.signal == SIGXFSZ ? "disk" : "processes";
 }

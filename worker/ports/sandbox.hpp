@@ -46,6 +46,7 @@ struct SandboxCommand {
   /// Descriptor that the program gets as CAMBRIAN_FD, or -1. It stays the caller's.
   int socket = -1;
   std::vector<std::string> gpus;
+  std::int64_t gpu_memory_bytes = 0;  ///< On each GPU; 0: all that it has.
 };
 
 /// Output of a sandboxed process in all, after which it is killed.

@@ -126,6 +126,7 @@ AgentDescription description_of(const agent::v1::AgentDescription& agent, Checke
       .runtimes = {},
       .sandbox_level = agent.sandbox_level(),
       .gpus = {},
+      .broken_gpus = {},
       .models = {},
       .toolchain = clean_text(agent.toolchain(), 4 * kNameBytesMax),
       .sandbox_walls = {}};
@@ -134,9 +135,11 @@ AgentDescription description_of(const agent::v1::AgentDescription& agent, Checke
     if (!text.empty()) description.runtimes.push_back(std::move(text));
   }
   for (const auto& gpu : agent.gpus()) {
-    description.gpus.push_back({.id = clean_text(gpu.id(), kNameBytesMax),
-                                .name = clean_text(gpu.name(), kNameBytesMax),
-                                .memory_bytes = gpu.memory_bytes()});
+    auto& list = gpu.trouble().empty() ? description.gpus : description.broken_gpus;
+    list.push_back({.id = clean_text(gpu.id(), kNameBytesMax),
+                    .name = clean_text(gpu.name(), kNameBytesMax),
+                    .memory_bytes = gpu.memory_bytes(),
+                    .trouble = clean_text(gpu.trouble(), kNameBytesMax)});
   }
   for (const auto& model : agent.models()) {
     description.models.push_back(clean_text(model, kNameBytesMax));
@@ -157,11 +160,14 @@ void description_to_proto(const AgentDescription& agent, agent::v1::AgentDescrip
   message->set_slots(agent.slots);
   for (const auto& runtime : agent.runtimes) message->add_runtimes(runtime_of(runtime));
   message->set_sandbox_level(static_cast<spec::v1::SandboxLevel>(agent.sandbox_level));
-  for (const auto& gpu : agent.gpus) {
-    auto* added = message->add_gpus();
-    added->set_id(gpu.id);
-    added->set_name(gpu.name);
-    added->set_memory_bytes(gpu.memory_bytes);
+  for (const auto* list : {&agent.gpus, &agent.broken_gpus}) {
+    for (const auto& gpu : *list) {
+      auto* added = message->add_gpus();
+      added->set_id(gpu.id);
+      added->set_name(gpu.name);
+      added->set_memory_bytes(gpu.memory_bytes);
+      added->set_trouble(gpu.trouble);
+    }
   }
   for (const auto& model : agent.models) message->add_models(model);
   message->set_toolchain(agent.toolchain);

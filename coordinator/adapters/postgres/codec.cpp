@@ -58,20 +58,38 @@ std::vector<SourceFile> files_from_json(const Json& json) {
   return files;
 }
 
-Json to_json(const AgentDescription& agent) {
-  Json gpus = Json::array();
-  for (const auto& gpu : agent.gpus) {
-    gpus.push_back({{"id", gpu.id}, {"name", gpu.name}, {"memory_bytes", gpu.memory_bytes}});
+namespace {
+
+Json to_json(const std::vector<Gpu>& gpus) {
+  Json json = Json::array();
+  for (const auto& gpu : gpus) {
+    json.push_back({{"id", gpu.id},
+                    {"name", gpu.name},
+                    {"memory_bytes", gpu.memory_bytes},
+                    {"trouble", gpu.trouble}});
   }
-  return {{"version", agent.version},
-          {"protocol_version", agent.protocol_version},
-          {"slots", agent.slots},
-          {"runtimes", agent.runtimes},
-          {"models", agent.models},
-          {"sandbox_level", agent.sandbox_level},
-          {"gpus", std::move(gpus)},
-          {"toolchain", agent.toolchain},
-          {"sandbox_walls", agent.sandbox_walls}};
+  return json;
+}
+
+std::vector<Gpu> gpus_from_json(const Json& json) {
+  std::vector<Gpu> gpus;
+  for (const auto& gpu : json) {
+    gpus.push_back({.id = gpu.at("id"),
+                    .name = gpu.at("name"),
+                    .memory_bytes = gpu.at("memory_bytes"),
+                    .trouble = gpu.value("trouble", std::string())});
+  }
+  return gpus;
+}
+
+}  // namespace
+
+Json to_json(const AgentDescription& agent) {
+  return {{"version", agent.version},     {"protocol_version", agent.protocol_version},
+          {"slots", agent.slots},         {"runtimes", agent.runtimes},
+          {"models", agent.models},       {"sandbox_level", agent.sandbox_level},
+          {"gpus", to_json(agent.gpus)},  {"broken_gpus", to_json(agent.broken_gpus)},
+          {"toolchain", agent.toolchain}, {"sandbox_walls", agent.sandbox_walls}};
 }
 
 AgentDescription agent_from_json(const Json& json) {
@@ -84,10 +102,8 @@ AgentDescription agent_from_json(const Json& json) {
   agent.sandbox_level = json.at("sandbox_level");
   agent.toolchain = json.at("toolchain");
   agent.sandbox_walls = json.value("sandbox_walls", std::vector<std::string>());
-  for (const auto& gpu : json.at("gpus")) {
-    agent.gpus.push_back(
-        {.id = gpu.at("id"), .name = gpu.at("name"), .memory_bytes = gpu.at("memory_bytes")});
-  }
+  agent.gpus = gpus_from_json(json.at("gpus"));
+  agent.broken_gpus = gpus_from_json(json.value("broken_gpus", Json::array()));
   return agent;
 }
 

@@ -139,6 +139,23 @@ TEST_CASE("Agent: works on every item once, never on more than its slots", "[con
   CHECK(busy_most <= 2);
 }
 
+TEST_CASE("Agent: says what it can do now, not what it could at its start", "[contract][agent]") {
+  ScriptedCoordinator coordinator(6);
+  AgentOptions options = two_slots();
+  options.refresh = [](v1::AgentDescription& description) { description.set_slots(1); };
+  std::atomic<int> busy = 0;
+  std::atomic<int> busy_most = 0;
+  Agent agent(rpc::make_channel(ScriptedCoordinator::address()), std::move(options), [&](Attempt&) {
+    busy_most = std::max<int>(busy_most, ++busy);
+    std::this_thread::sleep_for(2ms);
+    --busy;
+    return AttemptOutcome(success());
+  });
+  CHECK(agent.run() == 0);
+  CHECK(coordinator.finished_.size() == 6);
+  CHECK(busy_most == 1);
+}
+
 TEST_CASE("Agent: delivers its results through an outage", "[contract][agent]") {
   ScriptedCoordinator coordinator(3);
   coordinator.syncs_failing_ = 2;

@@ -88,6 +88,10 @@ TEST_CASE("lease: renewals keep a lease alive, and a lost one is told to its age
   progress->set_fraction(0.5);
   progress->set_step(120);
   progress->set_loss(0.25);
+  request.mutable_agent()->add_gpus()->set_id("GPU-a");
+  auto* broken = request.mutable_agent()->add_gpus();
+  broken->set_id("GPU-b");
+  broken->set_trouble("its memory was not given back");
   agent::v1::SyncResponse response;
   for (int i = 0; i < 4; ++i) {
     REQUIRE(service.worker.sync(request, &response).ok());
@@ -110,6 +114,10 @@ TEST_CASE("lease: renewals keep a lease alive, and a lost one is told to its age
     CHECK(worker.running(0).step() == 120);
     CHECK(worker.running(0).loss() == 0.25);
     CHECK(worker.leases() == 1);
+    REQUIRE(worker.description().gpus_size() == 2);
+    CHECK(worker.description().gpus(0).trouble().empty());
+    CHECK(worker.description().gpus(1).id() == "GPU-b");
+    CHECK(worker.description().gpus(1).trouble() == "its memory was not given back");
   }
   CHECK(is_found);
 

@@ -282,7 +282,9 @@ TEST_CASE("evaluate: a task that wants more isolation than there is, is refused"
   for (const auto& file : strict.task->files) files[file.path] = file.content;
   strict.task = make_task(manifest, files);
   const auto refused = workshop().evaluator().evaluate(strict, {}, [](auto, auto) {});
-  REQUIRE_FALSE(refused);
+  // What needs control groups runs where there are some.
+  REQUIRE(refused.has_value() == (workshop().sandbox_level() == SandboxLevel::strict));
+  if (refused) return CHECK(refused->outcome == Outcome::success);
   CHECK(refused.error().code == cambrian::Errc::unavailable);
   CHECK_THAT(refused.error().message, ContainsSubstring("wanted=strict level=standard"));
 }

@@ -69,6 +69,24 @@ TEST_CASE("refine_verdict: each limit has its outcome", "[unit][worker]") {
   CHECK(limit_hit(exit, Limits{}) == "processes");
   exit.is_wall_time_exceeded = true;
   CHECK(refined(Outcome::timeout, exit) == Outcome::resource_exceeded);
+
+  exit = ended_by(SIGKILL);
+  exit.is_gpu_memory_exceeded = true;
+  CHECK(refined(Outcome::crash, exit) == Outcome::resource_exceeded);
+  CHECK(limit_hit(exit, Limits{}) == "gpu_memory");
+}
+
+TEST_CASE("refine_verdict: what the control group counted is exact", "[unit][worker]") {
+  ProcessExit exit = ended_by(SIGABRT);
+  exit.group = GroupEvents{};
+  // As many as allowed, and none was refused.
+  exit.processes_peak = Limits{}.processes;
+  CHECK(refined(Outcome::crash, exit) == Outcome::crash);
+  CHECK(limit_hit(exit, Limits{}).empty());
+  exit.processes_peak = 1;
+  exit.group->are_processes_exceeded = true;
+  CHECK(refined(Outcome::crash, exit) == Outcome::resource_exceeded);
+  CHECK(limit_hit(exit, Limits{}) == "processes");
 }
 
 TEST_CASE("refine_verdict: a refused allocation is out_of_memory", "[unit][worker]") {

@@ -55,6 +55,7 @@ Limits from_proto(const spec::v1::Limits& proto) {
   set_if_positive(limits.source_bytes, proto.source_bytes());
   set_if_positive(limits.cpus, proto.cpus());
   set_if_positive(limits.gpus, proto.gpus());
+  set_if_positive(limits.gpu_memory_bytes, proto.gpu_memory_bytes());
   return limits;
 }
 

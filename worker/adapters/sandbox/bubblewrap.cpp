@@ -61,9 +61,9 @@ Result<std::unique_ptr<SandboxedProcess>> BubblewrapSandbox::start(const Sandbox
     }
   }
   const auto arguments = bubblewrap_arguments(host_, command, uid);
-  return launch_process(command, filter(command), [arguments](const auto& descriptors) {
-    return spawn(arguments, descriptors);
-  });
+  return launch_process(
+      command, {.filter = filter(command), .groups = host_.groups.get(), .gpu_watch = gpu_watch_},
+      [arguments](const auto& descriptors) { return spawn(arguments, descriptors); });
 }
 
 const std::string& BubblewrapSandbox::filter(const SandboxCommand& command) const {

@@ -130,7 +130,10 @@ void append_supervisor(Arguments& to, const SandboxHost& host, const SandboxComm
   setting("file", command.disk_bytes);
   setting("stack", kStackBytes);
   setting("files", kOpenFilesMax);
-  setting("processes", command.processes + kSupervisorProcesses);
+  // Above what the control group allows, which counts what it refuses.
+  const int groups = host.groups ? host.groups->door_count() : 0;
+  setting("processes", command.processes + kSupervisorProcesses + (groups > 0 ? 1 : 0));
+  setting("groups", groups);
   setting("cpu", std::max<long long>(1, command.cpu_time.count()));
   setting("inodes", kInodesMax);
   if (host.landlock_version > 0) setting("landlock", command.gpus.empty() ? 1 : 2);

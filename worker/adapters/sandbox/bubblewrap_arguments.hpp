@@ -1,9 +1,11 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "worker/adapters/sandbox/control_groups.hpp"
 #include "worker/ports/sandbox.hpp"
 
 namespace cambrian::worker {
@@ -18,6 +20,8 @@ struct SandboxHost {
   bool has_alternatives = true;          ///< /etc/alternatives exists.
   std::vector<std::string> usr_merged;   ///< Of /bin, /lib, /lib64 …: those that are links to /usr.
   std::vector<std::string> gpu_devices;  ///< Device files that every user of a GPU needs.
+  /// Makes a control group for each sandbox; shared by what starts sandboxes. Null: there are none.
+  std::shared_ptr<ControlGroups> groups;
   std::map<std::string, std::string> gpu_files;  ///< Device file of each GPU, by its id.
 };
 

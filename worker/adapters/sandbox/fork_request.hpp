@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "worker/adapters/sandbox/supervisor.hpp"
+
 /// What the worker and a fork server agree on. Both come from one build, on one machine.
 ///
 /// The server is a process in a sandbox of its own, with a socket that keeps the borders of
@@ -16,8 +18,9 @@
 ///   core             number of a core that it may use; any number of times, at least once
 ///   everything that supervisor.hpp names
 /// The descriptors are the program's socket, the pipe for its output, the supervisor's control
-/// socket, the system call filter, the archive, and where there is one the program's output, in
-/// this order. What comes back on the control socket is what cambrian-sandbox-init would say.
+/// socket, the system call filter, the archive, where there is one the program's output, and the
+/// doors of its control group, in this order. What comes back on the control socket is what
+/// cambrian-sandbox-init would say.
 namespace cambrian::worker {
 
 inline constexpr int kForkServerSocket = 3;
@@ -27,9 +30,9 @@ struct ForkServerReady {
 };
 
 inline constexpr std::size_t kForkRequestBytesMax = 32 << 10;
-/// Descriptors of a request, without and with an output.
+/// Descriptors of a request, without what it may lack and with it.
 inline constexpr std::size_t kForkRequestDescriptors = 5;
-inline constexpr std::size_t kForkRequestDescriptorsMax = 6;
+inline constexpr std::size_t kForkRequestDescriptorsMax = 6 + kGroupDoorsMax;
 /// The program's output in the fork.
 inline constexpr int kForkOutput = 5;
 

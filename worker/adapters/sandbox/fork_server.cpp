@@ -212,19 +212,27 @@ Result<std::unique_ptr<SandboxedProcess>> BubblewrapForkServer::fork(const Sandb
   if (host_.is_root) {
     CAMBRIAN_TRY(uid, make_user_id());
   }
-  return launch_process(
-      command, filter_of_(command),
-      [this, &command, uid, &files](const auto& descriptors) -> Result<pid_t> {
-        const std::string text = request_text(host_, command, uid, files);
-        std::vector<int> sent = {descriptor_for(descriptors, kProgramSocket),
-                                 descriptor_for(descriptors, 1),
-                                 descriptor_for(descriptors, kControlSocket),
-                                 descriptor_for(descriptors, kSeccompProgram), files.archive};
-        if (files.output >= 0) sent.push_back(files.output);
-        CAMBRIAN_TRY_STATUS(send_request(channel_.get(), text, sent));
-        return 0;
-      },
-      kStartPatience);
+  return launch_process(command,
+                        {.filter = filter_of_(command),
+                         .groups = host_.groups.get(),
+                         // What a fork writes to of the server's memory becomes its own.
+                         .memory_not_counted = memory_bytes_,
+                         .patience = kStartPatience},
+                        [this, &command, uid, &files](const auto& descriptors) -> Result<pid_t> {
+                          const std::string text = request_text(host_, command, uid, files);
+                          std::vector<int> sent = {descriptor_for(descriptors, kProgramSocket),
+                                                   descriptor_for(descriptors, 1),
+                                                   descriptor_for(descriptors, kControlSocket),
+                                                   descriptor_for(descriptors, kSeccompProgram),
+                                                   files.archive};
+                          if (files.output >= 0) sent.push_back(files.output);
+                          const int doors = host_.groups ? host_.groups->door_count() : 0;
+                          for (int i = 0; i < doors; ++i) {
+                            sent.push_back(descriptor_for(descriptors, kFirstGroupDoor + i));
+                          }
+                          CAMBRIAN_TRY_STATUS(send_request(channel_.get(), text, sent));
+                          return 0;
+                        });
 }
 
 }  // namespace cambrian::worker

@@ -14,6 +14,7 @@
 #include <csignal>
 #include <cstring>
 #include <fstream>
+#include <map>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -32,8 +33,8 @@ using std::chrono::milliseconds;
 
 // How long a stopped supervisor may take to clean up before everything is killed from outside.
 constexpr milliseconds kStopPatience = std::chrono::seconds(5);
-// How often the size of writable folders is looked at.
-constexpr milliseconds kFolderInterval(250);
+// How often control group, GPUs and writable folders are looked at.
+constexpr milliseconds kLookInterval(250);
 
 Result<Descriptor> make_filter_file(const std::string& filter) {
   Descriptor file(memfd_create("seccomp", MFD_CLOEXEC));
@@ -59,8 +60,10 @@ class LaunchedProcess final : public SandboxedProcess {
     if (thread_.joinable()) thread_.join();
   }
 
-  Status start(const std::string& filter) {
-    CAMBRIAN_TRY(Descriptor filter_file, make_filter_file(filter));
+  Status start(const LaunchOptions& options) {
+    CAMBRIAN_TRY(Descriptor filter_file, make_filter_file(options.filter));
+    CAMBRIAN_TRY_STATUS(make_group(options));
+    CAMBRIAN_TRY_STATUS(look_at_gpus(options));
     CAMBRIAN_TRY(auto log, make_pipe());
     CAMBRIAN_TRY(auto control, make_socket_pair(SOCK_SEQPACKET));
     stop_event_ = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -70,12 +73,16 @@ class LaunchedProcess final : public SandboxedProcess {
     log_pipe_ = std::move(log.first);
     control_ = std::move(control.first);
     const int socket = command_.socket >= 0 ? command_.socket : nothing.get();
-    const std::vector<std::pair<int, int>> descriptors = {{nothing.get(), 0},
-                                                          {log.second.get(), 1},
-                                                          {log.second.get(), 2},
-                                                          {socket, kProgramSocket},
-                                                          {control.second.get(), kControlSocket},
-                                                          {filter_file.get(), kSeccompProgram}};
+    std::vector<std::pair<int, int>> descriptors = {{nothing.get(), 0},
+                                                    {log.second.get(), 1},
+                                                    {log.second.get(), 2},
+                                                    {socket, kProgramSocket},
+                                                    {control.second.get(), kControlSocket},
+                                                    {filter_file.get(), kSeccompProgram}};
+    if (group_) {
+      int number = kFirstGroupDoor;
+      for (const Descriptor& door : group_->doors()) descriptors.emplace_back(door.get(), number++);
+    }
 
     std::optional<Status> started;
     thread_ = std::thread([this, &descriptors, &started] {
@@ -137,7 +144,7 @@ class LaunchedProcess final : public SandboxedProcess {
       pollfd polled[] = {{has_log ? log_pipe_.get() : -1, POLLIN, 0},
                          {has_control ? control_.get() : -1, POLLIN, 0},
                          {kill_at ? -1 : stop_event_.get(), POLLIN, 0}};
-      poll(polled, 3, static_cast<int>(kFolderInterval.count()));
+      poll(polled, 3, static_cast<int>(kLookInterval.count()));
       if (polled[2].revents != 0) {
         exit.was_stopped = true;
         stop_tree();
@@ -145,7 +152,7 @@ class LaunchedProcess final : public SandboxedProcess {
       if (polled[0].revents != 0) has_log = read_log(exit);
       if (polled[1].revents != 0) has_control = read_control(exit);
       if (exit.was_started) note_start();
-      if (exit.is_output_exceeded || is_folder_full(exit)) stop_tree();
+      if (exit.is_output_exceeded || is_limit_passed(exit)) stop_tree();
       if (Clock::now() > deadline && !kill_at) {
         exit.is_wall_time_exceeded = true;
         stop_tree();
@@ -159,7 +166,19 @@ class LaunchedProcess final : public SandboxedProcess {
       int status = 0;
       while (waitpid(process, &status, 0) < 0 && errno == EINTR) continue;
     }
+    end_group(exit);
     finish(exit);
+  }
+
+  // Everything in it is killed, whatever the supervisor did.
+  void end_group(ProcessExit& exit) {
+    if (!group_) return;
+    exit.group = group_->events();
+    if (exit.group->is_memory_exceeded) {
+      exit.is_memory_exceeded = true;
+      exit.memory_peak_bytes = std::max(exit.memory_peak_bytes, command_.memory_bytes);
+    }
+    group_.reset();
   }
 
   void note_start() {
@@ -186,9 +205,47 @@ class LaunchedProcess final : public SandboxedProcess {
     return take_supervisor_record(bytes, command_.arguments[0], exit);
   }
 
-  bool is_folder_full(ProcessExit& exit) {
+  Status make_group(const LaunchOptions& options) {
+    if (options.groups == nullptr) return {};
+    CAMBRIAN_TRY(group_, options.groups->make(
+                             {.memory_bytes = command_.memory_bytes + options.memory_not_counted,
+                              .processes = command_.processes,
+                              .cores = command_.cores}));
+    return {};
+  }
+
+  bool is_limit_passed(ProcessExit& exit) {
     if (Clock::now() < next_look_) return false;
-    next_look_ = Clock::now() + kFolderInterval;
+    next_look_ = Clock::now() + kLookInterval;
+    // Version 1 ends one process for it, and the others would go on.
+    return (group_ && group_->events().is_memory_exceeded) || is_gpu_full(exit) ||
+           is_folder_full(exit);
+  }
+
+  Status look_at_gpus(const LaunchOptions& options) {
+    if (command_.gpu_memory_bytes == 0 || command_.gpus.empty()) return {};
+    gpu_watch_ = options.gpu_watch;
+    if (gpu_watch_ == nullptr) {
+      return fail(Errc::exhausted,
+                  "memory of GPUs cannot be watched here: the driver's library "
+                  "libnvidia-ml.so.1 is missing");
+    }
+    for (const std::string& gpu : command_.gpus) {
+      CAMBRIAN_TRY(gpu_memory_before_[gpu], gpu_watch_->memory_used(gpu));
+    }
+    return {};
+  }
+
+  // It has its GPUs to itself: what is used beyond what was used before is its own.
+  bool is_gpu_full(ProcessExit& exit) {
+    for (const auto& [gpu, before] : gpu_memory_before_) {
+      const auto used = gpu_watch_->memory_used(gpu);
+      if (used && *used - before > command_.gpu_memory_bytes) exit.is_gpu_memory_exceeded = true;
+    }
+    return exit.is_gpu_memory_exceeded;
+  }
+
+  bool is_folder_full(ProcessExit& exit) {
     for (const Mount& mount : command_.mounts) {
       if (mount.is_writable && is_folder_larger(mount.source, command_.disk_bytes)) {
         exit.is_disk_full = true;
@@ -208,6 +265,9 @@ class LaunchedProcess final : public SandboxedProcess {
 
   const SandboxCommand command_;
   const Launch launch_;
+  std::unique_ptr<ControlGroup> group_;
+  GpuWatch* gpu_watch_ = nullptr;
+  std::map<std::string, std::int64_t> gpu_memory_before_;
   Descriptor log_pipe_;
   Descriptor control_;
   Descriptor stop_event_;
@@ -245,11 +305,13 @@ Result<long long> make_user_id() {
 }
 
 Result<std::unique_ptr<SandboxedProcess>> launch_process(const SandboxCommand& command,
-                                                         const std::string& filter, Launch launch,
-                                                         milliseconds patience) {
+                                                         const LaunchOptions& options,
+                                                         Launch launch) {
   auto process = std::make_unique<LaunchedProcess>(command, std::move(launch));
-  CAMBRIAN_TRY_STATUS(process->start(filter));
-  if (patience > milliseconds{0}) CAMBRIAN_TRY_STATUS(process->wait_started(patience));
+  CAMBRIAN_TRY_STATUS(process->start(options));
+  if (options.patience > milliseconds{0}) {
+    CAMBRIAN_TRY_STATUS(process->wait_started(options.patience));
+  }
   return process;
 }
 

@@ -142,6 +142,36 @@ SandboxHost look_at_host(const fs::path& program_folder) {
   return host;
 }
 
+// Where the kernel holds a program in a sandbox to its control group, the sandbox of the probe
+// makes one for each program from now on.
+void probe_groups(SandboxHost host, SandboxProbe& probe) {
+  auto groups = ControlGroups::open();
+  std::string problem = groups ? "" : groups.error().message;
+  if (groups) {
+    host.groups = std::move(*groups);
+    auto sandbox = BubblewrapSandbox::make(host);
+    SandboxCommand command;
+    command.arguments = {kSupervisorTarget, kGroupTestArgument};
+    command.wall_time = std::chrono::seconds(10);
+    command.memory_bytes = kGroupTestBytes;
+    command.processes = 1;
+    const auto ended = sandbox ? run_to_end(**sandbox, command, {}) : fail(sandbox.error());
+    if (!ended || !ended->first.was_started) {
+      problem = ended ? ended->first.failure : ended.error().message;
+    } else if (!ended->first.group->are_processes_exceeded) {
+      problem = "the kernel allowed more processes than the group may have";
+    } else if (!ended->first.group->is_memory_exceeded) {
+      problem = "the kernel allowed more memory than the group may have";
+    } else {
+      probe.walls.push_back(host.groups->text());
+      probe.level = SandboxLevel::strict;
+      probe.sandbox = std::move(*sandbox);
+      return;
+    }
+  }
+  probe.missing.push_back("control group: " + problem);
+}
+
 }  // namespace
 
 SandboxProbe probe_sandbox(const fs::path& program_folder) {
@@ -184,6 +214,7 @@ SandboxProbe probe_sandbox(const fs::path& program_folder) {
   } else {
     probe.level = SandboxLevel::standard;
     probe.sandbox = std::move(*sandbox);
+    probe_groups(host, probe);
   }
   return probe;
 }

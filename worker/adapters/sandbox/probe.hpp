@@ -12,7 +12,7 @@ namespace cambrian::worker {
 struct SandboxProbe {
   /// Level::limits means that candidates cannot be isolated here: nothing is run then.
   SandboxLevel level = SandboxLevel::limits;
-  /// Why it is not `standard`, and what mends it. Empty where it is.
+  /// Why it is below `standard`, and what mends it. Empty where it is not.
   std::string reason;
   /// Sandboxes of this machine. Null below `standard`.
   std::unique_ptr<BubblewrapSandbox> sandbox;

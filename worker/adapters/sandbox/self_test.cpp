@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -10,6 +11,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <string>
 
 namespace cambrian::worker {
@@ -61,6 +63,16 @@ int run_self_test() {
                       is_limited(RLIMIT_FSIZE));
   const int mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
   print("landlock", mounts < 0 && errno == EACCES);
+  return 0;
+}
+
+int run_group_test() {
+  if (fork() == 0) _exit(0);
+  // Shared pages: no resource limit of a process knows them.
+  constexpr std::size_t kBytes = kGroupTestBytes * 2;
+  void* memory = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return 1;
+  std::memset(memory, 1, kBytes);
   return 0;
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 namespace cambrian::worker {
 
 /// The only argument with which cambrian-sandbox-init, started as the program of a sandbox, tries
@@ -16,5 +18,13 @@ inline constexpr const char* kSelfTestArgument = "self-test";
 ///   landlock     1: /proc/self/mountinfo cannot be opened
 /// Returns 0.
 int run_self_test();
+
+/// The same for the control group. In one that may have one process and kGroupTestBytes of memory,
+/// it tries to start another process and to use more memory, by which the kernel ends it.
+inline constexpr const char* kGroupTestArgument = "group-test";
+inline constexpr std::int64_t kGroupTestBytes = 32 << 20;
+
+/// Returns 0 where nobody ended it.
+int run_group_test();
 
 }  // namespace cambrian::worker

@@ -43,6 +43,9 @@ struct Request {
   cpu_set_t cores{};
   std::vector<std::string> arguments;
   std::vector<int> descriptors;
+
+  std::size_t group_count() const { return static_cast<std::size_t>(settings.groups); }
+  bool has_output() const { return descriptors.size() > kForkRequestDescriptors + group_count(); }
 };
 
 [[noreturn]] void die(const std::string& what) {
@@ -105,6 +108,10 @@ std::optional<Request> parse(std::string_view text, std::vector<int> descriptors
       CPU_SET(static_cast<unsigned>(std::atoi(value.c_str())), &request.cores);
     }
   }
+  const bool has_doors =
+      request.settings.groups >= 0 && request.settings.groups <= kGroupDoorsMax &&
+      request.descriptors.size() >= kForkRequestDescriptors + request.group_count();
+  if (!has_doors) return std::nullopt;
   return request;
 }
 
@@ -274,9 +281,13 @@ HighDescriptors place_descriptors(const Request& request) {
     die("descriptors");
   }
   // What a compiler starts needs no output of ours.
-  if (high.size() > kForkRequestDescriptors &&
-      dup3(high[kForkRequestDescriptors], kForkOutput, O_CLOEXEC) < 0) {
+  if (request.has_output() && dup3(high[kForkRequestDescriptors], kForkOutput, O_CLOEXEC) < 0) {
     die("descriptors");
+  }
+  const std::size_t first_door = high.size() - request.group_count();
+  for (int i = 0; i < request.settings.groups; ++i) {
+    const int door = high[first_door + static_cast<std::size_t>(i)];
+    if (dup3(door, kFirstGroupDoor + i, O_CLOEXEC) < 0) die("descriptors");
   }
   return {.filter = high[3], .archive = high[4]};
 }
@@ -286,7 +297,7 @@ HighDescriptors place_descriptors(const Request& request) {
   signal(SIGCHLD, SIG_DFL);
   const HighDescriptors high = place_descriptors(request);
   std::vector<int> kept;
-  if (request.descriptors.size() > kForkRequestDescriptors) kept.push_back(kForkOutput);
+  if (request.has_output()) kept.push_back(kForkOutput);
   if (sched_setaffinity(0, sizeof request.cores, &request.cores) != 0) die("cores");
   if (request.has_user_namespace) map_user(user, group);
   mount_all(request, high.archive);

@@ -86,8 +86,16 @@ bool limit(__rlimit_resource resource, long long value) {
   return setrlimit(resource, &wanted) == 0;
 }
 
+void enter_groups(long long count, int failure) {
+  for (int door = kFirstGroupDoor; door < kFirstGroupDoor + count; ++door) {
+    if (write(door, "0", 1) != 1) die_before(failure, "control group");
+    close(door);
+  }
+}
+
 void prepare_program(const SupervisorSettings& settings, int failure) {
   setsid();
+  enter_groups(settings.groups, failure);
   const bool is_limited =
       limit(RLIMIT_DATA, settings.data) && limit(RLIMIT_AS, settings.address) &&
       limit(RLIMIT_FSIZE, settings.file) && limit(RLIMIT_STACK, settings.stack) &&
@@ -246,6 +254,7 @@ char** parse_settings(int argc, char** argv, SupervisorSettings& settings) {
                 {"processes", &SupervisorSettings::processes},
                 {"cpu", &SupervisorSettings::cpu},
                 {"inodes", &SupervisorSettings::inodes},
+                {"groups", &SupervisorSettings::groups},
                 {"landlock", &SupervisorSettings::landlock}};
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--") == 0) return i + 1 < argc ? argv + i + 1 : nullptr;
@@ -274,7 +283,9 @@ void supervise(const SupervisorSettings& settings, std::span<const int> kept,
   if (signals < 0 || pipe2(failure, O_CLOEXEC) != 0) die("descriptors");
   fcntl(kControlSocket, F_SETFD, FD_CLOEXEC);
   // Nothing that the sandbox itself used may reach the program.
-  std::vector<int> ours(kept.begin(), kept.end());
+  std::vector<int> inherited(kept.begin(), kept.end());
+  for (int i = 0; i < settings.groups; ++i) inherited.push_back(kFirstGroupDoor + i);
+  std::vector<int> ours = inherited;
   ours.insert(ours.end(), {signals, failure[0], failure[1]});
   close_others(ours);
   if (settings.socket == 0) close(kProgramSocket);
@@ -287,7 +298,7 @@ void supervise(const SupervisorSettings& settings, std::span<const int> kept,
     _exit(125);
   }
   close(failure[1]);
-  for (const int descriptor : kept) close(descriptor);
+  for (const int descriptor : inherited) close(descriptor);
   if (settings.socket != 0) close(kProgramSocket);
 
   int error = 0;

@@ -21,6 +21,7 @@ struct SupervisorSettings {
   long long processes = 0;
   long long cpu = 0;
   long long inodes = 0;
+  long long groups = 0;
   long long landlock = 0;
 };
 
@@ -34,7 +35,8 @@ char** parse_settings(int argc, char** argv, SupervisorSettings& settings);
 /// `program` gets a descriptor that closes by itself at exec: an errno written to it says that the
 /// program did not start, a negative one that its walls could not be put up. A program that is not
 /// executed closes it to say that it runs. It must not return. Of the descriptors above the control
-/// socket, the child keeps those of `kept`.
+/// socket, the child keeps those of `kept`. It alone enters the control group: the supervisor must
+/// live to tell what became of the others.
 [[noreturn]] void supervise(const SupervisorSettings& settings, std::span<const int> kept,
                             const std::function<void(int failure)>& program);
 

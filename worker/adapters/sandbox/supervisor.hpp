@@ -11,6 +11,9 @@ namespace cambrian::worker {
 inline constexpr int kProgramSocket = 3;
 inline constexpr int kControlSocket = 4;
 inline constexpr int kSeccompProgram = 5;
+/// The first of the descriptors by which the program enters its control group.
+inline constexpr int kFirstGroupDoor = 6;
+inline constexpr int kGroupDoorsMax = 3;
 
 /// Limits for the supervisor, as its first arguments: name=value, in any order, then "--", then
 /// the command. All are decimal integers.
@@ -19,6 +22,7 @@ inline constexpr int kSeccompProgram = 5;
 ///   memory     bytes that all processes together may have resident
 ///   data, address, file, stack, files, processes, cpu   resource limits of each process
 ///   inodes     files and folders that the writable folders in memory may hold together
+///   groups     descriptors of control groups, from kFirstGroupDoor, that the program enters
 ///   landlock   0: none, 1: restrict the program, 2: the same, but it may read all of /proc
 
 /// Where a sandbox shows cambrian-sandbox-init.

@@ -14,6 +14,7 @@
 int main(int argc, char** argv) {
   using namespace cambrian::worker;
   if (argc == 2 && std::strcmp(argv[1], kSelfTestArgument) == 0) return run_self_test();
+  if (argc == 2 && std::strcmp(argv[1], kGroupTestArgument) == 0) return run_group_test();
   SupervisorSettings settings;
   char** command = parse_settings(argc, argv, settings);
   if (command == nullptr || getpid() != 1) {

@@ -65,6 +65,7 @@ SandboxCommand candidate_process(const EvaluationRequest& request, int socket) {
   command.cores = limits.cpus;
   command.socket = socket;
   command.gpus = request.gpus;
+  command.gpu_memory_bytes = limits.gpu_memory_bytes;
   return command;
 }
 
