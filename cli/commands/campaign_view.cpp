@@ -103,6 +103,35 @@ std::string noise_text(const Campaign& campaign) {
          " (standard deviation)";
 }
 
+std::string jumps_text(const user::v1::Jumps& jumps) {
+  if (jumps.confirmed() + jumps.disputed() + jumps.unconfirmed() == 0) return "";
+  return std::to_string(jumps.confirmed()) + " confirmed by another evaluation, " +
+         std::to_string(jumps.disputed()) + " disputed, " + std::to_string(jumps.unconfirmed()) +
+         " unconfirmed";
+}
+
+/// What does not count says so, whatever its score.
+std::string state_text(const Variant& variant) {
+  const auto confirmation = variant.confirmation();
+  return confirmation == user::v1::CONFIRMATION_DISPUTED ||
+                 confirmation == user::v1::CONFIRMATION_UNCONFIRMED
+             ? short_enum(user::v1::Confirmation_Name(confirmation), "CONFIRMATION_")
+             : variant_state_name(variant.state());
+}
+
+std::string jump_text(const Variant& variant) {
+  if (!variant.has_jump_score()) return "";
+  std::string text =
+      format_number(variant.jump_score()) + ", " +
+      short_enum(user::v1::Confirmation_Name(variant.confirmation()), "CONFIRMATION_");
+  if (variant.confirmation() == user::v1::CONFIRMATION_UNCONFIRMED) {
+    return text + ": the search ended before another evaluation";
+  }
+  return text + " by another evaluation: " +
+         (variant.has_second_score() ? format_number(variant.second_score())
+                                     : outcome_name(variant.outcome()));
+}
+
 std::string of_budget(std::int64_t used, std::int64_t limit) {
   return limit > 0 ? std::to_string(used) + "/" + std::to_string(limit) : std::to_string(used);
 }
@@ -187,6 +216,7 @@ std::string campaign_details(const Campaign& campaign) {
   }
   text += line("selection", selection_text(campaign));
   text += line("noise", noise_text(campaign));
+  text += line("jumps", jumps_text(campaign.jumps()));
   text += line("evaluations", of_budget(used.evaluations(), budget.evaluations()) + ", " +
                                   std::to_string(used.evaluations_failed()) + " failed, " +
                                   std::to_string(used.evaluations_reused()) + " known before, " +
@@ -327,7 +357,7 @@ std::string variant_table(const std::vector<Variant>& variants, const std::strin
     }
     const bool is_failed = one.state() == user::v1::VARIANT_STATE_FAILED;
     table.add({std::to_string(one.number()),
-               is_failed ? outcome_name(one.outcome()) : variant_state_name(one.state()),
+               is_failed ? outcome_name(one.outcome()) : state_text(one),
                one.has_score() ? format_number(one.score()) : "-", parents.empty() ? "-" : parents,
                operator_name(one), std::to_string(one.generation()),
                one.has_island() ? std::to_string(one.island()) : "-", one.model(),
@@ -354,6 +384,7 @@ std::string variant_details(const Variant& variant) {
                       (variant.model().empty() ? "" : ", " + printable(variant.model()))});
   fields.push_back({"generation", std::to_string(variant.generation())});
   fields.push_back({"change", printable(variant.rationale())});
+  fields.push_back({"jump", jump_text(variant)});
   for (const auto& [name, value] :
        std::map<std::string, double>(variant.metrics().begin(), variant.metrics().end())) {
     fields.push_back({name, format_number(value)});
@@ -367,12 +398,13 @@ std::string variant_details(const Variant& variant) {
   Table table({{.title = "SPLIT"},
                {.title = "SEED"},
                {.title = "FINAL"},
+               {.title = "CONFIRMS"},
                {.title = "OUTCOME"},
                {.title = "TIME", .is_right = true},
                {.title = "AGENT"}});
   for (const auto& one : variant.evaluations()) {
     table.add({short_enum(agent::v1::Split_Name(one.split()), "SPLIT_"), std::to_string(one.seed()),
-               one.is_final() ? "yes" : "no",
+               one.is_final() ? "yes" : "no", one.is_confirmation() ? "yes" : "no",
                one.has_result() ? outcome_name(one.result().outcome()) : "open",
                format_duration(to_milliseconds(one.result().timings().total())), one.agent()});
   }

@@ -64,6 +64,7 @@ std::string worker_table(const user::v1::ListWorkersResponse& response, const Se
                {.title = "STATE"},
                {.title = "BUSY", .is_right = true},
                {.title = "DONE", .is_right = true},
+               {.title = "DISPUTED", .is_right = true},
                {.title = "SEEN", .is_right = true},
                {.title = "GPUS", .is_right = true, .is_wide = true},
                {.title = "RUNTIMES", .is_wide = true},
@@ -77,8 +78,8 @@ std::string worker_table(const user::v1::ListWorkersResponse& response, const Se
     table.add({who.name(), short_enum(agent::v1::AgentKind_Name(who.kind()), "AGENT_KIND_"),
                short_enum(user::v1::WorkerState_Name(one.state()), "WORKER_STATE_"),
                std::to_string(one.leases()) + "/" + std::to_string(who.slots()),
-               std::to_string(one.attempts_finished()), format_age(one.last_sync_time(), now),
-               gpus_text(who), runtimes_text(who),
+               std::to_string(one.attempts_finished()), std::to_string(one.jumps_disputed()),
+               format_age(one.last_sync_time(), now), gpus_text(who), runtimes_text(who),
                short_enum(spec::v1::SandboxLevel_Name(who.sandbox_level()), "SANDBOX_LEVEL_"),
                who.version(), who.agent_id(), running_text(one)});
   }

@@ -114,6 +114,7 @@ class CampaignChecker {
     range(evaluation.noise_repeats() == 1 ? -1 : evaluation.noise_repeats(),
           "evaluation.noise_repeats", 0, 100, "2 to 100, or 0");
     range(evaluation.final_repeats(), "evaluation.final_repeats", 0, 100, "1 to 100");
+    range(evaluation.confirm_sigma(), "evaluation.confirm_sigma", 0, 1000, "0 to 1000");
     range(evaluation.parallel(), "evaluation.parallel", 0, 100'000, "1 to 100000");
   }
 

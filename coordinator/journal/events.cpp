@@ -115,7 +115,8 @@ StopRequested stop_from(const Json& json) {
   return event;
 }
 
-/// What a command leaves in the log; nothing for those that only ask for work.
+/// What a command leaves in the log; nothing for those that only ask for work, except where users
+/// would wonder why.
 struct DerivedOf {
   using Result = std::optional<Derived>;
 
@@ -139,6 +140,12 @@ struct DerivedOf {
                     {"metrics", command.metrics},
                     {"score", command.score ? Json(*command.score) : Json(nullptr)}};
     if (command.state != VariantState::duplicate) payload["outcome"] = word(command.outcome);
+    // Only where there was a jump: logs of older versions have none of it.
+    if (command.jump_score) {
+      payload["confirmation"] = word(command.confirmation);
+      payload["jump_score"] = *command.jump_score;
+      payload["second_score"] = optional_json(command.second_score);
+    }
     return Derived{"variant_settled", std::move(payload)};
   }
   Result operator()(const SetBest& command) const {
@@ -156,7 +163,15 @@ struct DerivedOf {
   }
   Result operator()(const RequestProposal&) const { return std::nullopt; }
   Result operator()(const FindConstants&) const { return std::nullopt; }
-  Result operator()(const RequestEvaluation&) const { return std::nullopt; }
+  Result operator()(const RequestEvaluation& command) const {
+    if (!command.jump) return std::nullopt;
+    return Derived{"confirmation_requested",
+                   {{"variant", command.variant.value},
+                    {"evaluation", command.evaluation.value},
+                    {"score", command.jump->score},
+                    {"best_score", command.jump->best},
+                    {"sigma", command.jump->sigma}}};
+  }
   Result operator()(const CancelProposals&) const { return std::nullopt; }
   Result operator()(const CancelEvaluations&) const { return std::nullopt; }
 };

@@ -140,7 +140,8 @@ class Verifier {
     variant.source_tokens = content.source_tokens;
     const auto key = [](const VariantRecord& one) {
       return std::tie(one.number, one.files, one.parents, one.operation, one.island, one.generation,
-                      one.duplicate_of, one.state, one.metrics, one.score);
+                      one.duplicate_of, one.state, one.metrics, one.score, one.confirmation,
+                      one.jump_score, one.second_score);
     };
     if (key(record) != key(told)) return fail(misfit("the log knows another variant ", number));
     imported_.variants.push_back(std::move(variant));
@@ -153,6 +154,9 @@ class Verifier {
     record.state = is_settled ? found->second.state : search::VariantState::pending;
     record.metrics = is_settled ? found->second.metrics : std::map<std::string, double>();
     record.score = is_settled ? found->second.score : std::nullopt;
+    record.confirmation = is_settled ? found->second.confirmation : search::Confirmation::none;
+    record.jump_score = is_settled ? found->second.jump_score : std::nullopt;
+    record.second_score = is_settled ? found->second.second_score : std::nullopt;
     record.outcome.reset();
     if (is_settled && record.state != search::VariantState::duplicate) {
       record.outcome = found->second.outcome;
@@ -174,7 +178,8 @@ class Verifier {
     const auto request = requests_.find(told.number);
     if (request == requests_.end() || request->second.variant.value != variant ||
         request->second.split != told.split || request->second.seed != told.seed ||
-        request->second.is_final != told.is_final) {
+        request->second.is_final != told.is_final ||
+        request->second.jump.has_value() != told.is_confirmation) {
       return fail(misfit("the search requested no such evaluation: ", told.number));
     }
     const auto result = results_.find(told.number);

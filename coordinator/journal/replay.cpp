@@ -10,10 +10,11 @@ namespace {
 
 /// Fields that a derived event has or lacks; one that is recorded must be derived too. Every other
 /// field that is not derived is content, or comes from a newer version.
-constexpr const char* kOptionalFields[] = {"proposal", "operator", "island", "duplicate_of",
-                                           "outcome"};
-constexpr std::string_view kDerivedTypes[] = {"variant_added", "variant_settled", "best_changed",
-                                              "noise_measured", "phase_changed"};
+constexpr const char* kOptionalFields[] = {"proposal",     "operator", "island",
+                                           "duplicate_of", "outcome",  "confirmation"};
+constexpr std::string_view kDerivedTypes[] = {"variant_added",          "variant_settled",
+                                              "confirmation_requested", "best_changed",
+                                              "noise_measured",         "phase_changed"};
 /// Told to users; the search neither hears of them nor causes them.
 constexpr std::string_view kNoteTypes[] = {"work_waiting", "work_served"};
 

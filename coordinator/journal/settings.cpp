@@ -101,6 +101,7 @@ Json to_json(const search::Settings& settings) {
   json["evaluation_seed"] = optional_json(settings.evaluation_seed);
   json["noise_repeats"] = settings.noise_repeats;
   json["final_repeats"] = settings.final_repeats;
+  json["confirm_sigma"] = settings.confirm_sigma;
   json["evaluations_parallel"] = settings.evaluations_parallel;
   json["proposals_parallel"] = settings.proposals_parallel;
   json["variants_per_proposal"] = settings.variants_per_proposal;
@@ -132,6 +133,7 @@ search::Settings settings_from_json(const Json& json) {
       optional_from<std::uint64_t>(json.value("evaluation_seed", Json(nullptr)));
   settings.noise_repeats = json.value("noise_repeats", settings.noise_repeats);
   settings.final_repeats = json.at("final_repeats");
+  settings.confirm_sigma = json.value("confirm_sigma", settings.confirm_sigma);
   settings.evaluations_parallel = json.at("evaluations_parallel");
   settings.proposals_parallel = json.at("proposals_parallel");
   settings.variants_per_proposal = json.at("variants_per_proposal");

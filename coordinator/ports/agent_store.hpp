@@ -12,6 +12,7 @@ struct AgentRecord {
   AgentState state = AgentState::alive;
   int leases = 0;
   std::int64_t attempts_finished = 0;
+  std::int64_t jumps_disputed = 0;  ///< Scores of workers of its name that nobody confirmed.
   Instant created_at;
   Instant last_sync_at;
   std::vector<Progress> running;

@@ -65,6 +65,13 @@ struct FinalScore {
   Samples sealed;
 };
 
+/// Variants whose score jumped.
+struct Jumps {
+  std::int64_t confirmed = 0;
+  std::int64_t disputed = 0;
+  std::int64_t unconfirmed = 0;
+};
+
 struct CampaignRecord {
   CampaignId id;
   std::string name;
@@ -80,6 +87,7 @@ struct CampaignRecord {
   std::optional<double> best_score;
   std::optional<double> seed_score;
   std::optional<double> noise_deviation;  ///< Of one evaluation of the seed.
+  std::optional<Jumps> jumps;             ///< Only where one campaign is asked for.
   std::int64_t evaluations_open = 0;
   std::int64_t proposals_open = 0;
   std::int64_t last_sequence = 0;
@@ -97,6 +105,7 @@ struct EvaluationRecord {
   search::Split split = search::Split::validation;
   std::uint64_t seed = 0;
   bool is_final = false;
+  bool is_confirmation = false;  ///< Of a jump.
   std::optional<EvaluationResult> result;
   std::string agent;
   std::optional<Instant> finished_at;
@@ -118,6 +127,9 @@ struct VariantRecord {
   std::optional<std::int64_t> duplicate_of;
   std::string model;
   int generation = 0;
+  search::Confirmation confirmation = search::Confirmation::none;
+  std::optional<double> jump_score;           ///< The one that jumped, if it did.
+  std::optional<double> second_score;         ///< Of the evaluation that was to confirm it.
   std::vector<EvaluationRecord> evaluations;  ///< Only where one variant is asked for.
   std::string diagnostics;                    ///< Likewise.
 };

@@ -28,6 +28,9 @@ template <>
 inline constexpr std::array<std::string_view, 4> kWords<search::VariantState> = {
     "pending", "evaluated", "failed", "duplicate"};
 template <>
+inline constexpr std::array<std::string_view, 4> kWords<search::Confirmation> = {
+    "none", "confirmed", "disputed", "unconfirmed"};
+template <>
 inline constexpr std::array<std::string_view, 5> kWords<search::Phase> = {
     "running", "paused", "draining", "finalizing", "ended"};
 template <>

@@ -1,10 +1,8 @@
 #include "coordinator/search/search.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include "common/base/assert.hpp"
-#include "common/statistics/statistics.hpp"
 
 namespace cambrian::search {
 namespace {
@@ -77,6 +75,7 @@ Search::Search(Settings settings)
       rng_(settings_.seed),
       ranking_(settings_.objectives.front().goal),
       ledger_(settings_),
+      gate_(settings_),
       policy_(make_policy(settings_)),
       tuner_(settings_) {}
 
@@ -86,6 +85,7 @@ std::vector<EvaluationNumber> Search::open_evaluations() const { return keys_of(
 std::vector<Command> Search::handle(const Event& event) {
   CAMBRIAN_ASSERT(is_started_ != std::holds_alternative<Started>(event));
   std::visit([this](const auto& value) { on(value); }, event);
+  review_jumps();
   if (!is_paused_) advance();
   return std::exchange(commands_, {});
 }
@@ -138,6 +138,7 @@ void Search::on(const EvaluationFinished& event) {
     return;
   }
   if (evaluation.plan.noise_repeat) return finish_noise(event, *evaluation.plan.noise_repeat);
+  if (evaluation.plan.is_confirmation) return finish_confirmation(event, evaluation.plan.variant);
   OpenVariant& variant = variants_.at(evaluation.plan.variant);
   ++ledger_.used.evaluations;
   evaluations_unissued_ -= variant.trial.unissued();
@@ -190,6 +191,7 @@ void Search::advance() {
     if (auto end = find_end()) begin_draining(std::move(*end));
   }
   if (phase_ == Phase::running) {
+    request_confirmation();
     request_evaluations();
     request_proposals();
     // Otherwise nothing would ever happen again.
@@ -197,6 +199,7 @@ void Search::advance() {
   }
   if (phase_ == Phase::draining) {
     if (ledger_.is_time_over()) drop_backlog();
+    request_confirmation();
     request_evaluations();
     if (evaluations_.empty()) leave_draining();
   }
@@ -245,8 +248,9 @@ int Search::next_proposal_size() const {
   if (!ledger_.can_reserve_proposal()) return 0;
   const auto in_flight = static_cast<std::int64_t>(variants_.size()) + variants_expected_;
   const auto open = static_cast<std::int64_t>(evaluations_.size());
-  const std::int64_t wanted = open + evaluations_unissued_ + variants_expected_ * settings_.repeats;
-  const std::int64_t left = ledger_.evaluations_left(wanted);
+  // One is kept back for a jump among what is in flight.
+  const std::int64_t kept = gate_.is_on() && in_flight > 0 ? 1 : 0;
+  const std::int64_t left = ledger_.evaluations_left(evaluations_wanted() + kept);
   const std::int64_t size = std::min<std::int64_t>(
       {settings_.variants_per_proposal, settings_.evaluations_parallel, policy_->room(in_flight),
        left / settings_.repeats + (left % settings_.repeats > 0 ? 1 : 0)});
@@ -419,17 +423,34 @@ void Search::queue_evaluations(VariantNumber number, OpenVariant& variant) {
 
 void Search::settle_if_complete(VariantNumber number) {
   const auto found = variants_.find(number);
-  if (!found->second.trial.is_complete()) return;
+  const OpenVariant& variant = found->second;
+  if (!variant.trial.is_complete() || number == confirming_) return;
+  if (!variant.trial.has_result()) {  // Withdrawn before its first evaluation.
+    variants_.erase(found);
+    return;
+  }
+  const Verdict verdict = variant.trial.verdict();
+  const auto jump = find_jump(number, variant, verdict);
+  if (!jump) return settle(number, verdict, {});
+  if (is_closed_) return settle(number, verdict, {Confirmation::unconfirmed, verdict.score});
+  held_.insert_or_assign(number, Held{scored_of(number, variant, verdict), *jump, *best_});
+}
+
+void Search::settle(VariantNumber number, const Verdict& verdict, const Ruling& ruling) {
+  const auto found = variants_.find(number);
   const OpenVariant variant = std::move(found->second);
   variants_.erase(found);
-  if (!variant.trial.has_result()) return;  // Withdrawn before its first evaluation.
-  const Verdict verdict = variant.trial.verdict();
-  emit(SettleVariant{number, verdict.state, verdict.outcome, verdict.metrics, verdict.score});
+  held_.erase(number);
+  emit(SettleVariant{number, verdict.state, verdict.outcome, verdict.metrics, verdict.score,
+                     ruling.confirmation, ruling.jump_score, ruling.second_score});
   if (verdict.score) {
-    const Scored scored{
-        number, *verdict.score,
-        violation_of(settings_.constraints, variant.source_tokens, verdict.metrics)};
-    if (variant.trial.is_full() || number == kSeed) enter_archive(scored, variant, verdict.metrics);
+    std::optional<Scored> scored = scored_of(number, variant, verdict);
+    if (ruling.is_doubted()) {
+      scored.reset();
+      policy_->add_failure(variant.origin.parents);
+    } else if (variant.trial.is_full() || number == kSeed) {
+      enter_archive(*scored, variant, verdict.metrics);
+    }
     if (variant.origin.sample) tuner_.tell(*variant.origin.sample, scored);
     return;
   }
@@ -443,36 +464,6 @@ void Search::settle_if_complete(VariantNumber number) {
   if (failures_.size() > kFailuresKept) failures_.pop_back();
 }
 
-/// The seed once more, and again: one variant that everything else is compared with.
-void Search::plan_noise() {
-  for (int repeat = 0; repeat < settings_.noise_repeats; ++repeat) {
-    backlog_.push_back({kSeed, std::nullopt, Split::validation, repeat});
-    ++evaluations_unissued_;
-  }
-}
-
-void Search::finish_noise(const EvaluationFinished& event, int repeat) {
-  ++ledger_.used.evaluations;
-  const std::string& metric = settings_.objectives.front().metric;
-  if (checked_outcome(event.outcome, event.metrics, metric) == Outcome::success) {
-    noise_[repeat] = event.metrics.at(metric);
-  } else {
-    ++ledger_.used.evaluations_failed;
-  }
-  if (++noise_finished_ == settings_.noise_repeats && noise_.size() > 1) {
-    std::vector<double> scores;
-    for (const auto& [place, score] : noise_) scores.push_back(score);
-    const double deviation =
-        *statistics::standard_error(scores) * std::sqrt(static_cast<double>(scores.size()));
-    // Squares of a seed that diverges may be too large for a number.
-    if (std::isfinite(deviation)) {
-      noise_deviation_ = deviation;
-      emit(SetNoise{deviation, static_cast<int>(scores.size())});
-    }
-  }
-  policy_->count_evaluations(ledger_.used.evaluations);
-}
-
 void Search::enter_archive(Scored scored, const OpenVariant& variant,
                            const std::map<std::string, double>& metrics) {
   if (scored.variant == kSeed) {
@@ -480,6 +471,8 @@ void Search::enter_archive(Scored scored, const OpenVariant& variant,
     plan_noise();
   }
   if (!best_ || ranking_(scored, *best_)) {
+    if (best_) gate_.note_best(scored, *best_);
+    is_review_due_ = true;
     best_ = scored;
     emit(SetBest{scored.variant, scored.score});
   }
@@ -517,8 +510,13 @@ void Search::cancel_evaluations(const std::set<EvaluationNumber>& kept) {
   for (const auto& [number, evaluation] : evaluations_) {
     if (kept.contains(number)) continue;
     command.evaluations.push_back(number);
-    if (!evaluation.plan.is_of_trial()) continue;
-    variants_.at(evaluation.plan.variant).trial.withdraw();
+    if (evaluation.plan.is_confirmation) {
+      confirming_.reset();
+    } else if (evaluation.plan.is_of_trial()) {
+      variants_.at(evaluation.plan.variant).trial.withdraw();
+    } else {
+      continue;
+    }
     touched.push_back(evaluation.plan.variant);
   }
   if (command.evaluations.empty()) return;
@@ -533,6 +531,7 @@ void Search::cancel_evaluations(const std::set<EvaluationNumber>& kept) {
 }
 
 void Search::drop_backlog() {
+  is_closed_ = true;
   backlog_.clear();
   evaluations_unissued_ = 0;
   for (const VariantNumber number : keys_of(variants_)) {

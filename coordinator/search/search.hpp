@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/base/rng.hpp"
+#include "coordinator/search/jump_gate.hpp"
 #include "coordinator/search/ledger.hpp"
 #include "coordinator/search/policy.hpp"
 #include "coordinator/search/settings.hpp"
@@ -67,6 +68,16 @@ inline constexpr std::size_t kFailuresKept = 256;
 /// **Noise.** The seed is evaluated `noise_repeats` more times behind its own evaluations, each
 /// with draws of its own, within the budget. They tell how much a score varies; no score is made of
 /// them.
+///
+/// **Jumps.** A variant whose evaluations are complete and whose score jumps (`JumpGate`) is held:
+/// it is not settled, and neither best nor parent. One more evaluation with a seed of its own is
+/// requested for the one that ranks first of those that are held, one at a time; a new best or the
+/// noise may make others jump no more, and they settle like any variant. A confirmed jump counts
+/// with the score of the variant's own evaluations, which compares with others. A disputed one
+/// settles with the worse of both results and is neither best nor parent; the same holds for one
+/// that is unconfirmed because the search ends. These evaluations are part of the budget: while
+/// variants are in flight one is kept back for them, and the last one is spent when all results
+/// are in, on the best of them.
 ///
 /// **Ends.** Draining cancels the open proposals. An answer that comes in nevertheless is paid for
 /// but not used. Evaluations that are open finish and count, may change the best, and may overrun
@@ -130,6 +141,21 @@ class Search {
     int variants = 0;
     bool is_reserved() const { return !origin.sample; }
   };
+  /// A variant that jumps, complete but for the evaluation that is to confirm it.
+  struct Held {
+    Scored scored;
+    Jump jump;
+    Scored best;  ///< The variant above which it jumps.
+  };
+  /// What became of a jump.
+  struct Ruling {
+    Confirmation confirmation = Confirmation::none;
+    std::optional<double> jump_score = {};
+    std::optional<double> second_score = {};
+    bool is_doubted() const {
+      return confirmation == Confirmation::disputed || confirmation == Confirmation::unconfirmed;
+    }
+  };
   struct OpenVariant {
     Origin origin;
     std::int64_t source_tokens = 0;
@@ -141,7 +167,8 @@ class Search {
     std::optional<int> final_repeat;  ///< None: a search evaluation.
     Split split = Split::validation;
     std::optional<int> noise_repeat = {};  ///< Set: it measures the noise, nothing else.
-    bool is_of_trial() const { return !final_repeat && !noise_repeat; }
+    bool is_confirmation = false;
+    bool is_of_trial() const { return !final_repeat && !noise_repeat && !is_confirmation; }
   };
   struct OpenEvaluation {
     Planned plan;
@@ -173,6 +200,8 @@ class Search {
   std::optional<End> find_end() const;
   void request_proposals();
   int next_proposal_size() const;
+  /// Evaluations that are open, planned, or promised to proposals.
+  std::int64_t evaluations_wanted() const;
   void request_proposal(int variants);
   bool request_tuned(ProposalNumber number, const Rng& rng);
   void begin_tuning(ProposalNumber number, const Rng& rng);
@@ -184,11 +213,20 @@ class Search {
   void add_variant(const NewVariant& variant, AddVariant command, Origin origin);
   void queue_evaluations(VariantNumber number, OpenVariant& variant);
   void settle_if_complete(VariantNumber number);
-  void plan_noise();
-  void finish_noise(const EvaluationFinished& event, int repeat);
+  void settle(VariantNumber number, const Verdict& verdict, const Ruling& ruling);
   std::uint64_t seed_of(const Planned& plan, EvaluationNumber number, int repeat) const;
   void enter_archive(Scored scored, const OpenVariant& variant,
                      const std::map<std::string, double>& metrics);
+
+  // Evaluations that check scores (search_checks.cpp).
+  void plan_noise();
+  void finish_noise(const EvaluationFinished& event, int repeat);
+  Scored scored_of(VariantNumber number, const OpenVariant& variant, const Verdict& verdict) const;
+  std::optional<Jump> find_jump(VariantNumber number, const OpenVariant& variant,
+                                const Verdict& verdict) const;
+  void review_jumps();
+  void request_confirmation();
+  void finish_confirmation(const EvaluationFinished& event, VariantNumber number);
 
   // The end.
   void begin_draining(End end);
@@ -208,6 +246,7 @@ class Search {
   Rng rng_;
   Ranking ranking_;
   Ledger ledger_;
+  JumpGate gate_;
   std::unique_ptr<Policy> policy_;
   Tuner tuner_;
 
@@ -233,8 +272,12 @@ class Search {
   std::map<VariantNumber, OpenVariant> variants_;
   std::map<EvaluationNumber, OpenEvaluation> evaluations_;
   std::deque<Planned> backlog_;
-  std::int64_t variants_expected_ = 0;     ///< Of the open proposals.
-  std::int64_t evaluations_unissued_ = 0;  ///< Of the open variants.
+  std::map<VariantNumber, Held> held_;
+  std::optional<VariantNumber> confirming_;  ///< One of them: its evaluation is open.
+  bool is_review_due_ = false;               ///< What is a jump has changed.
+  bool is_closed_ = false;                   ///< No search evaluation will be requested any more.
+  std::int64_t variants_expected_ = 0;       ///< Of the open proposals.
+  std::int64_t evaluations_unissued_ = 0;    ///< Of the open variants.
   std::set<ProposalNumber> cancelled_proposals_;
   std::set<EvaluationNumber> cancelled_evaluations_;
   /// Only looked up, never iterated.

@@ -184,6 +184,7 @@ std::vector<Problem> validate(const Settings& settings) {
                 "must leave evaluations for variants: with evaluation.repeats below "
                 "budget.evaluations");
   check.within(settings.final_repeats, 0, kRepeatsMax, "evaluation.final_repeats");
+  check.within(settings.confirm_sigma, 0.0, kConfirmSigmaMax, "evaluation.confirm_sigma");
   check.within(settings.evaluations_parallel, 1, kEvaluationsParallelMax, "evaluation.parallel");
   check.within(settings.variants_per_proposal, 1, kVariantsPerProposalMax, "codegen.variants");
   check.within(settings.proposals_parallel, 1, kProposalsParallelMax, "codegen.parallel");

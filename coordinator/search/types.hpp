@@ -33,6 +33,13 @@ enum class Outcome {
   resource_exceeded,
   infrastructure,  ///< Retries are used up; counted as a failure of the evaluation.
 };
+/// What became of a score that jumped.
+enum class Confirmation {
+  none,         ///< It did not.
+  confirmed,    ///< Another evaluation has most of the jump too: the score counts.
+  disputed,     ///< Another evaluation has not: the worse of both stays, and does not count.
+  unconfirmed,  ///< The search ended before there was another one: the score does not count.
+};
 enum class Phase { running, paused, draining, finalizing, ended };
 enum class EndReason {
   none,
@@ -122,6 +129,8 @@ struct Settings {
   std::optional<std::uint64_t> evaluation_seed;
   int noise_repeats = 0;  ///< Of the seed, with draws of their own, at the start.
   int final_repeats = 3;
+  /// So many sigma above the best are a jump; 0 (campaigns of older versions): none is.
+  double confirm_sigma = 0;
   int evaluations_parallel = 64;
   int proposals_parallel = 8;
   int variants_per_proposal = 1;
@@ -229,12 +238,23 @@ struct FindConstants {
   friend bool operator==(const FindConstants&, const FindConstants&) = default;
 };
 
+/// A score that beats the best by more than `confirm_sigma` times sigma (`JumpGate`).
+struct Jump {
+  double score = 0;
+  double best = 0;   ///< Score of the best variant then.
+  double sigma = 0;  ///< 0: any gain is a jump.
+  friend bool operator==(const Jump&, const Jump&) = default;
+};
+
 struct RequestEvaluation {
   EvaluationNumber evaluation;
   VariantNumber variant;
   Split split = Split::validation;
   std::uint64_t seed = 0;
   bool is_final = false;
+  /// Set: it is to confirm this jump, by another worker than those that evaluated the variant
+  /// before.
+  std::optional<Jump> jump = {};
   friend bool operator==(const RequestEvaluation&, const RequestEvaluation&) = default;
 };
 
@@ -259,6 +279,9 @@ struct SettleVariant {
   Outcome outcome = Outcome::success;
   std::map<std::string, double> metrics;  ///< Means.
   std::optional<double> score;            ///< Mean of the first objective.
+  Confirmation confirmation = Confirmation::none;
+  std::optional<double> jump_score = {};    ///< The one that jumped, if it did.
+  std::optional<double> second_score = {};  ///< Of the other evaluation, if it succeeded.
   friend bool operator==(const SettleVariant&, const SettleVariant&) = default;
 };
 

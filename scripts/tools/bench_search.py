@@ -93,7 +93,9 @@ def campaign_of(options, name, arm, seed):
         "task": {"source": str(options.task.resolve())},
         "search": search_of(arm),
         "evaluation": {"repeats": options.repeats, "final_repeats": options.final_repeats,
-                       "parallel": options.parallel},
+                       "parallel": options.parallel,
+                       # The workers are our own: every evaluation is for the search.
+                       "confirm_sigma": 0},
         "budget": {"evaluations": options.evaluations},
     }
     if options.set:

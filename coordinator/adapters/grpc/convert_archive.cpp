@@ -132,6 +132,11 @@ class ArchiveReader {
     record.created_at = instant_of(variant.create_time());
     record.model = clean_text(variant.model(), kLineBytesMax);
     record.generation = variant.generation();
+    record.confirmation = enumerator<search::Confirmation>(
+        variant.confirmation(), user::v1::CONFIRMATION_UNSPECIFIED,
+        user::v1::CONFIRMATION_UNCONFIRMED, "variants.confirmation");
+    if (variant.has_jump_score()) record.jump_score = variant.jump_score();
+    if (variant.has_second_score()) record.second_score = variant.second_score();
     for (const auto& one : variant.evaluations()) record.evaluations.push_back(evaluation_of(one));
     return record;
   }
@@ -146,6 +151,7 @@ class ArchiveReader {
                                          : search::Split::validation,
                             .seed = evaluation.seed(),
                             .is_final = evaluation.is_final(),
+                            .is_confirmation = evaluation.is_confirmation(),
                             .result = {},
                             .agent = clean_text(evaluation.agent(), kLineBytesMax),
                             .finished_at = {},

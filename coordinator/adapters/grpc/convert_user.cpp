@@ -46,6 +46,7 @@ void evaluation_to_proto(const EvaluationRecord& record, user::v1::Evaluation* m
   if (record.finished_at) to_proto(*record.finished_at, message->mutable_finish_time());
   message->set_attempts(record.attempts);
   message->set_number(record.number);
+  message->set_is_confirmation(record.is_confirmation);
 }
 
 }  // namespace
@@ -73,6 +74,11 @@ void to_proto(const CampaignRecord& record, user::v1::Campaign* message) {
   message->set_objective_metric(record.objective_metric);
   message->set_is_maximized(record.is_maximized);
   message->set_owner(record.owner);
+  if (record.jumps) {
+    message->mutable_jumps()->set_confirmed(record.jumps->confirmed);
+    message->mutable_jumps()->set_disputed(record.jumps->disputed);
+    message->mutable_jumps()->set_unconfirmed(record.jumps->unconfirmed);
+  }
 }
 
 void to_proto(const VariantRecord& record, const std::string& campaign,
@@ -97,6 +103,9 @@ void to_proto(const VariantRecord& record, const std::string& campaign,
   if (record.duplicate_of) message->set_duplicate_of(*record.duplicate_of);
   message->set_model(record.model);
   message->set_generation(record.generation);
+  message->set_confirmation(static_cast<user::v1::Confirmation>(record.confirmation));
+  if (record.jump_score) message->set_jump_score(*record.jump_score);
+  if (record.second_score) message->set_second_score(*record.second_score);
 }
 
 void to_proto(const EventRecord& record, user::v1::Event* message) {

@@ -262,6 +262,7 @@ search::Settings settings_of(const TaskManifest& task, const SeedFacts& seed,
   settings.evaluation_seed = spec.evaluation().seed();
   settings.noise_repeats = spec.evaluation().noise_repeats();
   settings.final_repeats = spec.evaluation().final_repeats();
+  settings.confirm_sigma = spec.evaluation().confirm_sigma();
   settings.evaluations_parallel = spec.evaluation().parallel();
   settings.proposals_parallel = spec.codegen().parallel();
   settings.variants_per_proposal = spec.codegen().variants();
@@ -297,6 +298,9 @@ void fill_defaults(const TaskManifest& task, const SeedFacts& seed, CampaignSpec
   if (!evaluation->has_seed()) evaluation->set_seed(1);
   if (!evaluation->has_reuse()) evaluation->set_reuse(true);
   if (evaluation->final_repeats() == 0) evaluation->set_final_repeats(3);
+  if (!evaluation->has_confirm_sigma()) {
+    evaluation->set_confirm_sigma(search::kConfirmSigmaDefault);
+  }
   if (evaluation->parallel() == 0) evaluation->set_parallel(default_parallel(spec.budget()));
   auto* codegen = spec.mutable_codegen();
   if (codegen->output_tokens() == 0) codegen->set_output_tokens(4096);

@@ -20,6 +20,8 @@ constexpr const char* kProposals = "cambrian_coordinator_proposals_total";
 constexpr const char* kProposalsHelp = "Counted proposals, by outcome";
 constexpr const char* kVariants = "cambrian_coordinator_variants_total";
 constexpr const char* kVariantsHelp = "Settled variants, by state";
+constexpr const char* kJumps = "cambrian_coordinator_jumps_total";
+constexpr const char* kJumpsHelp = "Settled variants whose score jumped, by what became of it";
 constexpr const char* kAttempts = "cambrian_coordinator_attempts_total";
 constexpr const char* kAttemptsHelp = "Ended leases, by kind and outcome";
 constexpr const char* kStale = "cambrian_coordinator_stale_reports_total";
@@ -84,6 +86,9 @@ void MetricsObserver::register_known_series() {
   }
   for (const char* state : {"evaluated", "failed", "duplicate"}) {
     counter(kVariants, kVariantsHelp, {{"state", state}});
+  }
+  for (const char* confirmation : {"confirmed", "disputed", "unconfirmed"}) {
+    counter(kJumps, kJumpsHelp, {{"confirmation", confirmation}});
   }
   for (const char* kind : {"evaluation", "proposal"}) {
     registry_.histogram(kQueue, kQueueHelp, metrics::duration_buckets(), {{"kind", kind}});
@@ -166,6 +171,9 @@ void MetricsObserver::on_step(const std::vector<Input>& inputs, const DriverStep
   for (const auto& command : step.commands) {
     if (const auto* settled = std::get_if<search::SettleVariant>(&command)) {
       counter(kVariants, kVariantsHelp, {{"state", word(settled->state)}}).add();
+      if (settled->jump_score) {
+        counter(kJumps, kJumpsHelp, {{"confirmation", word(settled->confirmation)}}).add();
+      }
     }
   }
 }

@@ -9,8 +9,13 @@ constexpr const char* kList =
     " a.is_draining OR a.should_drain, a.last_sync_at < now() - $2 * interval '1 millisecond',"
     " coalesce(held.leases, 0),"
     " a.attempts_finished, (extract(epoch FROM a.created_at) * 1000000)::bigint,"
-    " (extract(epoch FROM a.last_sync_at) * 1000000)::bigint"
-    " FROM agent a LEFT JOIN (SELECT agent_id, count(*) AS leases FROM work_item"
+    " (extract(epoch FROM a.last_sync_at) * 1000000)::bigint, coalesce(disputed.jumps, 0)"
+    " FROM agent a LEFT JOIN (SELECT e.agent_name, count(DISTINCT (v.campaign_id, v.number))"
+    "   AS jumps FROM variant v JOIN evaluation e ON e.campaign_id = v.campaign_id"
+    "   AND e.variant = v.number WHERE v.confirmation = 'disputed' AND NOT e.is_final"
+    "   AND NOT e.is_confirmation GROUP BY e.agent_name) disputed ON disputed.agent_name = a.name "
+    "AND a.kind = 'worker'"
+    " LEFT JOIN (SELECT agent_id, count(*) AS leases FROM work_item"
     "  WHERE state = 'leased' GROUP BY agent_id) held ON held.agent_id = a.agent_id"
     " WHERE a.last_sync_at > now() - interval '1 day'"
     " AND ($1 OR a.last_sync_at >= now() - $2 * interval '1 millisecond')"
@@ -59,6 +64,7 @@ AgentRecord agent_of(const pqxx::row& row) {
   record.attempts_finished = row[8].as<std::int64_t>();
   record.created_at = instant_of(row[9]);
   record.last_sync_at = instant_of(row[10]);
+  record.jumps_disputed = row[11].as<std::int64_t>();
   return record;
 }
 

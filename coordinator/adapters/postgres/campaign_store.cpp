@@ -40,6 +40,11 @@ constexpr const char* kTaskExists = "SELECT 1 FROM task WHERE digest = $1";
 constexpr const char* kFinals =
     "SELECT variant, split, metrics FROM evaluation WHERE campaign_id = $1 AND is_final"
     " AND outcome = 'success' ORDER BY number";
+constexpr const char* kJumps =
+    "SELECT count(*) FILTER (WHERE confirmation = 'confirmed'),"
+    " count(*) FILTER (WHERE confirmation = 'disputed'),"
+    " count(*) FILTER (WHERE confirmation = 'unconfirmed')"
+    " FROM variant WHERE campaign_id = $1 AND confirmation IS NOT NULL";
 constexpr const char* kLockByName =
     "SELECT id, state, owner FROM campaign WHERE name = $1 AND NOT is_deleting FOR NO KEY UPDATE";
 constexpr const char* kNoteRequest =
@@ -255,6 +260,10 @@ awaitable<Result<CampaignRecord>> PostgresCampaignStore::get(std::string name) {
     if (rows.empty()) return fail(no_campaign(name));
     auto record = campaign_of(rows[0]);
     add_finals(transaction, record);
+    const auto jumps = transaction.exec(kJumps, pqxx::params{record.id.value}).one_row();
+    record.jumps = Jumps{.confirmed = jumps[0].as<std::int64_t>(),
+                         .disputed = jumps[1].as<std::int64_t>(),
+                         .unconfirmed = jumps[2].as<std::int64_t>()};
     return record;
   };
   co_return co_await database_.run(Lane::user, "campaign_get", std::move(body));

@@ -19,6 +19,13 @@ constexpr const char* kInsertProposal =
 constexpr const char* kInsertItem =
     "INSERT INTO work_item (campaign_id, kind, number, priority, runtime, sandbox_level, gpus,"
     " model, attempt_budget_min_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+// Those who evaluated the variant before, by name: what runs under one name may be one machine.
+constexpr const char* kInsertConfirmation =
+    "INSERT INTO work_item (campaign_id, kind, number, priority, runtime, sandbox_level, gpus,"
+    " model, attempt_budget_min_ms, other_than) SELECT $1::bigint, $2::text, $3::bigint,"
+    " $4::integer, $5::text, $6::integer, $7::integer, $8::text, $9::bigint,"
+    " ARRAY(SELECT DISTINCT e.agent_name FROM evaluation e WHERE e.campaign_id = $1::bigint"
+    "  AND e.variant = $10::bigint AND e.agent_name <> '' ORDER BY 1)";
 constexpr const char* kFindProposed =
     "SELECT p.result_variants -> $3::integer, p.model FROM proposal p"
     " WHERE p.campaign_id = $1 AND p.number = $2";
@@ -28,7 +35,8 @@ constexpr const char* kInsertVariant =
     " VALUES ($1, $2, $3::bigint[], $4, $5, $6, $7, $8, $9, $10::jsonb, $11, $12, $13, $14)";
 constexpr const char* kSettleVariant =
     "UPDATE variant SET state = $3, outcome = $4, metrics = $5::jsonb, score = $6,"
-    " settled_at = now() WHERE campaign_id = $1 AND number = $2";
+    " confirmation = $7, jump_score = $8, second_score = $9, settled_at = now()"
+    " WHERE campaign_id = $1 AND number = $2";
 constexpr const char* kCancelItems =
     "UPDATE work_item SET state = 'cancelled' WHERE campaign_id = $1 AND kind = $2"
     " AND number = ANY($3::bigint[]) AND state IN ('ready', 'leased')";
@@ -89,13 +97,14 @@ class Step {
     const EvaluationContent content{.task_digest = definition_.task_digest,
                                     .parameters = Json(definition_.parameters).dump(),
                                     .gpus = definition_.gpus};
-    const bool is_reusing = definition_.reuses_results && !command.is_final;
+    const bool is_reusing = definition_.reuses_results && !command.is_final && !command.jump;
     insert_evaluation(transaction_, campaign_, command, is_reusing ? &content : nullptr);
     if (is_reusing) {
       reusable_.push_back(command);
     } else {
       insert_item(command);
     }
+    if (command.jump) append_jump(command);
   }
 
   void operator()(const search::AddVariant& command) {
@@ -129,13 +138,20 @@ class Step {
   void operator()(const search::SettleVariant& command) {
     std::optional<std::string> outcome;
     if (command.state != search::VariantState::duplicate) outcome = word(command.outcome);
+    std::optional<std::string> confirmation;
+    if (command.jump_score) confirmation = word(command.confirmation);
     execute(transaction_, kSettleVariant,
             pqxx::params{campaign_.value, command.variant.value, word(command.state), outcome,
-                         Json(command.metrics).dump(), command.score});
+                         Json(command.metrics).dump(), command.score, confirmation,
+                         command.jump_score, command.second_score});
     if (command.variant.value == 0 && command.score) seed_score_ = command.score;
     auto message = "variant " + std::to_string(command.variant.value) + " " + word(command.state);
     if (command.score) message += ": score " + short_number(*command.score);
     if (command.state == search::VariantState::failed) message += ": " + *outcome;
+    if (confirmation) {
+      message += ", a jump to " + short_number(*command.jump_score) + " is " + *confirmation;
+      if (command.second_score) message += " by " + short_number(*command.second_score);
+    }
     append(command, command.variant.value, std::move(message));
   }
 
@@ -213,11 +229,27 @@ class Step {
 
  private:
   void insert_item(const search::RequestEvaluation& command) {
-    execute(transaction_, kInsertItem,
-            pqxx::params{campaign_.value, "evaluation", command.evaluation.value, priority_,
-                         definition_.runtime, definition_.sandbox_level, definition_.gpus, "",
-                         definition_.attempt_budget_min.count()});
+    pqxx::params parameters{campaign_.value,
+                            "evaluation",
+                            command.evaluation.value,
+                            priority_,
+                            definition_.runtime,
+                            definition_.sandbox_level,
+                            definition_.gpus,
+                            "",
+                            definition_.attempt_budget_min.count()};
+    if (command.jump) parameters.append(command.variant.value);
+    execute(transaction_, command.jump ? kInsertConfirmation : kInsertItem, parameters);
     ++state_.evaluations_added;
+  }
+
+  void append_jump(const search::RequestEvaluation& command) {
+    const auto& jump = *command.jump;
+    append(command, command.variant.value,
+           "variant " + std::to_string(command.variant.value) + " jumps: score " +
+               short_number(jump.score) + " against " + short_number(jump.best) +
+               (jump.sigma > 0 ? ", where " + short_number(jump.sigma) + " is usual" : "") +
+               "; another worker is to confirm it");
   }
 
   /// `content` is what the search does not know: it is added to what a replay derives.

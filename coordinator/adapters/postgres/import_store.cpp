@@ -49,29 +49,34 @@ constexpr const char* kInsertEvents =
 constexpr const char* kInsertVariants =
     "INSERT INTO variant (campaign_id, number, parents, proposal, operator, model, island,"
     " generation, duplicate_of, files, token_digest, source_tokens, rationale, created_at, state,"
-    " outcome, metrics, score, settled_at)"
+    " outcome, metrics, score, confirmation, jump_score, second_score, settled_at)"
     " SELECT $1::bigint, r.number, ARRAY(SELECT jsonb_array_elements_text(r.parents)::bigint),"
     "  r.proposal, r.operator, r.model, r.island, r.generation, r.duplicate_of, r.files,"
     "  r.token_digest, r.source_tokens, r.rationale,"
     "  'epoch'::timestamptz + r.created_at * interval '1 microsecond', r.state, r.outcome,"
-    "  r.metrics, r.score, CASE WHEN r.state <> 'pending' THEN"
+    "  r.metrics, r.score, r.confirmation, r.jump_score, r.second_score,"
+    "  CASE WHEN r.state <> 'pending' THEN"
     "   'epoch'::timestamptz + r.created_at * interval '1 microsecond' END"
     " FROM jsonb_to_recordset($2::jsonb) AS r (number bigint, parents jsonb, proposal bigint,"
     "  operator text, model text, island integer, generation integer, duplicate_of bigint,"
     "  files jsonb, token_digest text, source_tokens bigint, rationale text, created_at bigint,"
-    "  state text, outcome text, metrics jsonb, score double precision)";
+    "  state text, outcome text, metrics jsonb, score double precision, confirmation text,"
+    "  jump_score double precision, second_score double precision)";
 constexpr const char* kInsertEvaluations =
-    "INSERT INTO evaluation (campaign_id, number, variant, split, seed, is_final, outcome,"
+    "INSERT INTO evaluation (campaign_id, number, variant, split, seed, is_final,"
+    " is_confirmation, outcome,"
     " metrics, diagnostics, log, timings_ms, cpu_time_ms, gpu_time_ms, memory_peak_bytes,"
     " result_key, behaviour_digest, is_cached, agent_name, attempts, evaluator, finished_at)"
-    " SELECT $1::bigint, r.number, r.variant, r.split, r.seed::numeric, r.is_final, r.outcome,"
+    " SELECT $1::bigint, r.number, r.variant, r.split, r.seed::numeric, r.is_final,"
+    "  r.is_confirmation, r.outcome,"
     "  r.metrics, r.diagnostics, r.log, r.timings_ms, r.cpu_time_ms, r.gpu_time_ms,"
     "  r.memory_peak_bytes, r.result_key, r.behaviour_digest, r.is_cached, r.agent_name,"
     "  r.attempts, r.evaluator,"
     "  'epoch'::timestamptz + r.finished_at * interval '1 microsecond'"
     " FROM jsonb_to_recordset($2::jsonb) AS r (number bigint, variant bigint, split text,"
-    "  seed text, is_final boolean, outcome text, metrics jsonb, diagnostics text, log text,"
-    "  timings_ms jsonb, cpu_time_ms bigint, gpu_time_ms bigint, memory_peak_bytes bigint,"
+    "  seed text, is_final boolean, is_confirmation boolean, outcome text, metrics jsonb,"
+    "  diagnostics text, log text, timings_ms jsonb, cpu_time_ms bigint, gpu_time_ms bigint,"
+    "  memory_peak_bytes bigint,"
     "  result_key text, behaviour_digest text, is_cached boolean, agent_name text,"
     "  attempts integer, evaluator text, finished_at bigint)";
 constexpr const char* kInsertProposals =
@@ -158,7 +163,10 @@ Json row_of(const journal::ImportedVariant& variant) {
           {"state", word(record.state)},
           {"outcome", optional_word(record.outcome)},
           {"metrics", record.metrics},
-          {"score", journal::optional_json(record.score)}};
+          {"score", journal::optional_json(record.score)},
+          {"confirmation", record.jump_score ? Json(word(record.confirmation)) : Json(nullptr)},
+          {"jump_score", journal::optional_json(record.jump_score)},
+          {"second_score", journal::optional_json(record.second_score)}};
 }
 
 Json row_of(std::int64_t variant, const EvaluationRecord& record) {
@@ -169,6 +177,7 @@ Json row_of(std::int64_t variant, const EvaluationRecord& record) {
           {"split", word(record.split)},
           {"seed", std::to_string(record.seed)},
           {"is_final", record.is_final},
+          {"is_confirmation", record.is_confirmation},
           {"outcome", record.result ? Json(word(result.outcome)) : Json(nullptr)},
           {"metrics", result.metrics},
           {"diagnostics", result.diagnostics},

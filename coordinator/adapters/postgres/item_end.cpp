@@ -68,7 +68,7 @@ constexpr const char* kStoreEvaluation =
     " result_key = $11, behaviour_digest = $12, is_cached = $13, agent_name = $14, attempts = $15,"
     " evaluator = $16,"
     " finished_at = now() WHERE campaign_id = $1 AND number = $2 AND outcome IS NULL"
-    " RETURNING variant, is_final, split";
+    " RETURNING variant, is_final, split, is_confirmation";
 constexpr const char* kCountEvaluation =
     "UPDATE campaign SET evaluations = evaluations + $2, evaluations_failed = evaluations_failed +"
     " $3, final_evaluations = final_evaluations + $4, gpu_time_ms = gpu_time_ms + $5,"
@@ -227,14 +227,19 @@ AfterEnd end_attempt(pqxx::work& transaction, LockedItem& item, AttemptEnd end,
 }
 
 StoredEvent evaluation_event(const search::RequestEvaluation& request,
-                             const EvaluationResult& result, const std::string& agent_name) {
-  auto event = make_input(search::EvaluationFinished{.evaluation = request.evaluation,
-                                                     .outcome = result.outcome,
-                                                     .metrics = result.metrics,
-                                                     .gpu_time_ms = result.gpu_time_ms},
-                          "variant " + std::to_string(request.variant.value) +
-                              (request.is_final ? " final evaluation: " : " evaluated: ") +
-                              word(result.outcome));
+                             const EvaluationResult& result, const std::string& agent_name,
+                             std::optional<Confirming> confirming) {
+  std::string what = request.is_final ? " final evaluation: " : " evaluated: ";
+  if (confirming) {
+    what = confirming->is_same_worker ? " evaluated again, by the same worker: "
+                                      : " evaluated again: ";
+  }
+  auto event =
+      make_input(search::EvaluationFinished{.evaluation = request.evaluation,
+                                            .outcome = result.outcome,
+                                            .metrics = result.metrics,
+                                            .gpu_time_ms = result.gpu_time_ms},
+                 "variant " + std::to_string(request.variant.value) + what + word(result.outcome));
   event.variant = request.variant.value;
   event.payload["variant"] = request.variant.value;
   event.payload["is_final"] = request.is_final;
@@ -243,6 +248,10 @@ StoredEvent evaluation_event(const search::RequestEvaluation& request,
   event.payload["is_cached"] = result.is_cached;
   event.payload["evaluator"] = result.evaluator;
   event.payload["timings_ms"] = result.timings_ms;
+  if (confirming) {
+    event.payload["is_confirmation"] = true;
+    event.payload["is_same_worker"] = confirming->is_same_worker;
+  }
   return event;
 }
 
@@ -267,7 +276,10 @@ void conclude_evaluation(pqxx::work& transaction, const LockedItem& item,
                                           .variant = {variant},
                                           .split = known_word<search::Split>(row[2].view()),
                                           .is_final = is_final};
-  append_event(transaction, item.campaign, evaluation_event(request, result, agent_name));
+  std::optional<Confirming> confirming;
+  if (row[3].as<bool>()) confirming.emplace();
+  append_event(transaction, item.campaign,
+               evaluation_event(request, result, agent_name, confirming));
 }
 
 StoredEvent store_proposal(pqxx::work& transaction, CampaignId campaign,

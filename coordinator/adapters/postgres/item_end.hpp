@@ -67,9 +67,15 @@ Cost take_open_calls(pqxx::work& transaction, const LockedItem& item, std::int64
 AfterEnd end_attempt(pqxx::work& transaction, LockedItem& item, AttemptEnd end,
                      const std::string& evidence);
 
+/// Of an evaluation that is to confirm a jump.
+struct Confirming {
+  bool is_same_worker = false;  ///< As one that evaluated the variant before: no other came.
+};
+
 /// The input that a counted result is, with what people want to know of it.
 StoredEvent evaluation_event(const search::RequestEvaluation& request,
-                             const EvaluationResult& result, const std::string& agent_name);
+                             const EvaluationResult& result, const std::string& agent_name,
+                             std::optional<Confirming> confirming = {});
 
 /// Stores the final result of an evaluation, marks the item done, counts, appends the event.
 void conclude_evaluation(pqxx::work& transaction, const LockedItem& item,

@@ -16,7 +16,8 @@ constexpr const char* kLockCampaigns =
 constexpr const char* kLockItems =
     "SELECT l.place, w.id, w.campaign_id, w.kind, w.number, w.state, w.epoch,"
     " coalesce(w.agent_id, ''), coalesce(a.agent_id, ''), coalesce(a.agent_name, ''),"
-    " a.ended_at IS NULL, e.variant, e.is_final, e.split, coalesce(e.content_key, '') <> ''"
+    " a.ended_at IS NULL, e.variant, e.is_final, e.split, coalesce(e.content_key, '') <> '',"
+    " w.other_than IS NOT NULL, coalesce(a.agent_name = ANY(w.other_than), false)"
     " FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS l (item, epoch, place)"
     " JOIN work_item w ON w.id = l.item"
     " LEFT JOIN attempt a ON a.item_id = l.item AND a.epoch = l.epoch"
@@ -111,13 +112,13 @@ class ResultBatch {
                                             .variant = {row[11].as<std::int64_t>()},
                                             .split = known_word<search::Split>(row[13].view()),
                                             .is_final = row[12].as<bool>()};
-    add(item, request, *result, row[9].as<std::string>());
+    add(item, request, *result, row);
     if (row[14].as<bool>()) notes_.push_back({item.campaign, item.number, item.agent_id, result});
     states_[place] = FinishState{.verdict = Verdict::accepted, .campaign = item.campaign};
   }
 
   void add(const LockedItem& item, const search::RequestEvaluation& request,
-           const EvaluationResult& result, const std::string& agent_name) {
+           const EvaluationResult& result, const pqxx::row& row) {
     auto& tally = tallies_.at(item.campaign.value);
     const bool has_failed = result.outcome != search::Outcome::success;
     tally.evaluations += request.is_final ? 0 : 1;
@@ -125,7 +126,10 @@ class ResultBatch {
     tally.final_evaluations += request.is_final ? 1 : 0;
     tally.gpu_time_ms += result.gpu_time_ms;
     tally.cpu_time_ms += result.cpu_time_ms;
-    const auto event = evaluation_event(request, result, agent_name);
+    const auto agent_name = row[9].as<std::string>();
+    std::optional<Confirming> confirming;
+    if (row[15].as<bool>()) confirming = Confirming{.is_same_worker = row[16].as<bool>()};
+    const auto event = evaluation_event(request, result, agent_name, confirming);
     rows_.push_back({{"item", item.id.value},
                      {"epoch", item.epoch},
                      {"campaign", item.campaign.value},

@@ -9,11 +9,13 @@ namespace {
 constexpr const char* kKeySalt = "1";
 
 constexpr const char* kInsert =
-    "INSERT INTO evaluation (campaign_id, number, variant, split, seed, is_final, content_key)"
+    "INSERT INTO evaluation (campaign_id, number, variant, split, seed, is_final, content_key,"
+    " is_confirmation)"
     " SELECT $1::bigint, $2::bigint, v.number, $4::text, $5::numeric, $6::boolean,"
     " CASE WHEN $7::boolean THEN encode(sha256("
     "  convert_to(concat_ws(E'\\n', $8::text, $9::text, $10::jsonb::text, $11::integer, v.files,"
-    "   $4::text, $5::text, (SELECT value FROM judge_secret)), 'UTF8')), 'hex') ELSE '' END"
+    "   $4::text, $5::text, (SELECT value FROM judge_secret)), 'UTF8')), 'hex') ELSE '' END,"
+    " $12::boolean"
     " FROM variant v WHERE v.campaign_id = $1 AND v.number = $3";
 // Connected: heard of within the time of a lease.
 constexpr const char* kReuse =
@@ -78,7 +80,8 @@ void insert_evaluation(pqxx::work& transaction, CampaignId campaign,
   execute(transaction, kInsert,
           pqxx::params{campaign.value, command.evaluation.value, command.variant.value,
                        word(command.split), std::to_string(command.seed), command.is_final,
-                       content != nullptr, kKeySalt, used.task_digest, used.parameters, used.gpus});
+                       content != nullptr, kKeySalt, used.task_digest, used.parameters, used.gpus,
+                       command.jump.has_value()});
 }
 
 std::optional<StoredEvent> reuse_result(pqxx::work& transaction, CampaignId campaign,

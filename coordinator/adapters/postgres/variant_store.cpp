@@ -8,7 +8,8 @@ namespace {
 #define VARIANT_COLUMNS                                                                    \
   " v.number, to_jsonb(v.parents), v.operator, v.state, v.outcome, v.metrics, v.score,"    \
   " v.island, v.files, v.rationale, (extract(epoch FROM v.created_at) * 1000000)::bigint," \
-  " v.duplicate_of, v.model, v.generation FROM variant v "
+  " v.duplicate_of, v.model, v.generation, v.confirmation, v.jump_score, v.second_score"   \
+  " FROM variant v "
 
 // Numbers have no gaps: the offset is the first number of the page.
 constexpr const char* kByNumber =
@@ -38,12 +39,13 @@ constexpr const char* kEvaluations =
     "SELECT number, split, seed, is_final, outcome, metrics, diagnostics,"
     " CASE WHEN row_number() OVER (ORDER BY number) <= $3 THEN log ELSE '' END, timings_ms,"
     " cpu_time_ms, gpu_time_ms, memory_peak_bytes, result_key, behaviour_digest, is_cached,"
-    " agent_name, (extract(epoch FROM finished_at) * 1000000)::bigint, attempts, evaluator"
+    " agent_name, (extract(epoch FROM finished_at) * 1000000)::bigint, attempts, evaluator,"
+    " is_confirmation"
     " FROM evaluation WHERE campaign_id = $1 AND variant = $2 ORDER BY number LIMIT $4";
 
 /// Only so many evaluations come with their logs: a message has a limit.
 constexpr int kLogsMax = 8;
-/// As many as a variant can have: search evaluations, and finals on two splits.
+/// About as many as a variant can have: search evaluations, and finals on two splits.
 constexpr int kEvaluationsMax = 3 * search::kRepeatsMax;
 
 struct Campaign {
@@ -73,6 +75,9 @@ VariantRecord variant_of(const pqxx::row& row) {
   record.duplicate_of = optional_of<std::int64_t>(row[11]);
   record.model = row[12].as<std::string>();
   record.generation = row[13].as<int>();
+  if (!row[14].is_null()) record.confirmation = known_word<search::Confirmation>(row[14].view());
+  record.jump_score = optional_of<double>(row[15]);
+  record.second_score = optional_of<double>(row[16]);
   return record;
 }
 
@@ -81,6 +86,7 @@ EvaluationRecord evaluation_of(const pqxx::row& row) {
                           .split = known_word<search::Split>(row[1].view()),
                           .seed = seed_of(row[2]),
                           .is_final = row[3].as<bool>(),
+                          .is_confirmation = row[19].as<bool>(),
                           .result = std::nullopt,
                           .agent = row[15].as<std::string>(),
                           .finished_at = optional_instant_of(row[16]),

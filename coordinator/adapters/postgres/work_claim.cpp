@@ -12,20 +12,38 @@ namespace cambrian::coordinator::postgres {
 // sorted, and whatever has finished or waits behind is not touched. Who was unable to do an item a
 // moment ago is not asked again; the look at it is a sub-select, for a join would be free to read
 // all attempts first. The deal between agents is made by the caller.
+//
+// A jump is confirmed by another worker than those that evaluated the variant before: they are
+// barred while a connected one could do it, for two minutes at most. What is barred for some must
+// not lie before the hint of others.
 const char* const kPickEvaluations =
-    "SELECT c.id, w.id, w.unable FROM (SELECT id, array_position($6::bigint[], id) AS turn"
+    "SELECT c.id, w.id, w.unable FROM (SELECT id, array_position($6::bigint[], id) AS turn,"
+    "   EXISTS (SELECT 1 FROM work_item x WHERE x.campaign_id = campaign.id AND x.state = 'ready'"
+    "    AND x.other_than IS NOT NULL) AS is_confirming"
     "  FROM campaign WHERE state IN ('running', 'draining', 'finalizing')"
     "  AND stop_sequence <= applied_sequence ORDER BY priority DESC, turn NULLS FIRST, id) c"
-    " CROSS JOIN LATERAL (SELECT q.id, CASE WHEN q.epoch > 0 THEN to_jsonb(ARRAY("
-    "   SELECT a.agent_id FROM attempt a WHERE a.item_id = q.id AND a.agent_id = ANY($1::text[])"
-    "   AND a.outcome = 'unable' AND a.ended_at > now() - interval '1 minute')) END AS unable"
-    "  FROM work_item q WHERE q.campaign_id = c.id AND q.kind = 'evaluation' AND q.state = 'ready'"
-    "  AND q.id >= coalesce(($7::bigint[])[c.turn], 0) AND q.not_before <= now()"
+    " CROSS JOIN LATERAL (SELECT q.id, CASE WHEN q.epoch > 0 OR barred.agents IS NOT NULL"
+    "   THEN to_jsonb(ARRAY(SELECT a.agent_id FROM attempt a WHERE a.item_id = q.id"
+    "    AND a.agent_id = ANY($1::text[]) AND a.outcome = 'unable'"
+    "    AND a.ended_at > now() - interval '1 minute') || barred.agents) END AS unable"
+    "  FROM work_item q CROSS JOIN LATERAL (SELECT CASE WHEN q.other_than IS NOT NULL"
+    "    AND q.created_at > now() - interval '2 minutes'"
+    "    AND EXISTS (SELECT 1 FROM agent o WHERE o.kind = 'worker' AND NOT o.is_draining"
+    "     AND NOT o.should_drain AND o.last_sync_at > now() - interval '1 minute'"
+    "     AND o.name <> ALL(q.other_than) AND o.description -> 'runtimes' ? q.runtime"
+    "     AND (o.description ->> 'sandbox_level')::integer >= q.sandbox_level"
+    "     AND jsonb_array_length(o.description -> 'gpus') >= q.gpus)"
+    "    THEN ARRAY(SELECT a.agent_id FROM agent a WHERE a.agent_id = ANY($1::text[])"
+    "     AND a.name = ANY(q.other_than)) END AS agents) barred"
+    "  WHERE q.campaign_id = c.id AND q.kind = 'evaluation' AND q.state = 'ready'"
+    "  AND q.id >= CASE WHEN c.is_confirming THEN 0 ELSE coalesce(($7::bigint[])[c.turn], 0) END"
+    "  AND q.not_before <= now()"
+    "  AND (barred.agents IS NULL OR cardinality(barred.agents) < cardinality($1::text[]))"
     "  AND q.runtime = ANY($2::text[]) AND q.sandbox_level <= $3 AND q.gpus <= $4"
     "  AND (q.epoch = 0 OR cardinality(ARRAY(SELECT DISTINCT a.agent_id FROM attempt a"
     "   WHERE a.item_id = q.id AND a.agent_id = ANY($1::text[]) AND a.outcome = 'unable'"
     "   AND a.ended_at > now() - interval '1 minute')) < cardinality($1::text[]))"
-    "  ORDER BY q.id LIMIT $5::bigint FOR UPDATE SKIP LOCKED) w LIMIT $5::bigint";
+    "  ORDER BY q.id LIMIT $5::bigint FOR UPDATE OF q SKIP LOCKED) w LIMIT $5::bigint";
 
 namespace {
 

@@ -69,5 +69,31 @@ TEST_CASE("campaign view: fresh seeds decide about a gain, pair by pair", "[unit
   CHECK_THAT(campaign_details(campaign), ContainsSubstring("within the noise"));
 }
 
+TEST_CASE("campaign view: a jump tells both scores and what became of it", "[unit][cli]") {
+  user::v1::Variant variant;
+  CHECK_THAT(variant_details(variant), !ContainsSubstring("jump"));
+  variant.set_state(user::v1::VARIANT_STATE_EVALUATED);
+  variant.set_jump_score(9);
+  variant.set_second_score(1.5);
+  variant.set_confirmation(user::v1::CONFIRMATION_DISPUTED);
+  CHECK_THAT(variant_details(variant), ContainsSubstring("9, disputed by another evaluation: 1.5"));
+  variant.clear_second_score();
+  variant.set_state(user::v1::VARIANT_STATE_FAILED);
+  variant.set_outcome(agent::v1::EVALUATION_OUTCOME_CRASH);
+  CHECK_THAT(variant_details(variant),
+             ContainsSubstring("9, disputed by another evaluation: crash"));
+  variant.set_confirmation(user::v1::CONFIRMATION_UNCONFIRMED);
+  CHECK_THAT(variant_details(variant), ContainsSubstring("9, unconfirmed: the search ended"));
+}
+
+TEST_CASE("campaign view: jumps are counted where there are any", "[unit][cli]") {
+  auto campaign = campaign_of(0.9, 0, 0);
+  CHECK_THAT(campaign_details(campaign), !ContainsSubstring("jumps"));
+  campaign.mutable_jumps()->set_confirmed(3);
+  campaign.mutable_jumps()->set_disputed(1);
+  CHECK_THAT(campaign_details(campaign),
+             ContainsSubstring("3 confirmed by another evaluation, 1 disputed, 0 unconfirmed"));
+}
+
 }  // namespace
 }  // namespace cambrian::cli

@@ -81,6 +81,7 @@ TEST_CASE("codec: a definition reads back as it was", "[unit][coordinator]") {
                                    {search::Operator::tune, 0.5}};
   definition.settings.tune_evaluations = 33;
   definition.settings.noise_repeats = 5;
+  definition.settings.confirm_sigma = 2.5;
   definition.settings.reset_interval = 66;
   definition.settings.climb_from = 0.25;
   definition.settings.models = {{"big", 2, 0.7}, {"", 1, std::nullopt}};
@@ -110,10 +111,12 @@ TEST_CASE("codec: a definition reads back as it was", "[unit][coordinator]") {
   old["settings"].erase("generations");
   old["settings"].erase("constraints");
   old["settings"].erase("noise_repeats");
+  old["settings"].erase("confirm_sigma");
   old["settings"].erase("reset_interval");
   old["settings"].erase("climb_from");
   CHECK(postgres::definition_from_json(old).settings.climb_from == 0);
   CHECK(postgres::definition_from_json(old).settings.noise_repeats == 0);
+  CHECK(postgres::definition_from_json(old).settings.confirm_sigma == 0);
   CHECK(postgres::definition_from_json(old).settings.reset_interval == 0);
   CHECK(postgres::definition_from_json(old).settings.generations == search::Settings().generations);
   CHECK(back.instructions == definition.instructions);

@@ -41,6 +41,7 @@ class Exporter {
     settings.noise_repeats = 3;
     settings.reset_interval = 10;
     settings.climb_from = 0.5;
+    settings.confirm_sigma = 1;
     return settings;
   }
 
@@ -100,6 +101,9 @@ class Exporter {
     record.state = command.state;
     record.metrics = command.metrics;
     record.score = command.score;
+    record.confirmation = command.confirmation;
+    record.jump_score = command.jump_score;
+    record.second_score = command.second_score;
   }
   void note(const search::RequestEvaluation& command) {
     owner_[command.evaluation.value] = command.variant;
@@ -108,6 +112,7 @@ class Exporter {
                                 .split = command.split,
                                 .seed = command.seed,
                                 .is_final = command.is_final,
+                                .is_confirmation = command.jump.has_value(),
                                 .result = {},
                                 .agent = "w",
                                 .finished_at = {}});

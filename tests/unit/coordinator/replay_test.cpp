@@ -38,6 +38,7 @@ class Log {
     settings.evaluations_parallel = 4;
     settings.proposals_parallel = 2;
     settings.budget.evaluations = 60;
+    settings.confirm_sigma = 1;
     Log log(settings);
     Rng rng(11);
     log.send(search::Started{"seed", 10});

@@ -89,8 +89,8 @@ Land traps() {
 
 class Walk {
  public:
-  Walk(const Land& land, const Settings& settings)
-      : land_(land), search_(settings), rng_(settings.seed) {
+  Walk(const Land& land, const Settings& settings, bool has_liar = false)
+      : land_(land), search_(settings), rng_(settings.seed), has_liar_(has_liar) {
     programs_[VariantNumber{0}] = {land_.seed(rng_), kSeedTokens};
   }
 
@@ -107,7 +107,15 @@ class Walk {
     return search_.best()->score;
   }
 
+  /// What the best variant is worth, whatever its worker said.
+  double best_in_truth() const {
+    return land_.score(programs_.at(search_.best()->variant).program);
+  }
+  std::int64_t confirmations() const { return confirmations_; }
+
  private:
+  static constexpr std::uint64_t kWorkers = 4;
+  static constexpr double kLie = 4;
   static constexpr std::int64_t kSeedTokens = 40;
   struct Draft {
     Program program;
@@ -120,10 +128,23 @@ class Walk {
     }
     for (const auto& request : all_of<RequestEvaluation>(commands)) {
       variant_of_[request.evaluation] = request.variant;
+      if (!request.is_final) workers_[request.evaluation] = draw_worker(request);
+      if (request.jump) ++confirmations_;
     }
     for (const auto& added : all_of<AddVariant>(commands)) {
       if (added.proposal) programs_[added.variant] = drafts_.at(*added.proposal);
     }
+  }
+
+  /// Another one confirms. The first of them lies, except about the seed.
+  std::uint64_t draw_worker(const RequestEvaluation& request) {
+    if (!has_liar_ || request.variant.value == 0) return kWorkers;
+    auto worker = rng_.below(kWorkers);
+    if (request.jump && worker == evaluated_by_.at(request.variant)) {
+      worker = (worker + 1) % kWorkers;
+    }
+    evaluated_by_[request.variant] = worker;
+    return worker;
   }
 
   void answer(ProposalNumber number) {
@@ -146,6 +167,9 @@ class Walk {
     EvaluationFinished event;
     event.evaluation = number;
     event.metrics = {{"accuracy", land_.score(programs_.at(variant_of_.at(number)).program)}};
+    if (const auto worker = workers_.find(number); worker != workers_.end()) {
+      if (worker->second == 0) event.metrics["accuracy"] += kLie;
+    }
     // Some do not compile.
     if (number.value > 1 && rng_.chance(0.25)) event.outcome = Outcome::compile_error;
     take(search_.handle(event));
@@ -158,26 +182,35 @@ class Walk {
   std::map<ProposalNumber, Draft> drafts_;
   std::map<ProposalNumber, RequestProposal> requests_;
   std::map<EvaluationNumber, VariantNumber> variant_of_;
+  std::map<EvaluationNumber, std::uint64_t> workers_;
+  std::map<VariantNumber, std::uint64_t> evaluated_by_;
+  std::int64_t confirmations_ = 0;
+  bool has_liar_;
 };
 
 constexpr int kSeeds = 15;
 constexpr int kParallel = 4;
+
+Settings settings_for(std::uint64_t seed, PolicyKind policy, std::int64_t evaluations,
+                      int parallel = kParallel) {
+  Settings settings = settings_of(policy);
+  settings.seed = seed;
+  settings.islands = default_islands(evaluations);
+  settings.reset_interval = default_reset_interval(evaluations, settings.islands);
+  settings.climb_from = kClimbFromDefault;
+  settings.operators = {{Operator::diff, 0.8}, {Operator::crossover, 0.2}};
+  settings.budget.evaluations = evaluations;
+  settings.evaluations_parallel = parallel;
+  settings.proposals_parallel = parallel;
+  return settings;
+}
 
 /// The best scores of all seeds, ascending.
 std::vector<double> bests(const Land& land, PolicyKind policy, std::int64_t evaluations,
                           int parallel = kParallel) {
   std::vector<double> scores;
   for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
-    Settings settings = settings_of(policy);
-    settings.seed = seed;
-    settings.islands = default_islands(evaluations);
-    settings.reset_interval = default_reset_interval(evaluations, settings.islands);
-    settings.climb_from = kClimbFromDefault;
-    settings.operators = {{Operator::diff, 0.8}, {Operator::crossover, 0.2}};
-    settings.budget.evaluations = evaluations;
-    settings.evaluations_parallel = parallel;
-    settings.proposals_parallel = parallel;
-    scores.push_back(Walk(land, settings).run());
+    scores.push_back(Walk(land, settings_for(seed, policy, evaluations, parallel)).run());
   }
   std::ranges::sort(scores);
   return scores;
@@ -235,6 +268,65 @@ TEST_CASE("Search: islands keep up with the hill climber, and pass it where hill
     CHECK(share(traps(), PolicyKind::random, evaluations) > 0.8);
   }
   CHECK(share(traps(), PolicyKind::hill_climb, 2000) > 0.6);
+}
+
+TEST_CASE("Search: a worker that lies does not win where jumps are confirmed", "[unit][search]") {
+  const Land land = hill();
+  int deceived = 0;
+  for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    CAPTURE(seed);
+    auto settings = settings_for(seed, PolicyKind::islands, 300);
+    Walk trusting(land, settings, true);
+    const double believed = trusting.run();
+    deceived += believed > trusting.best_in_truth() ? 1 : 0;
+    settings.confirm_sigma = kConfirmSigmaDefault;
+    Walk confirming(land, settings, true);
+    const double confirmed = confirming.run();
+    CHECK(confirmed == confirming.best_in_truth());
+  }
+  CHECK(deceived == kSeeds);
+}
+
+TEST_CASE("Search: confirming jumps costs few evaluations", "[unit][search]") {
+  for (const PolicyKind policy : {PolicyKind::islands, PolicyKind::hill_climb}) {
+    std::int64_t confirmations = 0;
+    for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
+      auto settings = settings_for(seed, policy, 300);
+      settings.confirm_sigma = kConfirmSigmaDefault;
+      Walk walk(hill(), settings);
+      walk.run();
+      confirmations += walk.confirmations();
+    }
+    CHECK(confirmations >= kSeeds);  // The first gain of each.
+    CHECK(confirmations <= kSeeds * 300 / 30);
+  }
+}
+
+TEST_CASE("Search: what confirming jumps costs, by land and budget", "[.][unit][bench]") {
+  const std::pair<const char*, Land> lands[] = {
+      {"hill", hill()}, {"ripples", ripples()}, {"traps", traps()}};
+  for (const auto& [name, land] : lands) {
+    for (const std::int64_t evaluations : {100, 400, 2000}) {
+      for (const PolicyKind policy : {PolicyKind::islands, PolicyKind::hill_climb}) {
+        std::vector<double> trusting = bests(land, policy, evaluations);
+        std::vector<double> confirming;
+        double confirmations = 0;
+        for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
+          auto settings = settings_for(seed, policy, evaluations);
+          settings.confirm_sigma = kConfirmSigmaDefault;
+          Walk walk(land, settings);
+          confirming.push_back(walk.run());
+          confirmations += static_cast<double>(walk.confirmations());
+        }
+        std::ranges::sort(confirming);
+        WARN(name << (policy == PolicyKind::islands ? " islands" : " hill_climb")
+                  << " evaluations=" << evaluations << " trusting=" << trusting[kSeeds / 2]
+                  << " confirming=" << confirming[kSeeds / 2]
+                  << " confirmations each=" << confirmations / kSeeds
+                  << " share of confirming better=" << share_better(confirming, trusting));
+      }
+    }
+  }
 }
 
 TEST_CASE("Search: islands against the controls, by land and budget", "[.][unit][bench]") {

@@ -19,18 +19,15 @@ namespace {
 constexpr std::uint64_t kHistories = 3000;
 constexpr int kEventsMax = 20'000;  ///< A campaign that is longer does not end.
 
-void expect(bool is_true, const char* what) {
-  if (!is_true) FAIL(what);
-}
-
 class World {
  public:
   explicit World(std::uint64_t seed)
-      : rng_(Rng(seed).split("world")), settings_(random_settings(rng_)), search_(settings_) {
+      : rng_(Rng(seed).split("world")),
+        settings_(random_settings(rng_)),
+        search_(settings_),
+        agents_(rng_),
+        jumps_(settings_, shadow_) {
     is_careless_user_ = rng_.chance(0.3);
-    fails_ = rng_.uniform() * (rng_.chance(0.1) ? 1 : 0.5);
-    duplicates_ = rng_.uniform() * (rng_.chance(0.1) ? 1 : 0.4);
-    empty_ = rng_.uniform() * (rng_.chance(0.1) ? 1 : 0.4);
   }
 
   void run() {
@@ -72,51 +69,19 @@ class World {
     return std::next(map.begin(), static_cast<std::ptrdiff_t>(n))->second;
   }
 
-  ProposalFinished answer_to(const RequestProposal& request) {
-    ProposalFinished event;
-    event.proposal = request.proposal;
-    event.tokens = rng_.between(1, 100);
-    event.cost_micro_usd = rng_.between(1, 100);
-    event.is_quota_exhausted = rng_.chance(0.0005);
-    if (rng_.chance(empty_)) return event;
-    const std::int64_t count = rng_.between(1, request.variants + 2);
-    for (std::int64_t i = 0; i < count; ++i) {
-      if (!rng_.chance(duplicates_)) ++digests_;
-      const std::int64_t digest = rng_.chance(duplicates_) ? rng_.between(0, digests_) : digests_;
-      event.variants.push_back({"digest " + std::to_string(digest), rng_.between(1, 120)});
-    }
-    return event;
-  }
-
   void finish_proposal(const RequestProposal& request) {
-    const ProposalFinished event = answer_to(request);
+    const ProposalFinished event = agents_.answer_to(request, rng_);
     shadow_.proposals.erase(request.proposal);
     send(event);
   }
 
-  EvaluationFinished result_of(const RequestEvaluation& request) {
-    EvaluationFinished event;
-    event.evaluation = request.evaluation;
-    event.gpu_time_ms = rng_.between(1, 60);
-    // Coarse scores, so that ties are common.
-    event.metrics = {{"score", static_cast<double>(rng_.between(0, 40)) / 40},
-                     {"size", rng_.uniform()}};
-    const bool is_seed = request.variant == VariantNumber{0};
-    if (!rng_.chance(is_seed ? fails_ / 20 : fails_)) return event;
-    const auto kind = rng_.below(4);
-    if (kind == 0) event.metrics["score"] = std::numeric_limits<double>::quiet_NaN();
-    if (kind == 1) event.metrics["size"] = std::numeric_limits<double>::infinity();
-    if (kind == 2) event.metrics.erase("score");
-    if (kind == 3) event.outcome = static_cast<Outcome>(rng_.between(1, 8));
-    return event;
-  }
-
   void finish_evaluation(const RequestEvaluation& request) {
-    const EvaluationFinished event = result_of(request);
+    const EvaluationFinished event = agents_.result_of(request, rng_);
     shadow_.evaluations.erase(request.evaluation);
     if (!request.is_final) {
       ++shadow_.finished;
       ++shadow_.results[request.variant];
+      jumps_.take(request, event);
       is_reset_due_ =
           settings_.reset_interval > 0 && shadow_.finished % settings_.reset_interval == 0;
     }
@@ -234,6 +199,7 @@ class World {
     for (const VariantNumber variant : named) {
       expect(shadow_.settled.at(variant).state == VariantState::evaluated,
              "parents and inspirations are evaluated");
+      expect(!is_doubted(shadow_.settled.at(variant)), "no parent has a score that is in doubt");
     }
     for (const VariantNumber variant : request.failures) {
       expect(shadow_.settled.at(variant).state == VariantState::failed, "failures have failed");
@@ -308,6 +274,8 @@ class World {
     expect(shadow_.phase == Phase::running || shadow_.phase == Phase::draining,
            "no search evaluation after the search");
     const bool is_seed = request.variant.value == 0;
+    jumps_.apply(request);
+    if (request.jump) return;
     expect(++shadow_.requested[request.variant] <=
                settings_.repeats + (is_seed ? settings_.noise_repeats : 0),
            "at most `repeats` evaluations of a variant, and the noise of the seed");
@@ -335,6 +303,7 @@ class World {
 
   void apply(const SettleVariant& command) {
     expect(shadow_.settled.emplace(command.variant, command).second, "a variant settles once");
+    jumps_.apply(command);
     const bool is_duplicate = shadow_.variants.at(command.variant).duplicate_of.has_value();
     expect(is_duplicate == (command.state == VariantState::duplicate), "duplicates say so");
     expect((command.state == VariantState::evaluated) == command.score.has_value(),
@@ -351,9 +320,16 @@ class World {
     const Ranking ranking(settings_.objectives[0].goal);
     expect(!shadow_.best || ranking(now, *shadow_.best), "the best only gets better");
     expect(shadow_.settled.at(command.variant).score == command.score, "has the settled score");
-    expect(command.variant.value == 0 || shadow_.results[command.variant] == settings_.repeats,
+    expect(command.variant.value == 0 || has_all_repeats(command.variant),
            "the best has all its repeats");
+    jumps_.apply(command, now);
     shadow_.best = now;
+  }
+
+  bool has_all_repeats(VariantNumber variant) {
+    const auto confirmation = shadow_.settled.at(variant).confirmation;
+    return shadow_.results[variant] ==
+           settings_.repeats + (confirmation == Confirmation::confirmed ? 1 : 0);
   }
 
   void apply(const SetNoise& command) {
@@ -363,6 +339,7 @@ class World {
     expect(search_.noise_deviation() == command.deviation && !shadow_.has_noise,
            "noise is told once");
     shadow_.has_noise = true;
+    jumps_.set_noise(command.deviation);
   }
 
   void apply(const CancelProposals& command) {
@@ -424,7 +401,7 @@ class World {
   void check_all_are_kept() {
     std::set<VariantNumber> full;
     for (const auto& [number, settled] : shadow_.settled) {
-      const bool is_full = shadow_.results[number] == settings_.repeats || number.value == 0;
+      const bool is_full = number.value == 0 || (has_all_repeats(number) && !is_doubted(settled));
       if (settled.state == VariantState::evaluated && is_full) full.insert(number);
     }
     std::set<VariantNumber> kept;
@@ -560,19 +537,21 @@ class World {
   Settings settings_;
   Search search_;
   Shadow shadow_;
+  Agents agents_;
+  JumpShadow jumps_;
   std::vector<Event> events_;
   std::vector<std::vector<Command>> history_;
   bool is_reset_due_ = false;
   bool is_careless_user_ = false;
-  double fails_ = 0;
-  double duplicates_ = 0;
-  double empty_ = 0;
-  std::int64_t digests_ = 0;
   std::int64_t time_ = 0;
 
  public:
   EndReason reason() const { return shadow_.reason; }
-  PolicyKind policy() const { return settings_.policy; }
+  std::map<Confirmation, int> confirmations() const {
+    std::map<Confirmation, int> counts;
+    for (const auto& [number, settled] : shadow_.settled) ++counts[settled.confirmation];
+    return counts;
+  }
 };
 
 TEST_CASE("Search: keeps its rules in random histories", "[unit][search][slow]") {
@@ -580,11 +559,15 @@ TEST_CASE("Search: keeps its rules in random histories", "[unit][search][slow]")
   const std::uint64_t first = given != nullptr ? std::strtoull(given, nullptr, 10) : 1;
   const std::uint64_t count = given != nullptr ? 1 : kHistories;
   std::map<EndReason, int> reasons;
+  std::map<Confirmation, int> confirmations;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     INFO("CAMBRIAN_TEST_SEED=" << seed);
     World world(seed);
     world.run();
     ++reasons[world.reason()];
+    for (const auto& [confirmation, count] : world.confirmations()) {
+      confirmations[confirmation] += count;
+    }
   }
   if (given != nullptr) return;
   // The histories reach every end: otherwise the test would not test them.
@@ -593,6 +576,11 @@ TEST_CASE("Search: keeps its rules in random histories", "[unit][search][slow]")
         EndReason::wall_time, EndReason::target, EndReason::user, EndReason::failure}) {
     INFO("reason=" << static_cast<int>(reason));
     CHECK(reasons[reason] >= 20);
+  }
+  for (const Confirmation confirmation :
+       {Confirmation::confirmed, Confirmation::disputed, Confirmation::unconfirmed}) {
+    INFO("confirmation=" << static_cast<int>(confirmation));
+    CHECK(confirmations[confirmation] >= 100);
   }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <map>
 #include <optional>
 #include <set>
@@ -36,6 +37,63 @@ struct Shadow {
   std::int64_t last_evaluation = 0;
   std::int64_t finished = 0;  ///< Search evaluations.
   std::int64_t finals_requested = 0;
+};
+
+/// Fails the test.
+void expect(bool is_true, const char* what);
+
+/// True for a score that another evaluation did not confirm.
+bool is_doubted(const SettleVariant& settled);
+
+/// Agents that fail, repeat themselves, answer too much or nothing, and report nonsense.
+class Agents {
+ public:
+  explicit Agents(Rng& rng);
+
+  ProposalFinished answer_to(const RequestProposal& request, Rng& rng);
+  EvaluationFinished result_of(const RequestEvaluation& request, Rng& rng);
+
+ private:
+  double fails_;
+  double duplicates_;
+  double empty_;
+  std::int64_t digests_ = 0;
+};
+
+/// Which scores have to be confirmed, by the rules in search.hpp and jump_gate.hpp, from events and
+/// commands alone. The shadow is read as it is before the command.
+class JumpShadow {
+ public:
+  JumpShadow(const Settings& settings, const Shadow& shadow)
+      : settings_(settings), shadow_(shadow) {}
+
+  /// A search evaluation ended.
+  void take(const RequestEvaluation& request, const EvaluationFinished& event);
+  void apply(const RequestEvaluation& request);
+  void apply(const SettleVariant& command);
+  void apply(const SetBest& command, const Scored& now);
+  void set_noise(double deviation) { noise_ = deviation; }
+
+ private:
+  struct Check {
+    RequestEvaluation request;
+    Scored best;
+    std::optional<EvaluationFinished> result;
+  };
+
+  double sigma() const;
+  double gain(double score, double best) const;
+  /// The second score, if that evaluation succeeded and confirms the first.
+  bool is_confirmed(const Check& check) const;
+  bool has_succeeded(const EvaluationFinished& event) const;
+  Scored scored(VariantNumber variant, const EvaluationFinished& event) const;
+
+  const Settings& settings_;
+  const Shadow& shadow_;
+  double noise_ = 0;
+  std::deque<double> gains_;
+  std::map<VariantNumber, Check> checks_;
+  std::map<VariantNumber, std::set<std::uint64_t>> seeds_;
 };
 
 }  // namespace cambrian::search

@@ -75,6 +75,7 @@ TEST_CASE("spec_resolver: fills in what the comments promise", "[unit][coordinat
   CHECK(spec.search().features(0).maximum() == 1600);
   CHECK(spec.evaluation().repeats() == 1);
   CHECK(spec.evaluation().final_repeats() == 3);
+  CHECK(spec.evaluation().confirm_sigma() == 3);
   CHECK(spec.evaluation().parallel() == 4);
   CHECK(spec.codegen().output_tokens() == 4096);
   CHECK(spec.codegen().variants() == 1);
@@ -151,6 +152,7 @@ TEST_CASE("spec_resolver: a file that passes the command line's checks passes he
       {"failures", 8, [](Spec& s, int n) { s.mutable_search()->set_failures(n); }},
       {"repeats", 100, [](Spec& s, int n) { s.mutable_evaluation()->set_repeats(n); }},
       {"final_repeats", 100, [](Spec& s, int n) { s.mutable_evaluation()->set_final_repeats(n); }},
+      {"confirm_sigma", 1000, [](Spec& s, int n) { s.mutable_evaluation()->set_confirm_sigma(n); }},
       {"parallel", 100'000, [](Spec& s, int n) { s.mutable_evaluation()->set_parallel(n); }},
       {"proposals", 10'000, [](Spec& s, int n) { s.mutable_codegen()->set_parallel(n); }},
       {"variants", 16, [](Spec& s, int n) { s.mutable_codegen()->set_variants(n); }},

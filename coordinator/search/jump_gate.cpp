@@ -1,0 +1,45 @@
+#include "coordinator/search/jump_gate.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace cambrian::search {
+
+JumpGate::JumpGate(const Settings& settings)
+    : sigmas_(settings.confirm_sigma), goal_(settings.objectives.front().goal), ranking_(goal_) {}
+
+void JumpGate::note_best(const Scored& now, const Scored& before) {
+  const double gained = gain(now.score, before.score);
+  // None where it is the best for keeping the constraints.
+  if (gained <= 0 || !std::isfinite(gained)) return;
+  gains_.push_back(gained);
+  if (gains_.size() > kGainsKept) gains_.pop_front();
+}
+
+double JumpGate::sigma() const {
+  if (noise_ > 0) return noise_;
+  if (gains_.empty()) return 0;
+  std::vector<double> gains(gains_.begin(), gains_.end());
+  const auto middle = gains.begin() + static_cast<std::ptrdiff_t>((gains.size() - 1) / 2);
+  std::ranges::nth_element(gains, middle);
+  return *middle;
+}
+
+std::optional<Jump> JumpGate::find_jump(const Scored& scored, const Scored& best) const {
+  if (!is_on() || !ranking_(scored, best)) return std::nullopt;
+  const Jump jump{scored.score, best.score, sigma()};
+  if (gain(jump.score, jump.best) > sigmas_ * jump.sigma) return jump;
+  return std::nullopt;
+}
+
+bool JumpGate::is_confirmed(const Jump& jump, const Scored& best, const Scored& second) const {
+  return ranking_(second, best) &&
+         gain(second.score, jump.best) >= kShareConfirmed * gain(jump.score, jump.best);
+}
+
+double JumpGate::gain(double score, double best) const {
+  return goal_ == Goal::maximize ? score - best : best - score;
+}
+
+}  // namespace cambrian::search
