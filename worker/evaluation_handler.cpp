@@ -50,6 +50,9 @@ agent::v1::Progress progress_of(std::string_view phase, const TrainingProgress& 
   if (training.fraction) progress.set_fraction(*training.fraction);
   if (training.step) progress.set_step(*training.step);
   if (training.loss) progress.set_loss(*training.loss);
+  for (const RungValue& one : training.rungs) {
+    (*progress.mutable_rungs())[one.rung] = one.value;
+  }
   return progress;
 }
 
@@ -84,10 +87,12 @@ Result<EvaluationResult> EvaluationHandler::evaluate(agent::Attempt& attempt) {
   }
   request.gpus = loan->ids();
   CAMBRIAN_TRY(EvaluationResult result,
-               evaluator_.evaluate(request, stop,
-                                   [&](std::string_view phase, const TrainingProgress& training) {
-                                     attempt.set_progress(progress_of(phase, training));
-                                   }));
+               evaluator_.evaluate(
+                   request, stop,
+                   [&](std::string_view phase, const TrainingProgress& training) {
+                     attempt.set_progress(progress_of(phase, training));
+                   },
+                   attempt.early_stop_token()));
   result.timings.fetch = fetched;
   return result;
 }
@@ -99,6 +104,7 @@ Result<EvaluationRequest> EvaluationHandler::fetch(const agent::v1::EvaluationWo
   CAMBRIAN_TRY(request.split, from_proto(work.split()));
   request.seed = work.seed();
   request.judge_secret = work.judge_secret();
+  request.rungs = {work.rungs().begin(), work.rungs().end()};
   request.parameters = {work.parameters().begin(), work.parameters().end()};
   for (const auto& file : work.files()) {
     CAMBRIAN_TRY(std::string content, blobs_.download(file.sha256(), stop));

@@ -31,7 +31,7 @@ std::map<std::string, Counter> cache_counters(Registry& registry, const std::str
 
 std::vector<std::string> outcome_names() {
   std::vector<std::string> names;
-  for (int i = 0; i <= static_cast<int>(Outcome::infrastructure); ++i) {
+  for (int i = 0; i <= static_cast<int>(Outcome::stopped_early); ++i) {
     names.emplace_back(to_string(static_cast<Outcome>(i)));
   }
   return names;

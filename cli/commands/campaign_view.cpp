@@ -221,6 +221,12 @@ std::string campaign_details(const Campaign& campaign) {
                                   std::to_string(used.evaluations_failed()) + " failed, " +
                                   std::to_string(used.evaluations_reused()) + " known before, " +
                                   std::to_string(campaign.evaluations_open()) + " open");
+  if (used.evaluations_stopped_early() > 0) {
+    text +=
+        line("stopped early", std::to_string(used.evaluations_stopped_early()) + " evaluations, " +
+                                  format_duration(to_milliseconds(used.training_time_saved())) +
+                                  " of training saved");
+  }
   text += line("proposals", std::to_string(used.proposals()) + ", " +
                                 std::to_string(used.proposals_failed()) + " failed, " +
                                 std::to_string(used.duplicates()) + " duplicates, " +

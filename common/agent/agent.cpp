@@ -32,6 +32,8 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kSyncTimeout = 15s;  // On top of the time that the call may wait for work.
 constexpr auto kWaitMax = 10s;
 constexpr auto kPollPause = 200ms;
+// While a training may answer at a rung: its news must not wait behind a call that waits for work.
+constexpr auto kWaitMaxAtRungs = 500ms;
 constexpr auto kSyncIntervalDefault = 20s;
 constexpr auto kStopGrace = 10s;  // For handlers, after they were asked to stop.
 constexpr auto kOutageLogInterval = 30s;
@@ -72,8 +74,15 @@ AttemptOutcome failed_outcome(const AttemptOutcome& outcome, const std::string& 
 
 void Attempt::set_progress(v1::Progress progress) {
   *progress.mutable_lease() = assignment_.lease();
-  const std::lock_guard lock(mutex_);
-  progress_ = std::move(progress);
+  bool is_news = false;
+  {
+    const std::lock_guard lock(mutex_);
+    is_news = progress.rungs_size() > progress_.rungs_size();
+    // What was answered at rungs stays so: the coordinator may not have heard of it.
+    if (progress.rungs().empty()) *progress.mutable_rungs() = progress_.rungs();
+    progress_ = std::move(progress);
+  }
+  if (is_news && on_news_) on_news_();
 }
 
 void Attempt::set_progress(std::string phase) {
@@ -118,6 +127,8 @@ class Agent::Loop {
   bool has_ended();
   void wait_for_next_sync();
   v1::SyncRequest make_request();
+  bool has_rungs() const;
+  Running* find(const v1::Lease& lease);
   grpc::Status sync(const v1::SyncRequest& request, v1::SyncResponse& response);
   bool handle_failure(const grpc::Status& status);
   void apply(const v1::SyncRequest& request, const v1::SyncResponse& response);
@@ -246,10 +257,17 @@ v1::SyncRequest Agent::Loop::make_request() {
     request.set_wanted(free_slots);
     auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(kWaitMax);
     if (options_.idle_exit) wait = std::min(wait, *options_.idle_exit);
+    if (has_rungs()) wait = std::min<std::chrono::milliseconds>(wait, kWaitMaxAtRungs);
     request.mutable_wait_max()->set_seconds(wait.count() / 1000);
     request.mutable_wait_max()->set_nanos(static_cast<int>(wait.count() % 1000) * 1'000'000);
   }
   return request;
+}
+
+bool Agent::Loop::has_rungs() const {
+  return std::ranges::any_of(running_, [](const Running& running) {
+    return running.attempt->assignment().evaluation().rungs_size() > 0;
+  });
 }
 
 grpc::Status Agent::Loop::sync(const v1::SyncRequest& request, v1::SyncResponse& response) {
@@ -305,23 +323,38 @@ void Agent::Loop::apply(const v1::SyncRequest& request, const v1::SyncResponse& 
   next_sync_ = Clock::now() + interval;
   next_poll_ = Clock::now() + (response.assignments().empty() ? kPollPause : 0ms);
   for (const auto& lease : response.cancelled()) {
-    for (auto& running : running_) {
-      if (running.attempt->assignment().lease().item_id() == lease.item_id() &&
-          running.attempt->assignment().lease().epoch() == lease.epoch()) {
-        log::info("attempt_cancelled", {{"item", lease.item_id()}, {"epoch", lease.epoch()}});
-        running.attempt->request_stop();
-      }
+    if (Running* running = find(lease)) {
+      log::info("attempt_cancelled", {{"item", lease.item_id()}, {"epoch", lease.epoch()}});
+      running->attempt->request_stop();
     }
+  }
+  for (const auto& lease : response.stopped()) {
+    Running* running = find(lease);
+    if (running == nullptr || running->attempt->early_stop_token().stop_requested()) continue;
+    log::info("attempt_stopped_early", {{"item", lease.item_id()}, {"epoch", lease.epoch()}});
+    running->attempt->request_early_stop();
   }
   for (const auto& assignment : response.assignments()) start(assignment);
   if (response.should_drain() && !is_draining_) begin_drain("asked by the coordinator");
+}
+
+Agent::Loop::Running* Agent::Loop::find(const v1::Lease& lease) {
+  for (auto& running : running_) {
+    const auto& own = running.attempt->assignment().lease();
+    if (own.item_id() == lease.item_id() && own.epoch() == lease.epoch()) return &running;
+  }
+  return nullptr;
 }
 
 void Agent::Loop::start(const v1::Assignment& assignment) {
   log::info("attempt_started",
             {{"item", assignment.lease().item_id()}, {"epoch", assignment.lease().epoch()}});
   auto& running = running_.emplace_back();
-  running.attempt = std::make_shared<Attempt>(assignment, options_.description.agent_id());
+  running.attempt = std::make_shared<Attempt>(assignment, options_.description.agent_id(), [this] {
+    const std::lock_guard lock(mutex_);
+    has_news_ = true;
+    wake_.notify_all();
+  });
   running.thread = std::jthread([this, &running] { work(running); });
 }
 

@@ -19,8 +19,12 @@ namespace cambrian::agent {
 /// One try at an item, in the hands of the handler. Its methods may be called from any thread.
 class Attempt {
  public:
-  explicit Attempt(v1::Assignment assignment, std::string agent_id = {})
-      : assignment_(std::move(assignment)), agent_id_(std::move(agent_id)) {}
+  /// `on_news` is called, if set, when the coordinator should hear of the progress at once.
+  explicit Attempt(v1::Assignment assignment, std::string agent_id = {},
+                   std::function<void()> on_news = {})
+      : assignment_(std::move(assignment)),
+        agent_id_(std::move(agent_id)),
+        on_news_(std::move(on_news)) {}
 
   const v1::Assignment& assignment() const { return assignment_; }
   /// Of the agent that works on it: for what it says of the attempt by itself.
@@ -29,8 +33,13 @@ class Attempt {
   /// returns soon then, with RELEASE_REASON_SHUTDOWN.
   std::stop_token stop_token() const { return stop_.get_token(); }
   void request_stop() { stop_.request_stop(); }
+  /// Stopped when the coordinator finds the training hopeless: the handler ends it, if it is still
+  /// going on, and returns a result all the same.
+  std::stop_token early_stop_token() const { return early_stop_.get_token(); }
+  void request_early_stop() { early_stop_.request_stop(); }
 
-  /// For people: shown by `cambrian worker list`. The lease is added here.
+  /// Shown by `cambrian worker list`; of its rungs the coordinator hears at once. The lease is
+  /// added here.
   void set_progress(v1::Progress progress);
   void set_progress(std::string phase);
   v1::Progress progress() const;
@@ -38,7 +47,9 @@ class Attempt {
  private:
   v1::Assignment assignment_;
   std::string agent_id_;
+  std::function<void()> on_news_;
   std::stop_source stop_;
+  std::stop_source early_stop_;
   mutable std::mutex mutex_;  // Guards progress_.
   v1::Progress progress_;
 };

@@ -16,6 +16,7 @@ constexpr std::size_t kDescriptionBytesMax = 4 * 1024;
 constexpr std::size_t kInstructionsBytesMax = 16 * 1024;
 constexpr int kFeaturesMax = 6;
 constexpr int kConstraintsMax = 8;
+constexpr int kRungsMax = 16;
 
 class CampaignChecker {
  public:
@@ -116,6 +117,23 @@ class CampaignChecker {
     range(evaluation.final_repeats(), "evaluation.final_repeats", 0, 100, "1 to 100");
     range(evaluation.confirm_sigma(), "evaluation.confirm_sigma", 0, 1000, "0 to 1000");
     range(evaluation.parallel(), "evaluation.parallel", 0, 100'000, "1 to 100000");
+    if (evaluation.has_early_stop()) check_early_stop(evaluation.early_stop());
+  }
+
+  void check_early_stop(const spec::v1::EarlyStop& rule) {
+    const std::string field = "evaluation.early_stop";
+    require(rule.rungs_size() <= kRungsMax, field + ".rungs",
+            "more than " + std::to_string(kRungsMax) + " rungs");
+    double last = 0;
+    for (const double rung : rule.rungs()) {
+      require(rung > last && rung < 1, field + ".rungs", "a rung is out of order or out of range",
+              "write shares of the training in ascending order, for example [0.25, 0.5]");
+      last = rung;
+    }
+    require(rule.minimum() == 0 || (rule.minimum() >= 2 && rule.minimum() <= 10'000),
+            field + ".minimum", field + ".minimum is out of range", "use 2 to 10000");
+    require(rule.keep() >= 0 && rule.keep() < 1, field + ".keep", field + ".keep is out of range",
+            "use a share above 0 and below 1");
   }
 
   void check_codegen() {
@@ -170,6 +188,12 @@ std::vector<FieldProblem> check_campaign_against(const spec::v1::CampaignSpec& s
     problems.push_back({"task.parameters." + name,
                         "the task " + manifest.name() + " has no parameter \"" + name + "\"",
                         nearest ? "did you mean \"" + *nearest + "\"?" : ""});
+  }
+  if (spec.evaluation().has_early_stop() && manifest.judge().rung_metric().empty()) {
+    problems.push_back({"evaluation.early_stop",
+                        "the judge of the task " + manifest.name() + " asks nothing at rungs",
+                        "leave early_stop out, or name judge.rung_metric in task.yaml if the judge "
+                        "measures it there"});
   }
   return problems;
 }

@@ -144,6 +144,25 @@ class Checker {
             "not a valid name: " + judge.ready(), kIdentifierFix);
     require(!judge.libtorch() || judge.run_size() == 0, "judge.libtorch",
             "judge.libtorch is only for a judge of sources");
+    check_rung_metric();
+  }
+
+  void check_rung_metric() {
+    const std::string& metric = manifest_.judge().rung_metric();
+    if (metric.empty()) return;
+    const std::string ranking =
+        manifest_.objectives().empty() ? "" : manifest_.objectives(0).metric();
+    require(metric == ranking, "judge.rung_metric",
+            "judge.rung_metric is not the metric that ranks: " + metric,
+            "write " + ranking + ", the first objective's, or leave it out");
+    const std::string& ready = manifest_.judge().ready();
+    if (ready.empty()) return;
+    const std::string measured = ready == "classification" ? "accuracy"
+                                 : ready == "regression"   ? "rmse"
+                                                           : "";
+    require(metric == measured, "judge.rung_metric",
+            "the ready judge " + ready + " does not measure it at rungs: " + metric,
+            measured.empty() ? "leave it out" : "write " + measured + ", or leave it out");
   }
 
   void check_objectives() {

@@ -87,11 +87,12 @@ awaitable<Result<SyncAnswer>> AgentDesk::sync(AgentReport report,
   }
   SyncAnswer answer{.assignments = {},
                     .cancelled = std::move(state.cancelled),
+                    .stopped = std::move(state.stopped),
                     .lease_duration = times_.lease,
                     .next_sync = next_sync(report),
                     .should_drain = state.should_drain};
   // An agent that must stop something, or drain, hears of it at once and not after a wait.
-  if (!answer.cancelled.empty()) report.wait_max = milliseconds(0);
+  if (!answer.cancelled.empty() || !answer.stopped.empty()) report.wait_max = milliseconds(0);
   if (report.wanted == 0 || report.is_draining || state.should_drain || hub_.is_closed()) {
     co_return answer;
   }

@@ -10,6 +10,7 @@ namespace cambrian::coordinator {
 struct SyncAnswer {
   std::vector<Assignment> assignments;
   std::vector<Lease> cancelled;
+  std::vector<Lease> stopped = {};
   milliseconds lease_duration{0};
   milliseconds next_sync{0};
   bool should_drain = false;

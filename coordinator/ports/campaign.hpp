@@ -32,6 +32,7 @@ struct CampaignDefinition {
   std::map<std::string, double> parameters;
   std::string instructions;
   int output_tokens = 0;
+  std::optional<search::EarlyStop> early_stop;  ///< None: every training is finished.
   bool reuses_results = false;  ///< An equal evaluation that was made before is not made again.
   // What a worker must be able to do.
   std::string runtime;
@@ -45,6 +46,7 @@ struct Consumption {
   std::int64_t evaluations = 0;
   std::int64_t evaluations_failed = 0;
   std::int64_t evaluations_reused = 0;
+  std::int64_t evaluations_stopped_early = 0;
   std::int64_t final_evaluations = 0;
   std::int64_t proposals = 0;
   std::int64_t proposals_failed = 0;
@@ -54,6 +56,7 @@ struct Consumption {
   std::int64_t gpu_time_ms = 0;
   std::int64_t cpu_time_ms = 0;
   std::int64_t running_ms = 0;
+  std::int64_t time_saved_ms = 0;  ///< By stopping early.
 };
 
 /// Metric name to the values of all seeds, in the order of the evaluations.

@@ -16,9 +16,13 @@ template <class Enum>
 inline constexpr std::array<std::string_view, 0> kWords = {};
 
 template <>
-inline constexpr std::array<std::string_view, 9> kWords<search::Outcome> = {
-    "success",    "compile_error",     "crash",         "timeout", "out_of_memory", "bad_output",
-    "not_finite", "resource_exceeded", "infrastructure"};
+inline constexpr std::array<std::string_view, 10> kWords<search::Outcome> = {
+    "success",        "compile_error", "crash",      "timeout",
+    "out_of_memory",  "bad_output",    "not_finite", "resource_exceeded",
+    "infrastructure", "stopped_early"};
+template <>
+inline constexpr std::array<std::string_view, 2> kWords<search::EarlyStopRule> = {"median",
+                                                                                  "halving"};
 template <>
 inline constexpr std::array<std::string_view, 4> kWords<search::Operator> = {"diff", "rewrite",
                                                                              "crossover", "tune"};

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "coordinator/search/early_stop.hpp"
 #include "coordinator/search/types.hpp"
 
 /// Work items as values: what agents are asked to do and what they report. They mirror
@@ -60,12 +61,19 @@ struct AgentDescription {
   std::vector<std::string> sandbox_walls;  ///< For people.
 };
 
+/// What a training was worth at a rung.
+struct RungValue {
+  int rung = 0;      ///< From 0.
+  double value = 0;  ///< Finite.
+};
+
 struct Progress {
   Lease lease;
   std::string phase;
   std::optional<double> fraction = std::nullopt;
   std::optional<std::int64_t> step = std::nullopt;
   std::optional<double> loss = std::nullopt;
+  std::vector<RungValue> rungs = {};
 };
 
 struct Release {
@@ -90,6 +98,7 @@ struct EvaluationWork {
   std::uint64_t seed = 0;
   std::map<std::string, double> parameters;
   std::string judge_secret;  ///< Of this service; for workers only, never logged.
+  std::vector<double> rungs = {};
 };
 
 /// A variant as a prompt shows it.
@@ -140,6 +149,7 @@ struct EvaluationResult {
   bool is_cached = false;
   /// What turned the source into a program: compile or warm. Empty: the worker did not say.
   std::string evaluator = {};
+  std::int64_t time_saved_ms = 0;  ///< Of `stopped_early`: the rest of the training.
 };
 
 enum class ProposalOutcome { success, rejected, truncated, refused, no_quota, infrastructure };

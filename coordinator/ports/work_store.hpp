@@ -32,7 +32,8 @@ struct Claim {
 
 /// What the store knows about an agent's leases after its report.
 struct SyncState {
-  std::vector<Lease> cancelled;  ///< Named in `running`, and no longer this agent's.
+  std::vector<Lease> cancelled;     ///< Named in `running`, and no longer this agent's.
+  std::vector<Lease> stopped = {};  ///< Named with rungs at which others were better.
   bool should_drain = false;
   std::vector<EndedAttempt> released;
 };
@@ -63,7 +64,8 @@ class WorkStore {
  public:
   virtual ~WorkStore() = default;
 
-  /// Notes that the agent is alive, renews what it runs, takes back what it releases.
+  /// Notes that the agent is alive, renews what it runs, takes back what it releases, decides about
+  /// trainings that are at a new rung.
   virtual awaitable<Result<SyncState>> sync(AgentReport report, LeaseTimes times) = 0;
 
   /// Leases at most `claim.count` items that the agent can do: by priority, then by turn of their

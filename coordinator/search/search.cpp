@@ -66,6 +66,7 @@ std::string_view to_string(Outcome outcome) {
     case Outcome::not_finite: return "not_finite";
     case Outcome::resource_exceeded: return "resource_exceeded";
     case Outcome::infrastructure: return "infrastructure";
+    case Outcome::stopped_early: return "stopped_early";
   }
   return "unknown";
 }
@@ -143,7 +144,7 @@ void Search::on(const EvaluationFinished& event) {
   ++ledger_.used.evaluations;
   evaluations_unissued_ -= variant.trial.unissued();
   if (!variant.trial.finish(evaluation.repeat, event.outcome, event.metrics)) {
-    ++ledger_.used.evaluations_failed;
+    if (event.outcome != Outcome::stopped_early) ++ledger_.used.evaluations_failed;
     std::erase_if(backlog_,
                   [&](const Planned& plan) { return plan.variant == evaluation.plan.variant; });
   }
@@ -460,6 +461,8 @@ void Search::settle(VariantNumber number, const Verdict& verdict, const Ruling& 
     return;
   }
   policy_->add_failure(variant.origin.parents);
+  // A model learns nothing from it: there was no error, only others were better.
+  if (verdict.outcome == Outcome::stopped_early) return;
   failures_.push_front({number, variant.origin.parents.front(), variant.origin.island});
   if (failures_.size() > kFailuresKept) failures_.pop_back();
 }

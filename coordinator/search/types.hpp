@@ -32,6 +32,7 @@ enum class Outcome {
   not_finite,
   resource_exceeded,
   infrastructure,  ///< Retries are used up; counted as a failure of the evaluation.
+  stopped_early,   ///< Its training was ended as hopeless: no failure, and no score either.
 };
 /// What became of a score that jumped.
 enum class Confirmation {

@@ -164,6 +164,7 @@ class Conversation {
     begin.members["threads"] = 1;
     begin.members["device"] = "cpu";
     begin.members["run_seconds"] = static_cast<double>(request_.run_time.count());
+    begin.members["rungs"] = JsonArray(request_.rungs.begin(), request_.rungs.end());
     return begin;
   }
 
@@ -179,7 +180,7 @@ class Conversation {
     } else if (message.type == "end_candidate") {
       running_.end();
     } else if (message.type == "event") {
-      report_.events.push_back(message.text("name"));
+      note_event(message);
     } else if (message.type == "result") {
       read_result(message);
       return false;
@@ -187,6 +188,12 @@ class Conversation {
       throw FrameError(FrameError::Kind::malformed, "unknown message of judge: " + message.type);
     }
     return true;
+  }
+
+  void note_event(const Message& event) {
+    report_.events.push_back(event.text("name"));
+    if (report_.events.back() != "rung") return;
+    report_.rungs[static_cast<int>(event.integer("rung"))] = event.number("value");
   }
 
   void start_candidate() {

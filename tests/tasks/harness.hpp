@@ -44,6 +44,8 @@ struct Request {
   /// Replace the task's own.
   std::map<std::string, double> parameters = {};
   std::chrono::seconds run_time{120};
+  /// Shares of the training at which the judge asks.
+  std::vector<double> rungs = {};
 };
 
 struct Report {
@@ -53,6 +55,8 @@ struct Report {
   std::string diagnostics;
   std::string behaviour_digest;
   std::vector<std::string> events;
+  /// What the judge made of the answers, by rung.
+  std::map<int, double> rungs;
   std::chrono::duration<double> duration{0};
 };
 

@@ -31,7 +31,12 @@ class NearestMean : public cambrian::Program {
       for (std::size_t k = 0; k < width_; ++k) means_[label * width_ + k] += values[i * width_ + k];
     }
     for (std::size_t i = 0; i < means_.size(); ++i) means_[i] /= counts[i / width_];
+    const double left = training.seconds_left();
     training.step(1.0);
+    // Half a second for an answer at a rung, and a busy machine.
+    if (mode == "slow_probe" && left - training.seconds_left() > 0.4) {
+      throw std::runtime_error("the answer took time of the training");
+    }
     if (mode == "late") std::this_thread::sleep_for(std::chrono::seconds(60));
     const auto width = static_cast<std::int64_t>(width_);
     return {cambrian::make_tensor("means", {kClasses, width}, means_)};
@@ -41,6 +46,13 @@ class NearestMean : public cambrian::Program {
     const Tensor& means = state.tensor("means");
     width_ = static_cast<std::size_t>(means.shape().at(1));
     means_.assign(means.values<float>().begin(), means.values<float>().end());
+  }
+
+  std::optional<Tensor> probe(const Message& message) override {
+    if (mode == "no_probe") return std::nullopt;
+    if (mode == "probe_throws") throw std::runtime_error("not yet");
+    if (mode == "slow_probe") std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    return predict(message);
   }
 
   Tensor predict(const Message& message) override {

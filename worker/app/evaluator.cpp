@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <format>
+#include <utility>
 
 #include "common/digest/sha256.hpp"
 #include "worker/app/judge_session.hpp"
@@ -35,7 +36,8 @@ std::string result_key(const EvaluationRequest& request, const std::string& tool
 }
 
 Result<EvaluationResult> Evaluator::evaluate(const EvaluationRequest& request, std::stop_token stop,
-                                             const ReportProgress& report) {
+                                             const ReportProgress& report,
+                                             std::stop_token stop_early) {
   const auto begun = Clock::now();
   EvaluationResult result;
   result.result_key = result_key(request, candidates_.toolchain_digest());
@@ -58,6 +60,7 @@ Result<EvaluationResult> Evaluator::evaluate(const EvaluationRequest& request, s
   } else {
     programs.candidate = std::move(built.program);
     JudgeSession session(candidates_, request, programs, report);
+    session.end_training_on(std::move(stop_early));
     CAMBRIAN_TRY_STATUS(session.run(judges_, links_, stop, source_ready, result));
   }
   result.usage.cpu_time += judge.cpu_time + built.cpu_time;

@@ -29,8 +29,9 @@ class Evaluator {
   /// result. Errors: invalid_argument when the task is broken; unavailable when this machine lacks
   /// something and another may not; cancelled when `stop` was asked for.
   /// Threads: several at once.
+  /// A training that is going on when `stop_early` is asked for ends as Outcome::stopped_early.
   Result<EvaluationResult> evaluate(const EvaluationRequest& request, std::stop_token stop,
-                                    const ReportProgress& report);
+                                    const ReportProgress& report, std::stop_token stop_early = {});
 
  private:
   CandidateRuntime& candidates_;

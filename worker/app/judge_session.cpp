@@ -50,7 +50,7 @@ Status JudgeSession::run(JudgeRuntime& judges, JudgeLinks& links, std::stop_toke
   end_candidate(verdict && *verdict && (*verdict)->outcome == Outcome::crash);
   // A judge that gave its verdict, or hung up, is about to exit by itself.
   std::optional<ProcessExit> judge_exit;
-  if (verdict && !is_time_up_) judge_exit = judge->wait(kExitPatience);
+  if (verdict && !is_time_up_ && !is_stopped_early_) judge_exit = judge->wait(kExitPatience);
   if (!judge_exit) {
     judge->stop();
     while (!judge_exit) judge_exit = judge->wait(std::chrono::seconds(10));
@@ -64,6 +64,8 @@ Status JudgeSession::run(JudgeRuntime& judges, JudgeLinks& links, std::stop_toke
   fill_timings(source_ready, result);
   if (*verdict) {
     conclude(std::move(**verdict), result);
+  } else if (is_stopped_early_) {
+    conclude_early(result);
   } else if (is_time_up_ && had_candidate_) {
     conclude(Verdict{Outcome::timeout, {}, "", ""}, result);
   } else {
@@ -80,6 +82,10 @@ Result<std::optional<Verdict>> JudgeSession::talk(JudgeLinks& links, JudgeLink& 
                                                   std::stop_token stop) {
   const auto time_up = Clock::now() + request_.task->manifest.limits.run_time + kRunGrace;
   while (!stop.stop_requested()) {
+    if (should_end_training()) {
+      is_stopped_early_ = true;
+      return std::nullopt;
+    }
     const auto now = Clock::now();
     if (now > time_up && !is_time_up_) {
       is_time_up_ = true;
@@ -157,7 +163,35 @@ void JudgeSession::note_event(const JudgeEvent& event) {
     trained_ = now;
     report_("judge", {});
   }
-  if (event.training.is_known()) report_(trained_ ? "judge" : "train", event.training);
+  for (const RungValue& value : event.training.rungs) note_rung(value);
+  if (!event.training.is_known() && event.training.rungs.empty()) return;
+  TrainingProgress training = event.training;
+  training.rungs = rungs_;
+  report_(trained_ ? "judge" : "train", training);
+}
+
+// In their order and each once, whatever the judge says.
+void JudgeSession::note_rung(const RungValue& value) {
+  const int next = rungs_.empty() ? 0 : rungs_.back().rung + 1;
+  if (value.rung < next || value.rung >= static_cast<int>(request_.rungs.size())) return;
+  rungs_.push_back(value);
+  last_rung_ = Clock::now();
+}
+
+// Once its training is done, a candidate has cost most of what it costs and gets its score.
+bool JudgeSession::should_end_training() const {
+  return stop_early_.stop_requested() && last_rung_ && ready_ && !trained_ && !is_time_up_;
+}
+
+// The rest of the training, by the time that its part up to the last rung took.
+void JudgeSession::conclude_early(EvaluationResult& result) {
+  const double share = request_.rungs.at(static_cast<std::size_t>(rungs_.back().rung));
+  const std::chrono::duration<double> whole = (*last_rung_ - *ready_) / share;
+  const std::chrono::duration<double> left = whole - (Clock::now() - *ready_);
+  result.outcome = Outcome::stopped_early;
+  result.timings.train = between(ready_, std::optional(Clock::now()));
+  result.timings.judge.reset();
+  result.time_saved = std::max(Duration{0}, std::chrono::duration_cast<Duration>(left));
 }
 
 void JudgeSession::fill_timings(Clock::time_point source_ready, EvaluationResult& result) const {

@@ -23,6 +23,9 @@ class JudgeSession {
                const SessionPrograms& programs, const ReportProgress& report)
       : candidates_(candidates), request_(request), programs_(programs), report_(report) {}
 
+  /// A training that is going on when this is asked for is ended.
+  void end_training_on(std::stop_token stop_early) { stop_early_ = std::move(stop_early); }
+
   /// Runs to the end and fills `result`. Errors: those of starting processes; cancelled.
   Status run(JudgeRuntime& judges, JudgeLinks& links, std::stop_token stop,
              std::chrono::steady_clock::time_point source_ready, EvaluationResult& result);
@@ -33,6 +36,9 @@ class JudgeSession {
   Status start_candidate(JudgeLinks& links, JudgeLink& link);
   void end_candidate(bool wait_for_its_end);
   void note_event(const JudgeEvent& event);
+  void note_rung(const RungValue& value);
+  bool should_end_training() const;
+  void conclude_early(EvaluationResult& result);
   void note_exit(const ProcessExit& exit, const std::string& log);
   Result<std::optional<Verdict>> talk(JudgeLinks& links, JudgeLink& link, std::stop_token stop);
   void conclude(Verdict verdict, EvaluationResult& result);
@@ -48,6 +54,7 @@ class JudgeSession {
   ProcessExit last_exit_;
   bool had_candidate_ = false;
   bool is_time_up_ = false;
+  bool is_stopped_early_ = false;
   std::string protocol_error_;  ///< What the judge said that is no message. Empty: nothing.
   /// Of all candidate processes: a judge may start any number. With room for the line that counts
   /// what is left out.
@@ -58,6 +65,9 @@ class JudgeSession {
   std::optional<Clock::time_point> ready_;
   std::optional<Clock::time_point> first_step_;
   std::optional<Clock::time_point> trained_;
+  std::stop_token stop_early_;
+  std::vector<RungValue> rungs_;
+  std::optional<Clock::time_point> last_rung_;  ///< When the judge told of rungs_.back().
 };
 
 }  // namespace cambrian::worker

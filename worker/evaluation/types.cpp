@@ -12,6 +12,7 @@ std::string_view to_string(Outcome outcome) {
     case Outcome::bad_output: return "bad_output";
     case Outcome::not_finite: return "not_finite";
     case Outcome::resource_exceeded: return "resource_exceeded";
+    case Outcome::stopped_early: return "stopped_early";
     case Outcome::infrastructure: return "infrastructure";
   }
   return "infrastructure";

@@ -27,6 +27,7 @@ enum class Outcome {
   not_finite,
   resource_exceeded,
   infrastructure,
+  stopped_early,  ///< Its training was ended because others were better: no fault of anybody.
 };
 
 std::string_view to_string(Outcome outcome);
@@ -136,13 +137,23 @@ struct EvaluationRequest {
   std::string judge_secret;
   std::map<std::string, double> parameters;  ///< The manifest's with all overrides.
   std::vector<std::string> gpus;             ///< Ids, as CUDA_VISIBLE_DEVICES takes them.
+  /// Shares of the training's budget at which the judge asks how good the model is: ascending.
+  std::vector<double> rungs = {};
 };
 
-/// How far a training is, as the judge says. For people: nothing is decided by it.
+/// What the judge found when a training reached a rung.
+struct RungValue {
+  int rung = 0;      ///< Place in EvaluationRequest::rungs.
+  double value = 0;  ///< Finite.
+};
+
+/// How far a training is, as the judge says.
 struct TrainingProgress {
+  // For people: nothing is decided by these three.
   std::optional<double> fraction = {};    ///< Share done, 0 to 1.
   std::optional<std::int64_t> step = {};  ///< 0 or more.
   std::optional<double> loss = {};        ///< Finite. The candidate's own word.
+  std::vector<RungValue> rungs = {};      ///< All so far.
 
   bool is_known() const { return fraction || step || loss; }
 };
@@ -176,6 +187,7 @@ struct EvaluationResult {
   bool is_candidate_cached = false;  ///< The candidate did not have to be built.
   bool is_judge_cached = false;
   EvaluatorPath path = EvaluatorPath::compile;
+  Duration time_saved{0};  ///< Of Outcome::stopped_early: what was left of the training.
   /// The limit that ended the last candidate process, for the metrics: time, memory,
   /// gpu_memory, disk, processes or output. Empty: none.
   std::string_view limit_hit;

@@ -17,7 +17,8 @@ namespace cambrian::worker {
 /// What a judge says to its worker (docs/judge-protocol.md).
 struct StartCandidate {};
 struct EndCandidate {};
-/// A mark of time, or progress of a training.
+/// A mark of time, or progress of a training: `training.rungs` has the one that it is about, if
+/// any.
 struct JudgeEvent {
   std::string name;
   TrainingProgress training = {};

@@ -27,6 +27,7 @@ constexpr int kVariantsMax = 16;
 constexpr int kFilesMax = 64;
 constexpr int kCallsMax = 256;
 constexpr int kMetricsMax = 256;
+constexpr int kRungsMax = 16;
 constexpr int kListMax = 64;
 constexpr int kSlotsMax = 1024;
 // Of one report: more is a mistake of the agent, and sums of these stay far from overflow.
@@ -63,7 +64,7 @@ class Checker {
 
 std::optional<search::Outcome> outcome_of(agent::v1::EvaluationOutcome outcome) {
   if (outcome < agent::v1::EVALUATION_OUTCOME_SUCCESS ||
-      outcome > agent::v1::EVALUATION_OUTCOME_INFRASTRUCTURE) {
+      outcome > agent::v1::EVALUATION_OUTCOME_STOPPED_EARLY) {
     return std::nullopt;
   }
   return static_cast<search::Outcome>(outcome - agent::v1::EVALUATION_OUTCOME_SUCCESS);
@@ -235,6 +236,10 @@ EvaluationResult result_of(const agent::v1::EvaluationResult& result, Checker& c
   // A word of a later worker that nobody here knows is as good as none.
   const std::string& evaluator = result.evaluator();
   if (evaluator == "compile" || evaluator == "warm") value.evaluator = evaluator;
+  const bool is_stopped_early = value.outcome == search::Outcome::stopped_early;
+  check.require(is_stopped_early || !result.has_time_saved(), "result.time_saved",
+                "is only for STOPPED_EARLY");
+  value.time_saved_ms = check.time(result.time_saved(), "result.time_saved").count();
   return value;
 }
 
@@ -290,6 +295,7 @@ void work_to_proto(const EvaluationWork& work, agent::v1::EvaluationWork* messag
   message->set_seed(work.seed);
   message->mutable_parameters()->insert(work.parameters.begin(), work.parameters.end());
   message->set_judge_secret(work.judge_secret);
+  message->mutable_rungs()->Add(work.rungs.begin(), work.rungs.end());
 }
 
 void context_to_proto(const ProgramContext& context, agent::v1::ProgramContext* message) {
@@ -383,6 +389,12 @@ AgentReport from_proto(const agent::v1::SyncRequest& request, Problems& problems
     }
     if (progress.has_step() && progress.step() >= 0) added.step = progress.step();
     if (progress.has_loss() && std::isfinite(progress.loss())) added.loss = progress.loss();
+    check.require(progress.rungs_size() <= kRungsMax, "running.rungs", "at most 16");
+    for (const auto& [rung, value] : progress.rungs()) {
+      check.require(rung >= 0 && std::isfinite(value), "running.rungs",
+                    "must have numbers from 0 and finite values");
+      added.rungs.push_back({.rung = rung, .value = value});
+    }
   }
   for (const auto& release : request.released()) {
     check.require(release.reason() == agent::v1::RELEASE_REASON_SHUTDOWN ||
@@ -485,6 +497,7 @@ void to_proto(const SyncAnswer& answer, agent::v1::SyncResponse* message) {
     }
   }
   for (const auto& lease : answer.cancelled) lease_to_proto(lease, message->add_cancelled());
+  for (const auto& lease : answer.stopped) lease_to_proto(lease, message->add_stopped());
   to_proto(answer.lease_duration, message->mutable_lease_duration());
   to_proto(answer.next_sync, message->mutable_next_sync());
   message->set_should_drain(answer.should_drain);
@@ -523,6 +536,9 @@ void to_proto(const EvaluationResult& result, agent::v1::EvaluationResult* messa
   message->set_behaviour_digest(result.behaviour_digest);
   message->set_is_cached(result.is_cached);
   message->set_evaluator(result.evaluator);
+  if (result.outcome == search::Outcome::stopped_early) {
+    to_proto(milliseconds(result.time_saved_ms), message->mutable_time_saved());
+  }
 }
 
 }  // namespace cambrian::coordinator::wire

@@ -55,6 +55,8 @@ class ArchiveReader {
     value.evaluations = used.evaluations();
     value.evaluations_failed = used.evaluations_failed();
     value.evaluations_reused = used.evaluations_reused();
+    value.evaluations_stopped_early = used.evaluations_stopped_early();
+    value.time_saved_ms = time_ms(used.training_time_saved());
     value.final_evaluations = used.final_evaluations();
     value.proposals = used.proposals();
     value.proposals_failed = used.proposals_failed();
@@ -65,8 +67,9 @@ class ArchiveReader {
     value.cpu_time_ms = time_ms(used.cpu_time());
     value.running_ms = time_ms(used.wall_time());
     require(std::min({value.evaluations, value.evaluations_failed, value.evaluations_reused,
-                      value.final_evaluations, value.proposals, value.proposals_failed,
-                      value.duplicates, value.tokens, value.cost_micro_usd}) >= 0,
+                      value.evaluations_stopped_early, value.final_evaluations, value.proposals,
+                      value.proposals_failed, value.duplicates, value.tokens,
+                      value.cost_micro_usd}) >= 0,
             "campaign.consumption", "must not be negative");
     return value;
   }

@@ -26,6 +26,8 @@ void consumption_to_proto(const Consumption& used, user::v1::Consumption* messag
   message->set_evaluations(used.evaluations);
   message->set_evaluations_failed(used.evaluations_failed);
   message->set_evaluations_reused(used.evaluations_reused);
+  message->set_evaluations_stopped_early(used.evaluations_stopped_early);
+  to_proto(milliseconds(used.time_saved_ms), message->mutable_training_time_saved());
   message->set_final_evaluations(used.final_evaluations);
   message->set_proposals(used.proposals);
   message->set_proposals_failed(used.proposals_failed);

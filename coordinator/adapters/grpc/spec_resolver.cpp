@@ -20,6 +20,8 @@ constexpr std::size_t kDescriptionBytesMax = 4 * 1024;
 constexpr std::size_t kModelBytesMax = 256;
 constexpr int kOutputTokensMax = 1'000'000;
 constexpr double kMicro = 1e6;
+constexpr int kRungsMax = 16;
+constexpr int kRungMinimumMax = 10'000;
 constexpr milliseconds kCompileTimeDefault{120'000};
 constexpr milliseconds kRunTimeDefault{300'000};
 /// Beside compile and run: fetching, building the judge, checking the device.
@@ -43,6 +45,16 @@ int default_parallel(const spec::v1::Budget& budget) {
   constexpr std::int64_t kRounds = 16;
   if (budget.evaluations() == 0) return 64;
   return static_cast<int>(std::clamp<std::int64_t>(budget.evaluations() / kRounds, 4, 64));
+}
+
+void fill_early_stop(spec::v1::EarlyStop& rule) {
+  const search::EarlyStop defaults;
+  if (rule.rule() == spec::v1::EARLY_STOP_RULE_UNSPECIFIED) {
+    rule.set_rule(spec::v1::EARLY_STOP_RULE_MEDIAN);
+  }
+  if (rule.rungs().empty()) rule.mutable_rungs()->Add(defaults.rungs.begin(), defaults.rungs.end());
+  if (rule.minimum() == 0) rule.set_minimum(defaults.minimum);
+  if (rule.keep() == 0) rule.set_keep(defaults.keep);
 }
 
 void fill_search(const TaskManifest& task, const SeedFacts& seed, CampaignSpec& spec) {
@@ -155,6 +167,28 @@ void check_codegen(const CampaignSpec& spec, Check& check) {
   }
 }
 
+void check_early_stop(const TaskManifest& task, const CampaignSpec& spec, Check& check) {
+  if (!spec.evaluation().has_early_stop()) return;
+  const auto& rule = spec.evaluation().early_stop();
+  const std::string field = "evaluation.early_stop";
+  check.require(!task.judge().rung_metric().empty(), field,
+                "the judge of the task " + task.name() +
+                    " asks nothing at rungs (its task.yaml has no judge.rung_metric): leave "
+                    "early_stop out");
+  check.require(spec::v1::EarlyStopRule_IsValid(rule.rule()), field + ".rule",
+                "this coordinator does not know it: " + std::to_string(rule.rule()));
+  check.require(rule.rungs_size() <= kRungsMax, field + ".rungs", "must be 1 to 16");
+  double last = 0;
+  for (const double rung : rule.rungs()) {
+    check.require(rung > last && rung < 1, field + ".rungs",
+                  "must be ascending, each above 0 and below 1");
+    last = rung;
+  }
+  check.require(rule.minimum() >= 2 && rule.minimum() <= kRungMinimumMax, field + ".minimum",
+                "must be 2 to 10000");
+  check.require(rule.keep() > 0 && rule.keep() < 1, field + ".keep", "must be above 0 and below 1");
+}
+
 /// A newer client may know enumerators that we do not.
 void check_enumerators(const CampaignSpec& spec, Check& check) {
   check.require(spec::v1::Policy_IsValid(spec.search().policy()), "search.policy",
@@ -238,6 +272,14 @@ void fill_settings_lists(const TaskManifest& task, const CampaignSpec& spec,
   }
 }
 
+search::EarlyStop early_stop_of(const spec::v1::EarlyStop& rule) {
+  return {.rule = rule.rule() == spec::v1::EARLY_STOP_RULE_HALVING ? search::EarlyStopRule::halving
+                                                                   : search::EarlyStopRule::median,
+          .rungs = {rule.rungs().begin(), rule.rungs().end()},
+          .minimum = rule.minimum(),
+          .keep = rule.keep()};
+}
+
 search::Settings settings_of(const TaskManifest& task, const SeedFacts& seed,
                              const CampaignSpec& spec) {
   search::Settings settings;
@@ -297,6 +339,7 @@ void fill_defaults(const TaskManifest& task, const SeedFacts& seed, CampaignSpec
   if (evaluation->repeats() == 0) evaluation->set_repeats(1);
   if (!evaluation->has_seed()) evaluation->set_seed(1);
   if (!evaluation->has_reuse()) evaluation->set_reuse(true);
+  if (evaluation->has_early_stop()) fill_early_stop(*evaluation->mutable_early_stop());
   if (evaluation->final_repeats() == 0) evaluation->set_final_repeats(3);
   if (!evaluation->has_confirm_sigma()) {
     evaluation->set_confirm_sigma(search::kConfirmSigmaDefault);
@@ -322,6 +365,7 @@ Problems check_spec(const TaskManifest& task, const SeedFacts& seed, const Campa
   check_names(spec, check);
   check_parameters(task, spec, check);
   check_codegen(spec, check);
+  check_early_stop(task, spec, check);
   check_enumerators(spec, check);
   check_budget(spec, check);
   std::set<std::string> fields;
@@ -354,6 +398,9 @@ CampaignDefinition make_definition(const TaskManifest& task, const SeedFacts& se
   definition.instructions = clean_text(spec.codegen().instructions(), kInstructionsBytesMax);
   definition.output_tokens = spec.codegen().output_tokens();
   definition.reuses_results = spec.evaluation().reuse();
+  if (spec.evaluation().has_early_stop()) {
+    definition.early_stop = early_stop_of(spec.evaluation().early_stop());
+  }
   definition.runtime = task.candidate().runtime() == spec::v1::RUNTIME_LIBTORCH ? "libtorch"
                        : task.candidate().runtime() == spec::v1::RUNTIME_CPP    ? "cpp"
                                                                                 : "process";

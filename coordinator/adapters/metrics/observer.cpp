@@ -16,6 +16,8 @@ constexpr const char* kEvaluations = "cambrian_coordinator_evaluations_total";
 constexpr const char* kEvaluationsHelp = "Counted evaluations, by outcome";
 constexpr const char* kReused = "cambrian_coordinator_evaluations_reused_total";
 constexpr const char* kReusedHelp = "Counted evaluations whose result was known from before";
+constexpr const char* kTimeSaved = "cambrian_coordinator_time_saved_seconds_total";
+constexpr const char* kTimeSavedHelp = "Time that trainings stopped early would have taken";
 constexpr const char* kProposals = "cambrian_coordinator_proposals_total";
 constexpr const char* kProposalsHelp = "Counted proposals, by outcome";
 constexpr const char* kVariants = "cambrian_coordinator_variants_total";
@@ -101,6 +103,7 @@ void MetricsObserver::register_known_series() {
   for (const char* kind : {"prompt", "completion"}) counter(kTokens, kTokensHelp, {{"kind", kind}});
   counter(kCost, kCostHelp, {});
   counter(kReused, kReusedHelp, {});
+  counter(kTimeSaved, kTimeSavedHelp, {});
 }
 
 metrics::Counter MetricsObserver::counter(const char* name, const char* help,
@@ -143,6 +146,8 @@ void MetricsObserver::on_report(const WorkReport& report, const FinishState& sta
       registry_.histogram(kPhase, kPhaseHelp, metrics::duration_buckets(), {{"phase", phase}})
           .observe(time_ms / kMillisecondsPerSecond);
     }
+    counter(kTimeSaved, kTimeSavedHelp, {})
+        .add(static_cast<double>(evaluation->time_saved_ms) / kMillisecondsPerSecond);
     return;
   }
   counter(kProposals, kProposalsHelp,

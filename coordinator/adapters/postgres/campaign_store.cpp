@@ -19,7 +19,8 @@ namespace {
   " (SELECT count(*) FROM work_item w WHERE w.campaign_id = c.id AND w.kind = 'proposal'"   \
   "  AND w.state IN ('ready', 'leased')),"                                                  \
   " c.last_sequence, c.applied_sequence, c.task_name, c.objective_metric, c.is_maximized,"  \
-  " c.definition -> 'settings' -> 'budget', c.noise_deviation, c.owner"                     \
+  " c.definition -> 'settings' -> 'budget', c.noise_deviation, c.owner,"                    \
+  " c.evaluations_stopped_early, c.time_saved_ms"                                           \
   " FROM campaign c "
 
 constexpr const char* kGet = CAMPAIGN_COLUMNS "WHERE c.name = $1 AND NOT c.is_deleting";
@@ -114,6 +115,8 @@ CampaignRecord campaign_of(const pqxx::row& row) {
   record.budget = budget_from_json(json_of(row[column++]));
   record.noise_deviation = optional_of<double>(row[column++]);
   record.owner = row[column++].as<std::string>();
+  record.consumption.evaluations_stopped_early = row[column++].as<std::int64_t>();
+  record.consumption.time_saved_ms = row[column++].as<std::int64_t>();
   return record;
 }
 

@@ -7,22 +7,38 @@ namespace {
 
 using Metrics = std::map<std::string, double>;
 
+Json to_json(const search::EarlyStop& rule) {
+  return {{"rule", word(rule.rule)},
+          {"rungs", rule.rungs},
+          {"minimum", rule.minimum},
+          {"keep", rule.keep}};
+}
+
 }  // namespace
 
+search::EarlyStop early_stop_from_json(const Json& json) {
+  return {.rule = known_word<search::EarlyStopRule>(json.at("rule").get<std::string>()),
+          .rungs = json.at("rungs").get<std::vector<double>>(),
+          .minimum = json.at("minimum"),
+          .keep = json.at("keep")};
+}
+
 Json to_json(const CampaignDefinition& definition) {
-  return {{"settings", to_json(definition.settings)},
-          {"seed_token_digest", definition.started.seed_token_digest},
-          {"seed_source_tokens", definition.started.seed_source_tokens},
-          {"seed_files", to_json(definition.seed_files)},
-          {"language", definition.language},
-          {"parameters", definition.parameters},
-          {"instructions", definition.instructions},
-          {"output_tokens", definition.output_tokens},
-          {"reuses_results", definition.reuses_results},
-          {"runtime", definition.runtime},
-          {"sandbox_level", definition.sandbox_level},
-          {"gpus", definition.gpus},
-          {"attempt_budget_min_ms", definition.attempt_budget_min.count()}};
+  Json json = {{"settings", to_json(definition.settings)},
+               {"seed_token_digest", definition.started.seed_token_digest},
+               {"seed_source_tokens", definition.started.seed_source_tokens},
+               {"seed_files", to_json(definition.seed_files)},
+               {"language", definition.language},
+               {"parameters", definition.parameters},
+               {"instructions", definition.instructions},
+               {"output_tokens", definition.output_tokens},
+               {"reuses_results", definition.reuses_results},
+               {"runtime", definition.runtime},
+               {"sandbox_level", definition.sandbox_level},
+               {"gpus", definition.gpus},
+               {"attempt_budget_min_ms", definition.attempt_budget_min.count()}};
+  if (definition.early_stop) json["early_stop"] = to_json(*definition.early_stop);
+  return json;
 }
 
 CampaignDefinition definition_from_json(const Json& json) {
@@ -36,6 +52,9 @@ CampaignDefinition definition_from_json(const Json& json) {
   definition.instructions = json.at("instructions");
   definition.output_tokens = json.at("output_tokens");
   definition.reuses_results = json.value("reuses_results", false);
+  if (json.contains("early_stop")) {
+    definition.early_stop = early_stop_from_json(json.at("early_stop"));
+  }
   definition.runtime = json.at("runtime");
   definition.sandbox_level = json.at("sandbox_level");
   definition.gpus = json.at("gpus");

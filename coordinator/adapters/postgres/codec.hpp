@@ -23,6 +23,8 @@ struct StoredEvent {
   Json payload = Json::object();
 };
 
+search::EarlyStop early_stop_from_json(const Json& json);
+
 Json to_json(const CampaignDefinition& definition);
 CampaignDefinition definition_from_json(const Json& json);
 

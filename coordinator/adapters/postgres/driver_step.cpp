@@ -145,9 +145,11 @@ class Step {
                          Json(command.metrics).dump(), command.score, confirmation,
                          command.jump_score, command.second_score});
     if (command.variant.value == 0 && command.score) seed_score_ = command.score;
-    auto message = "variant " + std::to_string(command.variant.value) + " " + word(command.state);
+    const bool is_stopped = command.outcome == search::Outcome::stopped_early;
+    auto message = "variant " + std::to_string(command.variant.value) + " " +
+                   (is_stopped ? "stopped early" : word(command.state));
     if (command.score) message += ": score " + short_number(*command.score);
-    if (command.state == search::VariantState::failed) message += ": " + *outcome;
+    if (command.state == search::VariantState::failed && !is_stopped) message += ": " + *outcome;
     if (confirmation) {
       message += ", a jump to " + short_number(*command.jump_score) + " is " + *confirmation;
       if (command.second_score) message += " by " + short_number(*command.second_score);

@@ -23,21 +23,22 @@ constexpr const char* kInsertCampaign =
     " last_sequence, applied_sequence, running_ms, evaluations, evaluations_failed,"
     " evaluations_reused, final_evaluations, proposals, proposals_failed, duplicates, tokens,"
     " cost_micro_usd, gpu_time_ms, cpu_time_ms, best_variant, best_score, seed_score,"
-    " noise_deviation)"
+    " noise_deviation, evaluations_stopped_early, time_saved_ms)"
     " SELECT $1, nullif($2, ''), $3, $4::jsonb, $5, $6, $7, $8, $9, r.state, r.end_reason,"
     "  r.reason, 'epoch'::timestamptz + r.created_at * interval '1 microsecond',"
     "  'epoch'::timestamptz + r.ended_at * interval '1 microsecond', r.last_sequence,"
     "  r.last_sequence, r.running_ms, r.evaluations, r.evaluations_failed, r.evaluations_reused,"
     "  r.final_evaluations, r.proposals, r.proposals_failed, r.duplicates, r.tokens,"
     "  r.cost_micro_usd, r.gpu_time_ms, r.cpu_time_ms, r.best_variant, r.best_score, r.seed_score,"
-    "  r.noise_deviation"
+    "  r.noise_deviation, r.evaluations_stopped_early, r.time_saved_ms"
     " FROM jsonb_to_record($10::jsonb) AS r (state text, end_reason text, reason text,"
     "  created_at bigint, ended_at bigint, last_sequence bigint, running_ms bigint,"
     "  evaluations bigint, evaluations_failed bigint, evaluations_reused bigint,"
     "  final_evaluations bigint, proposals bigint, proposals_failed bigint, duplicates bigint,"
     "  tokens bigint, cost_micro_usd bigint, gpu_time_ms bigint, cpu_time_ms bigint,"
     "  best_variant bigint, best_score double precision, seed_score double precision,"
-    "  noise_deviation double precision)"
+    "  noise_deviation double precision, evaluations_stopped_early bigint,"
+    "  time_saved_ms bigint)"
     " ON CONFLICT DO NOTHING RETURNING id";
 constexpr const char* kInsertEvents =
     "INSERT INTO event (campaign_id, sequence, created_at, type, is_input, variant, message,"
@@ -66,19 +67,20 @@ constexpr const char* kInsertEvaluations =
     "INSERT INTO evaluation (campaign_id, number, variant, split, seed, is_final,"
     " is_confirmation, outcome,"
     " metrics, diagnostics, log, timings_ms, cpu_time_ms, gpu_time_ms, memory_peak_bytes,"
-    " result_key, behaviour_digest, is_cached, agent_name, attempts, evaluator, finished_at)"
+    " result_key, behaviour_digest, is_cached, agent_name, attempts, evaluator,"
+    " time_saved_ms, finished_at)"
     " SELECT $1::bigint, r.number, r.variant, r.split, r.seed::numeric, r.is_final,"
     "  r.is_confirmation, r.outcome,"
     "  r.metrics, r.diagnostics, r.log, r.timings_ms, r.cpu_time_ms, r.gpu_time_ms,"
     "  r.memory_peak_bytes, r.result_key, r.behaviour_digest, r.is_cached, r.agent_name,"
-    "  r.attempts, r.evaluator,"
+    "  r.attempts, r.evaluator, r.time_saved_ms,"
     "  'epoch'::timestamptz + r.finished_at * interval '1 microsecond'"
     " FROM jsonb_to_recordset($2::jsonb) AS r (number bigint, variant bigint, split text,"
     "  seed text, is_final boolean, is_confirmation boolean, outcome text, metrics jsonb,"
     "  diagnostics text, log text, timings_ms jsonb, cpu_time_ms bigint, gpu_time_ms bigint,"
     "  memory_peak_bytes bigint,"
     "  result_key text, behaviour_digest text, is_cached boolean, agent_name text,"
-    "  attempts integer, evaluator text, finished_at bigint)";
+    "  attempts integer, evaluator text, time_saved_ms bigint, finished_at bigint)";
 constexpr const char* kInsertProposals =
     "INSERT INTO proposal (campaign_id, number, operator, parents, inspirations, failures, seed,"
     " variants, model, temperature, outcome, result_variants, rejections, agent_name)"
@@ -121,6 +123,8 @@ Json row_of(const CampaignRecord& record) {
           {"evaluations", used.evaluations},
           {"evaluations_failed", used.evaluations_failed},
           {"evaluations_reused", used.evaluations_reused},
+          {"evaluations_stopped_early", used.evaluations_stopped_early},
+          {"time_saved_ms", used.time_saved_ms},
           {"final_evaluations", used.final_evaluations},
           {"proposals", used.proposals},
           {"proposals_failed", used.proposals_failed},
@@ -192,6 +196,7 @@ Json row_of(std::int64_t variant, const EvaluationRecord& record) {
           {"agent_name", record.agent},
           {"attempts", record.attempts},
           {"evaluator", result.evaluator},
+          {"time_saved_ms", result.time_saved_ms},
           {"finished_at", optional_time(record.finished_at)}};
 }
 

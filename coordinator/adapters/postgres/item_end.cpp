@@ -252,6 +252,7 @@ StoredEvent evaluation_event(const search::RequestEvaluation& request,
     event.payload["is_confirmation"] = true;
     event.payload["is_same_worker"] = confirming->is_same_worker;
   }
+  if (result.time_saved_ms > 0) event.payload["time_saved_ms"] = result.time_saved_ms;
   return event;
 }
 

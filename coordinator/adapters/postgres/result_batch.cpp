@@ -28,8 +28,8 @@ constexpr const char* kStore =
     "  epoch bigint, campaign bigint, number bigint, outcome text, metrics jsonb,"
     "  diagnostics text, log text, timings_ms jsonb, cpu_time_ms bigint, gpu_time_ms bigint,"
     "  memory_peak_bytes bigint, result_key text, behaviour_digest text, is_cached boolean,"
-    "  agent_name text, evaluator text, sequence bigint, type text, variant bigint,"
-    "  message text, payload jsonb)),"
+    "  agent_name text, evaluator text, time_saved_ms bigint, sequence bigint, type text,"
+    "  variant bigint, message text, payload jsonb)),"
     " attempts AS (UPDATE attempt a SET ended_at = now(), outcome = 'finished',"
     "  is_counted = true, cpu_time_ms = r.cpu_time_ms, gpu_time_ms = r.gpu_time_ms"
     "  FROM r WHERE a.item_id = r.item AND a.epoch = r.epoch),"
@@ -42,6 +42,7 @@ constexpr const char* kStore =
     "  memory_peak_bytes = r.memory_peak_bytes, result_key = r.result_key,"
     "  behaviour_digest = r.behaviour_digest, is_cached = r.is_cached,"
     "  agent_name = r.agent_name, attempts = r.epoch, evaluator = r.evaluator,"
+    "  time_saved_ms = r.time_saved_ms,"
     "  finished_at = now() FROM r WHERE e.campaign_id = r.campaign AND e.number = r.number"
     "  AND e.outcome IS NULL RETURNING 1)"
     " SELECT count(*) FROM stored";
@@ -49,10 +50,13 @@ constexpr const char* kCount =
     "UPDATE campaign c SET last_sequence = g.last_sequence, evaluations = c.evaluations"
     "  + g.evaluations, evaluations_failed = c.evaluations_failed + g.evaluations_failed,"
     " final_evaluations = c.final_evaluations + g.final_evaluations,"
-    " gpu_time_ms = c.gpu_time_ms + g.gpu_time_ms, cpu_time_ms = c.cpu_time_ms + g.cpu_time_ms"
+    " gpu_time_ms = c.gpu_time_ms + g.gpu_time_ms, cpu_time_ms = c.cpu_time_ms + g.cpu_time_ms,"
+    " evaluations_stopped_early = c.evaluations_stopped_early + g.evaluations_stopped_early,"
+    " time_saved_ms = c.time_saved_ms + g.time_saved_ms"
     " FROM json_to_recordset($1::json) AS g (id bigint, last_sequence bigint,"
     "  evaluations bigint, evaluations_failed bigint, final_evaluations bigint,"
-    "  gpu_time_ms bigint, cpu_time_ms bigint) WHERE c.id = g.id";
+    "  gpu_time_ms bigint, cpu_time_ms bigint, evaluations_stopped_early bigint,"
+    "  time_saved_ms bigint) WHERE c.id = g.id";
 
 /// What a campaign's row has at the end.
 struct Tally {
@@ -62,6 +66,8 @@ struct Tally {
   std::int64_t final_evaluations = 0;
   std::int64_t gpu_time_ms = 0;
   std::int64_t cpu_time_ms = 0;
+  std::int64_t evaluations_stopped_early = 0;
+  std::int64_t time_saved_ms = 0;
 };
 
 /// One transaction's results.
@@ -120,12 +126,15 @@ class ResultBatch {
   void add(const LockedItem& item, const search::RequestEvaluation& request,
            const EvaluationResult& result, const pqxx::row& row) {
     auto& tally = tallies_.at(item.campaign.value);
-    const bool has_failed = result.outcome != search::Outcome::success;
+    const bool is_stopped_early = result.outcome == search::Outcome::stopped_early;
+    const bool has_failed = result.outcome != search::Outcome::success && !is_stopped_early;
     tally.evaluations += request.is_final ? 0 : 1;
     tally.evaluations_failed += !request.is_final && has_failed ? 1 : 0;
     tally.final_evaluations += request.is_final ? 1 : 0;
     tally.gpu_time_ms += result.gpu_time_ms;
     tally.cpu_time_ms += result.cpu_time_ms;
+    tally.evaluations_stopped_early += !request.is_final && is_stopped_early ? 1 : 0;
+    tally.time_saved_ms += result.time_saved_ms;
     const auto agent_name = row[9].as<std::string>();
     std::optional<Confirming> confirming;
     if (row[15].as<bool>()) confirming = Confirming{.is_same_worker = row[16].as<bool>()};
@@ -147,6 +156,7 @@ class ResultBatch {
                      {"is_cached", result.is_cached},
                      {"agent_name", agent_name},
                      {"evaluator", result.evaluator},
+                     {"time_saved_ms", result.time_saved_ms},
                      {"sequence", ++tally.last_sequence},
                      {"type", event.type},
                      {"variant", request.variant.value},
@@ -169,7 +179,9 @@ class ResultBatch {
                         {"evaluations_failed", tally.evaluations_failed},
                         {"final_evaluations", tally.final_evaluations},
                         {"gpu_time_ms", tally.gpu_time_ms},
-                        {"cpu_time_ms", tally.cpu_time_ms}});
+                        {"cpu_time_ms", tally.cpu_time_ms},
+                        {"evaluations_stopped_early", tally.evaluations_stopped_early},
+                        {"time_saved_ms", tally.time_saved_ms}});
     }
     execute(transaction_, kCount, pqxx::params{counts.dump()});
     note_results(transaction_, notes_);

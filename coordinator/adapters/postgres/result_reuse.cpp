@@ -66,7 +66,8 @@ bool is_repeatable(search::Outcome outcome) {
     case search::Outcome::timeout:
     case search::Outcome::out_of_memory:
     case search::Outcome::resource_exceeded:
-    case search::Outcome::infrastructure: return false;
+    case search::Outcome::infrastructure:
+    case search::Outcome::stopped_early: return false;
   }
   return false;
 }

@@ -76,7 +76,9 @@ constexpr const char* kGrantEvaluations =
     "  SELECT id, epoch, agent_id, agent_name FROM claimed)"
     " SELECT i.id, i.epoch, i.budget_ms, c.task_digest, i.campaign_id, i.place, v.files, e.split,"
     "  e.seed, c.definition -> 'parameters', (SELECT value FROM judge_secret),"
-    "  (extract(epoch FROM now() - i.ready_at) * 1000)::bigint"
+    "  (extract(epoch FROM now() - i.ready_at) * 1000)::bigint,"
+    "  CASE WHEN e.variant > 0 AND NOT e.is_final AND NOT e.is_confirmation"
+    "   THEN c.definition -> 'early_stop' -> 'rungs' END"
     " FROM claimed i JOIN campaign c ON c.id = i.campaign_id"
     " JOIN evaluation e ON e.campaign_id = i.campaign_id AND e.number = i.number"
     " JOIN variant v ON v.campaign_id = i.campaign_id AND v.number = e.variant ORDER BY i.id";
@@ -121,6 +123,7 @@ Assignment evaluation_of(const pqxx::row& row) {
                       .seed = seed_of(row[8]),
                       .parameters = json_of(row[9]).get<std::map<std::string, double>>(),
                       .judge_secret = row[10].as<std::string>()};
+  if (!row[12].is_null()) work.rungs = json_of(row[12]).get<std::vector<double>>();
   return {.lease = {ItemId{row[0].as<std::int64_t>()}, row[1].as<std::int64_t>()},
           .campaign = {row[4].as<std::int64_t>()},
           .attempt_budget = milliseconds_of(row[2]),

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "coordinator/adapters/postgres/item_end.hpp"
+#include "coordinator/adapters/postgres/rungs.hpp"
 #include "coordinator/adapters/postgres/work_store.hpp"
 
 namespace cambrian::coordinator::postgres {
@@ -174,6 +175,7 @@ awaitable<Result<std::vector<SyncState>>> PostgresWorkStore::sync_all(std::vecto
       }
     }
     renew(transaction, reports, times.lease, states);
+    note_rungs(transaction, reports, states);
     note_agents(transaction, reports, states);
     return states;
   };

@@ -25,6 +25,7 @@ constexpr double kShear = 0.75;
 constexpr std::size_t kLength = 40;
 constexpr std::size_t kExamples = 5000;
 constexpr std::size_t kTrainExamples = 4000;
+constexpr std::size_t kProbeExamples = 500;
 // The data are the same in every evaluation of a service. Others have other data: a candidate that
 // brought this procedure along could draw them, too.
 constexpr std::uint64_t kDataSeed = 42;
@@ -140,24 +141,43 @@ cambrian::Examples take(const std::vector<Signal>& signals, const std::vector<st
   return examples;
 }
 
-cambrian::DataSet make_data_set(std::uint64_t task_seed) {
-  cambrian::Rng rng(kDataSeed ^ task_seed);
+std::vector<Signal> make_signals(std::size_t count, cambrian::Rng& rng) {
   std::vector<Signal> signals;
-  Signal all;
-  for (std::size_t i = 0; i < kExamples; ++i) {
+  for (std::size_t i = 0; i < count; ++i) {
     signals.push_back(make_example(make_template(i % kClasses), rng));
-    all.insert(all.end(), signals.back().begin(), signals.back().end());
   }
+  return signals;
+}
+
+// The published data, and as many examples as rungs need: by the same procedure and from numbers of
+// their own, so that the published ones stay what they are.
+struct Drawn {
+  cambrian::DataSet published;
+  cambrian::Examples probe;
+};
+
+Drawn make_data(std::uint64_t task_seed) {
+  cambrian::Rng rng(kDataSeed ^ task_seed);
+  cambrian::Rng probe_rng = rng.split("probe");
+  std::vector<Signal> signals = make_signals(kExamples, rng);
+  std::vector<Signal> probe = make_signals(kProbeExamples, probe_rng);
+  Signal all;
+  for (const Signal& signal : signals) all.insert(all.end(), signal.begin(), signal.end());
   const double mean = mean_of(all);
   const double deviation = deviation_of(all);
-  for (Signal& signal : signals) {
-    for (double& value : signal) value = (value - mean) / deviation;
+  for (std::vector<Signal>* made : {&signals, &probe}) {
+    for (Signal& signal : *made) {
+      for (double& value : signal) value = (value - mean) / deviation;
+    }
   }
   std::vector<std::size_t> rows(kExamples);
   std::iota(rows.begin(), rows.end(), std::size_t{0});
   rng.shuffle(rows);
   const auto middle = rows.begin() + kTrainExamples;
-  return {take(signals, {rows.begin(), middle}), take(signals, {middle, rows.end()})};
+  std::vector<std::size_t> probe_rows(kProbeExamples);
+  std::iota(probe_rows.begin(), probe_rows.end(), std::size_t{0});
+  return {{take(signals, {rows.begin(), middle}), take(signals, {middle, rows.end()})},
+          take(probe, probe_rows)};
 }
 
 }  // namespace
@@ -167,13 +187,12 @@ cambrian::Verdict cambrian::judge(Session& session) {
   const auto validation = session.integer_parameter("validation", 500, 1, kTrainExamples - 1);
   const std::string key =
       "seed=" + std::to_string(seed) + " validation=" + std::to_string(validation);
-  return judge_classification(session,
-                              keep_examples(session, key,
-                                            [&] {
-                                              const DataSet data = make_data_set(seed);
-                                              return split_examples(data.train, data.test,
-                                                                    validation,
-                                                                    session.evaluation().split);
-                                            }),
-                              kClasses);
+  const auto draw = [&] {
+    const Drawn data = make_data(seed);
+    SupervisedTask task = split_examples(data.published.train, data.published.test, validation,
+                                         session.evaluation().split);
+    task.probe = share_examples(data.probe);
+    return task;
+  };
+  return judge_classification(session, keep_examples(session, key, draw), kClasses);
 }

@@ -1,12 +1,14 @@
 """The judge of Friedman's first problem (Friedman, "Multivariate adaptive regression splines",
 Annals of Statistics 19, 1991): generates the data, trains a candidate, scores its predictions."""
 
+import sys
 import time
 
 import cambrian_sdk
 import numpy as np
 
 PREDICT_SECONDS = 30
+PROBE_EXAMPLES = 500
 
 
 def make_examples(rng, count):
@@ -15,6 +17,21 @@ def make_examples(rng, count):
     y = 10 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2
     y += 10 * x[:, 3] + 5 * x[:, 4] + rng.standard_normal(count)
     return x.astype(np.float32), y[:, None].astype(np.float32)
+
+
+def make_probe(session):
+    """Examples for the rungs: from numbers of their own, neither trained on nor scored with."""
+    inputs, targets = make_examples(np.random.default_rng([session.seed, 3]), PROBE_EXAMPLES)
+    return cambrian_sdk.Probe(inputs, targets.shape, lambda outputs: rmse_of(outputs, targets),
+                              worst=sys.float_info.max)
+
+
+def squares_of(outputs, targets):
+    return (outputs.astype(np.float64) - targets) ** 2
+
+
+def rmse_of(outputs, targets):
+    return float(np.sqrt(squares_of(outputs, targets).mean()))
 
 
 def judge(session):
@@ -29,7 +46,8 @@ def judge(session):
     grace = session.parameter("grace_seconds", 1 + 0.1 * budget, 0, 86400)
 
     trainer = session.start_candidate("train")
-    trained = trainer.train({"inputs": train[0], "targets": train[1]}, budget, grace)
+    trained = trainer.train({"inputs": train[0], "targets": train[1]}, budget, grace,
+                            probe=make_probe(session))
     trainer.finish()
     session.end_candidate()
     predictor = session.start_candidate("predict")
@@ -40,8 +58,8 @@ def judge(session):
                                 PREDICT_SECONDS - (time.monotonic() - loading))
     predictor.finish()
 
-    squares = (outputs.astype(np.float64) - targets) ** 2
-    rmse = float(np.sqrt(squares.mean()))
+    squares = squares_of(outputs, targets)
+    rmse = rmse_of(outputs, targets)
     # By the delta method, from the spread of the squared errors. Without errors there is none.
     error = 0.0
     if rmse > 0 and squares.size > 1:

@@ -196,7 +196,7 @@ void User::use(std::shared_ptr<grpc::Channel> channel) {
   codegen_ = user::v1::CodegenService::NewStub(channel_);
 }
 
-std::string User::register_task(const std::string& body) {
+std::string User::register_task(const std::string& body, const std::string& rung_metric) {
   const std::string seed = "// EVOLVE-BLOCK-START\n" + body + "// EVOLVE-BLOCK-END\n";
   const std::string judge = "int main() {}\n";
   user::v1::RegisterTaskRequest request;
@@ -208,6 +208,7 @@ std::string User::register_task(const std::string& body) {
   manifest->mutable_candidate()->set_runtime(spec::v1::RUNTIME_CPP);
   manifest->mutable_candidate()->add_evolve("answer.cpp");
   manifest->mutable_judge()->add_sources("judge/judge.cpp");
+  manifest->mutable_judge()->set_rung_metric(rung_metric);
   manifest->set_language("cpp");
   auto* objective = manifest->add_objectives();
   objective->set_metric("score");

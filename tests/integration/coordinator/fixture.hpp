@@ -73,7 +73,8 @@ class User {
   void use(std::shared_ptr<grpc::Channel> channel);
 
   /// Uploads and registers a small task and returns its digest.
-  std::string register_task(const std::string& body = "int answer() { return 1; }\n");
+  std::string register_task(const std::string& body = "int answer() { return 1; }\n",
+                            const std::string& rung_metric = "");
   /// A spec that is good as it is: `evaluations` of budget, one at a time in flight.
   spec::v1::CampaignSpec make_spec(const std::string& name, int evaluations);
   user::v1::Campaign create(const spec::v1::CampaignSpec& spec, const std::string& request_id = "");

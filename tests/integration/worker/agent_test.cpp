@@ -64,6 +64,12 @@ class Coordinator final : public v1::AgentService::Service, public v1::BlobServi
     changed_.notify_all();
   }
 
+  /// Trainings that are worth less than this at a rung are to stop.
+  void stop_below(double value) {
+    const std::lock_guard lock(mutex_);
+    stop_below_ = value;
+  }
+
   template <class Condition>
   bool wait_until(Condition condition, std::chrono::seconds longest = 60s) {
     std::unique_lock lock(mutex_);
@@ -100,6 +106,9 @@ class Coordinator final : public v1::AgentService::Service, public v1::BlobServi
     }
     for (const auto& running : request->running()) {
       if (cancelled_ == running.lease().item_id()) *response->add_cancelled() = running.lease();
+      for (const auto& [rung, value] : running.rungs()) {
+        if (value < stop_below_) *response->add_stopped() = running.lease();
+      }
     }
     response->mutable_next_sync()->set_nanos(200'000'000);
     response->mutable_lease_duration()->set_seconds(60);
@@ -135,6 +144,7 @@ class Coordinator final : public v1::AgentService::Service, public v1::BlobServi
   std::map<std::string, std::string> blobs_;
   std::deque<v1::Assignment> waiting_;
   std::optional<std::int64_t> cancelled_;
+  double stop_below_ = 0;
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
 };
@@ -192,6 +202,8 @@ write({"type": "start_candidate"})
 head, fds, _, _ = socket.recv_fds(s, 16, 1)
 read(s, struct.unpack("<IQ", head[4:])[0])
 write({"type": "event", "name": "ready"})
+for rung in range(len(begin.get("rungs", []))):
+    write({"type": "event", "name": "rung", "rung": rung, "value": 0.5 - 0.4 * rung})
 write({"type": "event", "name": "progress", "step": 3, "loss": 0.5})
 candidate = socket.socket(fileno=fds[0])
 word = candidate.recv(100).decode()
@@ -311,6 +323,39 @@ TEST_CASE("agent: fetches, evaluates and reports", "[integration]") {
   const int status = worker.kill_and_wait(SIGTERM);
   CHECK(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == 0);
+}
+
+TEST_CASE("agent: a training that is hopeless by its rungs is ended and reported",
+          "[integration]") {
+  Coordinator coordinator;
+  Worker worker(coordinator);
+  auto work = make_work(coordinator, kWaits);
+  work.add_rungs(0.25);
+  work.add_rungs(0.5);
+  coordinator.assign(8, work);
+  // Every call says all that is known, rungs beside the step.
+  REQUIRE(coordinator.wait_until([](auto& state) {
+    const auto& told = state.progress[8];
+    return told.step() == 3 && told.rungs_size() == 2 && told.rungs().at(0) == 0.5;
+  }));
+  CHECK(coordinator.finished.empty());
+  coordinator.stop_below(0.2);
+  REQUIRE(coordinator.wait_until([](auto& state) { return !state.finished.empty(); }));
+  const auto& result = coordinator.finished[0].result();
+  CHECK(result.outcome() == v1::EVALUATION_OUTCOME_STOPPED_EARLY);
+  CHECK(result.metrics().empty());
+  CHECK(result.has_time_saved());
+  CHECK(result.timings().has_train());
+  CHECK(wait_for_candidates(false));
+  CHECK(coordinator.released.empty());
+
+  // One that is better goes on.
+  auto better = make_work(coordinator, kSays);
+  better.add_rungs(0.25);
+  coordinator.assign(9, better);
+  REQUIRE(coordinator.wait_until([](auto& state) { return state.finished.size() == 2; }));
+  CHECK(coordinator.finished[1].result().outcome() == v1::EVALUATION_OUTCOME_SUCCESS);
+  CHECK_FALSE(coordinator.finished[1].result().has_time_saved());
 }
 
 TEST_CASE("agent: SIGTERM hands the lease back at once and ends the candidate", "[integration]") {

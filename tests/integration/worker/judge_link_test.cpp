@@ -73,6 +73,23 @@ TEST_CASE("judge link: progress is a fraction, a step and a loss, or none of the
   CHECK_FALSE(training({}).is_known());
 }
 
+TEST_CASE("judge link: a rung has a number and a value, or is none", "[integration][worker]") {
+  const auto rungs = [](cambrian::JsonObject members) {
+    members["name"] = "rung";
+    const auto message = heard(cambrian::Message("event", std::move(members)));
+    REQUIRE(message);
+    return std::get<JudgeEvent>(**message).training.rungs;
+  };
+  const auto good = rungs({{"rung", 1}, {"value", 0.25}});
+  REQUIRE(good.size() == 1);
+  CHECK(good[0].rung == 1);
+  CHECK(good[0].value == 0.25);
+  CHECK(rungs({{"rung", -1}, {"value", 0.25}}).empty());
+  CHECK(rungs({{"rung", std::int64_t{1} << 40}, {"value", 0.25}}).empty());
+  CHECK(rungs({{"rung", 1}}).empty());
+  CHECK(rungs({{"rung", 1}, {"value", "good"}}).empty());
+}
+
 TEST_CASE("judge link: messages that come at once are received one after the other",
           "[integration][worker]") {
   auto ends = FrameLinks().make_link();

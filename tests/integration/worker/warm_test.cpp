@@ -404,6 +404,52 @@ TEST_CASE(
                   {{"steps", 12}, {"train_seconds", 200}}));
 }
 
+// As a coordinator would decide: worse than this at a rung is hopeless.
+EvaluationResult run_stopping(Workshop& on, EvaluationRequest request, double below) {
+  std::stop_source early;
+  auto result = on.evaluator().evaluate(
+      request, {},
+      [&](auto, const TrainingProgress& training) {
+        for (const RungValue& one : training.rungs) {
+          if (one.value < below) early.request_stop();
+        }
+      },
+      early.get_token());
+  if (!result) FAIL(result.error().message);
+  return *result;
+}
+
+TEST_CASE("warm evaluator: hopeless trainings end early, by either way, and others as ever",
+          "[integration][slow]") {
+  if (!has_warm_evaluator()) SKIP("built without libclang");
+  wait_for(WarmKind::libtorch);
+  const auto task = shipped_task("mnist1d");
+  const std::string seed = read(fs::path(kSource) / "tasks/mnist1d/seed/model.cpp");
+  for (Workshop* on : {&warm_workshop(), &workshop()}) {
+    // Twenty seconds of learning nothing.
+    auto hopeless = request_of(task, replaced(seed, "learning_rate = 0.01", "learning_rate = 0"),
+                               {{"train_seconds", 20}});
+    hopeless.rungs = {0.05, 0.5};
+    const EvaluationResult stopped = run_stopping(*on, hopeless, 0.4);
+    INFO(stopped.diagnostics);
+    CHECK(stopped.outcome == Outcome::stopped_early);
+    CHECK(stopped.metrics.empty());
+    CHECK(stopped.diagnostics.empty());
+    CHECK(stopped.time_saved > std::chrono::seconds(10));
+    CHECK(stopped.time_saved < std::chrono::seconds(20));
+
+    auto good = request_of(task, seed, {{"train_seconds", 100}, {"steps", 800}});
+    const EvaluationResult plain = run_on(*on, good);
+    REQUIRE(plain.outcome == Outcome::success);
+    good.rungs = {0.25, 0.5};
+    const EvaluationResult asked = run_stopping(*on, good, 0.15);
+    CHECK(asked.outcome == Outcome::success);
+    CHECK(without_times(asked.metrics) == without_times(plain.metrics));
+    CHECK(asked.behaviour_digest == plain.behaviour_digest);
+    CHECK(asked.result_key == plain.result_key);
+  }
+}
+
 TEST_CASE("warm evaluator: Python gives the same metrics, messages and outcomes", "[integration]") {
   const auto task = shipped_task("python-regression");
   const std::string seed = read(std::string(kSource) + "/tasks/python-regression/seed/model.py");

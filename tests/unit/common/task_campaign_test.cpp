@@ -50,6 +50,16 @@ TEST_CASE("check_campaign: names the field that breaks a rule", "[unit][task]") 
         Fields{"search.features[0].maximum"});
   CHECK(refused([](auto& s) { s.mutable_evaluation()->set_repeats(-1); }) ==
         Fields{"evaluation.repeats"});
+  const auto rule = [](CampaignSpec& s) { return s.mutable_evaluation()->mutable_early_stop(); };
+  CHECK(refused([&](auto& s) { rule(s)->add_rungs(0.5); }).empty());
+  CHECK(refused([&](auto& s) { rule(s)->add_rungs(1); }) == Fields{"evaluation.early_stop.rungs"});
+  CHECK(refused([&](auto& s) {
+          rule(s)->add_rungs(0.5);
+          rule(s)->add_rungs(0.5);
+        }) == Fields{"evaluation.early_stop.rungs"});
+  CHECK(refused([&](auto& s) { rule(s)->set_minimum(1); }) ==
+        Fields{"evaluation.early_stop.minimum"});
+  CHECK(refused([&](auto& s) { rule(s)->set_keep(1); }) == Fields{"evaluation.early_stop.keep"});
   CHECK(refused([](auto& s) { s.mutable_codegen()->set_variants(17); }) ==
         Fields{"codegen.variants"});
   CHECK(refused([](auto& s) { s.mutable_codegen()->add_models()->set_temperature(3); }) ==
@@ -75,6 +85,18 @@ TEST_CASE("check_campaign_against: overrides must name parameters of the task", 
   CHECK(problems[0] == FieldProblem{"task.parameters.train_secnds",
                                     "the task t has no parameter \"train_secnds\"",
                                     "did you mean \"train_seconds\"?"});
+}
+
+TEST_CASE("check_campaign_against: early_stop is for judges that ask at rungs", "[unit][task]") {
+  spec::v1::TaskManifest manifest;
+  manifest.set_name("t");
+  CampaignSpec spec = good_spec();
+  spec.mutable_evaluation()->mutable_early_stop();
+  const auto problems = check_campaign_against(spec, manifest);
+  REQUIRE(problems.size() == 1);
+  CHECK(problems[0].field == "evaluation.early_stop");
+  manifest.mutable_judge()->set_rung_metric("accuracy");
+  CHECK(check_campaign_against(spec, manifest).empty());
 }
 
 }  // namespace

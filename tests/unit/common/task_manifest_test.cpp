@@ -56,6 +56,14 @@ TEST_CASE("check_manifest: an empty manifest lacks everything required, all at o
 TEST_CASE("check_manifest: names the field that breaks a rule", "[unit][task]") {
   CHECK(refused([](auto& m) { m.set_name("Bin_Packing"); }) == Fields{"name"});
   CHECK(refused([](auto& m) { m.set_language("perl"); }) == Fields{"language"});
+  CHECK(refused([](auto& m) { m.mutable_judge()->set_rung_metric("excess_percent"); }).empty());
+  CHECK(refused([](auto& m) { m.mutable_judge()->set_rung_metric("loss"); }) ==
+        Fields{"judge.rung_metric"});
+  CHECK(refused([](auto& m) {
+          m.mutable_judge()->clear_sources();
+          m.mutable_judge()->set_ready("regression");
+          m.mutable_judge()->set_rung_metric("excess_percent");
+        }) == Fields{"judge.rung_metric"});
   CHECK(refused([](auto& m) {
           m.mutable_candidate()->set_runtime(static_cast<spec::v1::Runtime>(99));
         }) == Fields{"candidate.runtime"});

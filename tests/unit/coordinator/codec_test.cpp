@@ -96,6 +96,7 @@ TEST_CASE("codec: a definition reads back as it was", "[unit][coordinator]") {
   definition.parameters = {{"rounds", 10.5}};
   definition.instructions = "be \"brief\"\n";
   definition.attempt_budget_min = milliseconds(1234);
+  definition.early_stop = {search::EarlyStopRule::halving, {0.1, 0.75}, 3, 0.25};
   const auto json = through_text(postgres::to_json(definition));
   const auto back = postgres::definition_from_json(json);
   // Every field of the settings went through: the JSON of the copy is the same.
@@ -104,6 +105,7 @@ TEST_CASE("codec: a definition reads back as it was", "[unit][coordinator]") {
   CHECK(back.settings.objectives == definition.settings.objectives);
   CHECK(back.settings.models == definition.settings.models);
   CHECK(back.settings.budget == definition.settings.budget);
+  CHECK(back.early_stop == definition.early_stop);
   CHECK(back.settings.policy == search::PolicyKind::clade);
   CHECK(back.settings.constraints == definition.settings.constraints);
   // Campaigns of versions that did not know these fields.
@@ -114,6 +116,8 @@ TEST_CASE("codec: a definition reads back as it was", "[unit][coordinator]") {
   old["settings"].erase("confirm_sigma");
   old["settings"].erase("reset_interval");
   old["settings"].erase("climb_from");
+  old.erase("early_stop");
+  CHECK_FALSE(postgres::definition_from_json(old).early_stop);
   CHECK(postgres::definition_from_json(old).settings.climb_from == 0);
   CHECK(postgres::definition_from_json(old).settings.noise_repeats == 0);
   CHECK(postgres::definition_from_json(old).settings.confirm_sigma == 0);

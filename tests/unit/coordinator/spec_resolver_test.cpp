@@ -87,6 +87,34 @@ TEST_CASE("spec_resolver: fills in what the comments promise", "[unit][coordinat
   CHECK(task::serialize(again) == task::serialize(spec));
 }
 
+TEST_CASE("spec_resolver: early_stop gets its defaults, and needs a judge that asks",
+          "[unit][coordinator]") {
+  auto task = make_task();
+  auto spec = make_spec();
+  wire::fill_defaults(task, make_seed(), spec);
+  CHECK_FALSE(spec.evaluation().has_early_stop());
+  CHECK_FALSE(wire::make_definition(task, make_seed(), spec).early_stop);
+  spec.mutable_evaluation()->mutable_early_stop();
+  wire::fill_defaults(task, make_seed(), spec);
+  CHECK(fields(wire::check_spec(task, make_seed(), spec)) ==
+        std::set<std::string>{"spec.evaluation.early_stop"});
+  task.mutable_judge()->set_rung_metric("accuracy");
+  CHECK(wire::check_spec(task, make_seed(), spec).empty());
+  CHECK(wire::make_definition(task, make_seed(), spec).early_stop == search::EarlyStop{});
+  auto* rule = spec.mutable_evaluation()->mutable_early_stop();
+  rule->set_rule(spec::v1::EARLY_STOP_RULE_HALVING);
+  CHECK(wire::make_definition(task, make_seed(), spec).early_stop->rule ==
+        search::EarlyStopRule::halving);
+  rule->set_rule(static_cast<spec::v1::EarlyStopRule>(99));
+  rule->add_rungs(0.5);
+  rule->set_minimum(1);
+  rule->set_keep(1);
+  CHECK(fields(wire::check_spec(task, make_seed(), spec)) ==
+        std::set<std::string>{"spec.evaluation.early_stop.rule", "spec.evaluation.early_stop.rungs",
+                              "spec.evaluation.early_stop.minimum",
+                              "spec.evaluation.early_stop.keep"});
+}
+
 TEST_CASE("spec_resolver: larger campaigns run wider by default", "[unit][coordinator]") {
   const auto task = make_task();
   for (const auto& [evaluations, islands, parallel, reset] :

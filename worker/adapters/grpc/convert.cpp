@@ -101,6 +101,7 @@ agent::v1::EvaluationOutcome to_proto(Outcome outcome) {
     case Outcome::not_finite: return agent::v1::EVALUATION_OUTCOME_NOT_FINITE;
     case Outcome::resource_exceeded: return agent::v1::EVALUATION_OUTCOME_RESOURCE_EXCEEDED;
     case Outcome::infrastructure: return agent::v1::EVALUATION_OUTCOME_INFRASTRUCTURE;
+    case Outcome::stopped_early: return agent::v1::EVALUATION_OUTCOME_STOPPED_EARLY;
   }
   return agent::v1::EVALUATION_OUTCOME_INFRASTRUCTURE;
 }
@@ -171,6 +172,9 @@ agent::v1::EvaluationResult to_proto(const EvaluationResult& result) {
   proto.set_result_key(result.result_key);
   proto.set_behaviour_digest(result.behaviour_digest);
   proto.set_evaluator(std::string(to_string(result.path)));
+  if (result.outcome == Outcome::stopped_early) {
+    *proto.mutable_time_saved() = to_proto(result.time_saved);
+  }
   return proto;
 }
 

@@ -21,6 +21,8 @@ constexpr std::chrono::seconds kFrameTime(10);
 // What a coordinator takes of one result; a report with more would never be accepted.
 constexpr std::size_t kMetricsMax = 256;
 constexpr std::size_t kMetricNameBytesMax = 256;
+// More rungs than any campaign has.
+constexpr std::int64_t kRungMax = 1000;
 // Judges send the worker no tensors but those in shared memory.
 const ReceiveLimits kLimits{.json_bytes = kJsonBytesMax, .payload_bytes = 0, .descriptors = true};
 
@@ -66,6 +68,9 @@ Message begin_message(const EvaluationRequest& request) {
   members.emplace("threads", limits.cpus);
   members.emplace("device", request.gpus.empty() ? "cpu" : "cuda:0");
   members.emplace("run_seconds", static_cast<double>(limits.run_time.count()) / 1000.0);
+  if (!request.rungs.empty()) {
+    members.emplace("rungs", cambrian::JsonArray(request.rungs.begin(), request.rungs.end()));
+  }
   return Message("begin", std::move(members));
 }
 
@@ -130,6 +135,11 @@ JudgeEvent to_event(const Message& message) {
   const auto step = member("step").integer();
   if (step && *step >= 0) event.training.step = step;
   event.training.loss = member("loss").number();
+  const auto rung = member("rung").integer();
+  const auto value = member("value").number();
+  if (event.name == "rung" && rung && value && *rung >= 0 && *rung <= kRungMax) {
+    event.training.rungs.push_back({.rung = static_cast<int>(*rung), .value = *value});
+  }
   return event;
 }
 

@@ -1,6 +1,7 @@
 // The ready judge `classification`: the data source `dataset` is a folder that read_data_set()
 // understands. Parameters besides those of judge_classification(): `validation`, the number of
-// training examples held out (default: a tenth).
+// training examples held out (default: a tenth), and `probe`, the number of those kept for rungs
+// (default: none, and so no early stopping).
 #include <algorithm>
 #include <cambrian/supervised.hpp>
 

@@ -1,4 +1,4 @@
-"""Both sides of Cambrian's frame protocol (docs/judge-protocol.md) for Python tasks, in one file.
+"""Both sides of Cambrian's frame protocol (docs/judge-protocol.md) for Python tasks.
 
 A candidate calls run_candidate() with a function that makes it. A judge calls run_judge() with a
 function of a Session that returns a Verdict. Arrays are NumPy's, or what NumPy can read.
@@ -6,285 +6,24 @@ function of a Session that returns a Verdict. Arrays are NumPy's, or what NumPy 
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
-import json
 import math
-import mmap
 import os
 import pathlib
-import socket
-import struct
 import sys
 import time
 
 import numpy as np
+from cambrian_frames import (JSON_BYTES_MAX, PAYLOAD_ALIGNMENT, PAYLOAD_BYTES_MAX, Channel,
+                             FrameError, Message, SharedTensor, StreamClosed, StreamTimeout,
+                             is_count)
 
-JSON_BYTES_MAX, PAYLOAD_BYTES_MAX = 1 << 20, 1 << 30
-TENSORS_MAX, DESCRIPTORS_MAX, RANK_MAX, PAYLOAD_ALIGNMENT = 4096, 16, 8, 8
+__all__ = ["JSON_BYTES_MAX", "PAYLOAD_BYTES_MAX", "Channel", "Failure", "FrameError", "Message",
+           "Probe", "RemoteCandidate", "Session", "Setup", "SharedTensor", "StreamClosed",
+           "StreamTimeout", "Trained", "Training", "Verdict", "behaviour_digest", "run_candidate",
+           "run_judge"]
 
-_MAGIC, _HEADER = b"CMB1", struct.Struct("<4sIQ")
-_DTYPES = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "i64": np.int64, "u8": np.uint8}
-_NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
-_PAYLOAD_STEP_BYTES, _PATIENCE_SECONDS = 16 << 20, 7 * 24 * 3600
-_SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
-
-
-class FrameError(Exception):
-    """What arrived is not a frame, or breaks a limit or a rule."""
-
-
-class StreamClosed(FrameError):
-    """The other side closed the stream or died."""
-
-
-class StreamTimeout(FrameError):
-    """The deadline passed."""
-
-
-class Message:
-    """One frame: a type, other members, and tensors (name to NumPy array)."""
-
-    def __init__(self, type, members=None, tensors=None):
-        self.type = type
-        self.members = dict(members or {})
-        self.tensors = dict(tensors or {})
-        self.descriptors = []
-
-    def __getitem__(self, name):
-        if name not in self.members:
-            raise FrameError(f"{self.type} without member {name}")
-        return self.members[name]
-
-    def tensor(self, name):
-        if name not in self.tensors:
-            raise FrameError(f"{self.type} without tensor {name}")
-        return self.tensors[name]
-
-
-class SharedTensor:
-    """An array in a sealed memory file: travels without being copied. Only judges may send it."""
-
-    def __init__(self, values):
-        values = np.asarray(values, order="C")
-        self.shape, self.dtype = values.shape, values.dtype
-        self.file = os.memfd_create("cambrian-tensor", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        with open(self.file, "wb", closefd=False) as file:
-            file.write(memoryview(values).cast("B") if values.size else b"")
-        fcntl.fcntl(self.file, fcntl.F_ADD_SEALS, _SEALS | fcntl.F_SEAL_SEAL)
-
-    def __del__(self):
-        if hasattr(self, "file"):
-            os.close(self.file)
-
-
-def _aligned(offset):
-    return -(-offset // PAYLOAD_ALIGNMENT) * PAYLOAD_ALIGNMENT
-
-
-def _is_count(value):
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _refuse_duplicates(pairs):
-    if len(found := dict(pairs)) != len(pairs):
-        raise FrameError("duplicate member")
-    return found
-
-
-def _finite(text):
-    if not math.isfinite(value := float(text)):
-        raise FrameError(f"not a JSON number: {text[:20]}")
-    return value
-
-
-def _integer(text):  # Beyond 64 bits it is no integer: others who read frames have it so.
-    return value if -(1 << 63) <= (value := int(text)) < 1 << 63 else _finite(text)
-
-
-def _parse_json(content):
-    try:
-        members = json.loads(content.decode("utf-8"), object_pairs_hook=_refuse_duplicates,
-                             parse_constant=_finite, parse_float=_finite, parse_int=_integer)
-        if b"\\u" in content:  # Half a surrogate pair is no text: nobody could send it on.
-            json.dumps(members, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        raise FrameError("not JSON") from error
-    if not isinstance(members, dict):
-        raise FrameError("not a JSON object")
-    return members
-
-
-def _check_entry(entry):
-    """Name, dtype, shape, offset and bytes of one entry of `tensors`."""
-    if not isinstance(entry, dict) or not {"name", "dtype", "shape", "offset"} <= set(entry):
-        raise FrameError("tensor without its description")
-    if set(entry) - {"name", "dtype", "shape", "offset", "shared"}:
-        raise FrameError("tensor with an unknown member")
-    name, shape, offset = entry["name"], entry["shape"], entry["offset"]
-    if not isinstance(name, str) or not 1 <= len(name.encode()) <= 256:
-        raise FrameError("tensor with a bad name")
-    if not isinstance(entry["dtype"], str) or entry["dtype"] not in _DTYPES:
-        raise FrameError(f"tensor with an unknown dtype: name={name}")
-    if not isinstance(shape, list) or len(shape) > RANK_MAX or not all(map(_is_count, shape)):
-        raise FrameError(f"tensor with a bad shape: name={name}")
-    dtype = np.dtype(_DTYPES[entry["dtype"]])
-    size = math.prod(shape) * dtype.itemsize
-    if (not _is_count(offset) or offset % dtype.itemsize or size > PAYLOAD_BYTES_MAX
-            or not isinstance(entry.get("shared", False), bool)):
-        raise FrameError(f"tensor with a bad offset, size or shared: name={name}")
-    return name, dtype, tuple(shape), offset, size
-
-
-def _map_shared(descriptor, dtype, shape, offset, size):
-    try:
-        if fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & _SEALS != _SEALS:
-            raise FrameError("shared tensor is not a sealed memory file")
-        if offset + size > os.fstat(descriptor).st_size:
-            raise FrameError("shared tensor is larger than its file")
-        if size == 0:
-            return np.empty(shape, dtype)
-        # A private mapping: writes go to a copy of the page.
-        memory = mmap.mmap(descriptor, 0, flags=mmap.MAP_PRIVATE,
-                           prot=mmap.PROT_READ | mmap.PROT_WRITE)
-        return np.frombuffer(memory, dtype, math.prod(shape), offset).reshape(shape)
-    except OSError as error:
-        raise FrameError("shared tensor is not a memory file") from error
-
-
-@contextlib.contextmanager
-def _translated():
-    try:
-        yield
-    except TimeoutError as error:
-        raise StreamTimeout("no answer in time") from error
-    except (BrokenPipeError, ConnectionResetError) as error:
-        raise StreamClosed("stream closed") from error
-
-
-class Channel:
-    """Frames over a connected Unix stream socket. Deadlines are values of time.monotonic()."""
-
-    def __init__(self, descriptor):
-        self._socket = socket.socket(fileno=descriptor)
-
-    @staticmethod
-    def from_environment():
-        """The channel named by CAMBRIAN_FD."""
-        text = os.environ.pop("CAMBRIAN_FD", "")
-        if not text.isdigit():
-            raise RuntimeError("CAMBRIAN_FD does not name a descriptor: start this by a worker")
-        return Channel(int(text))
-
-    def close(self):
-        self._socket.close()
-
-    def _wait_until(self, deadline):
-        if (left := deadline - time.monotonic()) <= 0:
-            raise StreamTimeout("no answer in time")
-        self._socket.settimeout(left)
-
-    def send(self, message, deadline):
-        entries, pieces, descriptors, end = [], [], [], 0
-        for name, values in message.tensors.items():
-            shared = isinstance(values, SharedTensor)
-            values = values if shared else np.asarray(values, order="C")
-            if np.dtype(values.dtype) not in _NAMES:
-                raise ValueError(f"frames do not know the type of {name}: {values.dtype}")
-            entry = {"name": name, "dtype": _NAMES[np.dtype(values.dtype)],
-                     "shape": list(values.shape), "offset": 0 if shared else _aligned(end)}
-            if shared:
-                entry["shared"] = True
-                descriptors.append(values.file)
-            else:
-                pieces += [b"\0" * (entry["offset"] - end), values.tobytes()]
-                end = entry["offset"] + len(pieces[-1])
-            entries.append(entry)
-        members = dict(message.members, type=message.type)
-        if entries:
-            members["tensors"] = entries
-        text = json.dumps(members, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-        text = text.encode("utf-8", "replace")  # Compact: a state must not grow above the limit.
-        if (len(text) > JSON_BYTES_MAX or end > PAYLOAD_BYTES_MAX or len(entries) > TENSORS_MAX
-                or len(descriptors) > DESCRIPTORS_MAX):
-            raise ValueError("frame above a limit of the protocol")
-        self._send_bytes(b"".join([_HEADER.pack(_MAGIC, len(text), end), text] + pieces),
-                         descriptors, deadline)
-
-    def _send_bytes(self, content, descriptors, deadline):
-        view = memoryview(content)
-        with _translated():
-            self._wait_until(deadline)
-            sent = socket.send_fds(self._socket, [view], descriptors)
-            while sent < len(view):
-                self._wait_until(deadline)
-                sent += self._socket.send(view[sent:])
-
-    def receive(self, deadline, payload_bytes_max=PAYLOAD_BYTES_MAX, descriptors=False):
-        """The next frame. Descriptors are dropped unread unless they are asked for."""
-        header, taken = bytearray(), []
-        if descriptors:  # They come with the first byte.
-            with _translated():
-                self._wait_until(deadline)
-                header, taken, _, _ = socket.recv_fds(self._socket, _HEADER.size, DESCRIPTORS_MAX)
-            if not header:
-                raise StreamClosed("stream closed")
-        header += self._receive_bytes(_HEADER.size - len(header), deadline)
-        magic, json_bytes, payload_bytes = _HEADER.unpack(header)
-        if magic != _MAGIC or not 2 <= json_bytes <= JSON_BYTES_MAX:
-            raise FrameError(f"wrong magic or length: magic={magic} bytes={json_bytes}")
-        if payload_bytes > min(payload_bytes_max, PAYLOAD_BYTES_MAX):
-            raise FrameError(f"payload too large: bytes={payload_bytes}")
-        members = _parse_json(self._receive_bytes(json_bytes, deadline))
-        payload = self._receive_bytes(payload_bytes, deadline)
-        return _decode(members, payload, taken)
-
-    def _receive_bytes(self, size, deadline):
-        content = bytearray()
-        with _translated():
-            while len(content) < size:
-                self._wait_until(deadline)
-                piece = self._socket.recv(min(size - len(content), _PAYLOAD_STEP_BYTES))
-                if not piece:
-                    raise StreamClosed("stream closed")
-                content += piece
-        return content
-
-
-def _decode(members, payload, descriptors):
-    """The message; closes the descriptors of shared tensors and, on errors, all others too."""
-    unused = list(descriptors)
-    try:
-        if not isinstance(members.get("type"), str):
-            raise FrameError("no type")
-        entries = members.pop("tensors", [])
-        if not isinstance(entries, list) or len(entries) > TENSORS_MAX:
-            raise FrameError("bad list of tensors")
-        message, end, used = Message(members.pop("type"), members), 0, []
-        for entry in entries:
-            name, dtype, shape, offset, size = _check_entry(entry)
-            if name in message.tensors:
-                raise FrameError(f"tensor appears twice: name={name}")
-            if entry.get("shared"):
-                if not unused:
-                    raise FrameError("shared tensor without a descriptor")
-                used.append(unused.pop(0))
-                values = _map_shared(used[-1], dtype, shape, offset, size)
-            else:
-                if offset != _aligned(end) or offset + size > len(payload):
-                    raise FrameError(f"tensor does not lie in the payload: name={name}")
-                values = np.frombuffer(payload, dtype, math.prod(shape), offset).reshape(shape)
-                end = offset + size
-            message.tensors[name] = values
-        if end != len(payload):
-            raise FrameError(f"surplus bytes: payload={len(payload)} tensors={end}")
-        message.descriptors, descriptors = unused, used
-        return message
-    except (ValueError, OverflowError) as error:  # A zero lets the other sizes be any.
-        raise FrameError("tensor with an impossible shape") from error
-    finally:
-        for descriptor in descriptors:
-            os.close(descriptor)
+_PATIENCE_SECONDS = 7 * 24 * 3600
 
 
 # The candidate's side.
@@ -310,6 +49,12 @@ class Training:
         self.steps, self.steps_max = 0, steps_max
         self._start, self._budget, self._channel = time.monotonic(), budget_seconds, channel
         self._report_next, self._diverged = self._start, False
+        self._rungs, self._free, self._rung_next, self._predict = [], 0.0, 0, None
+
+    def answer_at(self, rungs, free_seconds, predict):
+        """Answers with predict() at these shares of the budget, within step(). Called by the SDK.
+        So much of the time that it takes does not count as time of the training."""
+        self._rungs, self._free, self._predict = rungs, free_seconds, predict
 
     def seconds_left(self):
         return max(0.0, self._budget - (time.monotonic() - self._start))
@@ -329,8 +74,12 @@ class Training:
         """Call it once in each step. A loss, number or tensor, is read only when it is reported."""
         due = self.steps == 0 or time.monotonic() >= self._report_next
         self.steps += 1
-        if not due:
-            return
+        if due:
+            self._report(loss)
+        if self._rung_next < len(self._rungs):
+            self._answer_if_due()
+
+    def _report(self, loss):
         self._report_next = time.monotonic() + self.REPORT_INTERVAL
         members = {"step": self.steps}
         if loss is not None:
@@ -340,11 +89,35 @@ class Training:
                 members["loss"] = value
         self._channel.send(Message("progress", members), time.monotonic() + _PATIENCE_SECONDS)
 
+    def _answer_if_due(self):
+        reached = self.progress()
+        # Of a training that is over, the state itself is asked for.
+        if not self._rungs[self._rung_next] <= reached < 1:
+            return
+        while self._rung_next < len(self._rungs) and reached >= self._rungs[self._rung_next]:
+            self._rung_next += 1  # A long step may pass several.
+        asked = time.monotonic()
+        try:
+            answer = Message("rung", {"rung": self._rung_next - 1}, {"outputs": self._predict()})
+        except Exception as error:  # It may work when the training is done, and that counts.
+            print("candidate: no answer at a rung:", error, file=sys.stderr)
+            self._rungs = []
+            return
+        self._channel.send(answer, time.monotonic() + _PATIENCE_SECONDS)
+        free = min(time.monotonic() - asked, self._free)
+        self._free -= free
+        self._start += free
+
 
 def _respond(candidate, setup, message, channel):
     if message.type == "train":
         training = Training(message["budget_seconds"], int(setup.parameters.get("steps", 0)),
                             channel)
+        # What the judge asks at rungs is no training data.
+        probe = message.tensors.pop("probe") if "rungs" in message.members else None
+        if probe is not None and hasattr(candidate, "probe"):
+            training.answer_at(message["rungs"], message["rung_seconds"],
+                               lambda: candidate.probe(probe))
         state = candidate.train(message.tensors, training)
         return Message("trained", {"steps": training.steps}, state)
     if message.type == "load":
@@ -365,6 +138,8 @@ def run_candidate(make_candidate):
         train(data, training)  data: name to array; returns the state: name to array
         load(state)            takes up a state that an earlier process gave
         predict(inputs)        returns the outputs, an array
+        probe(inputs)          the same in the middle of a training, which must go on as if nothing
+                               had been asked; without it, the candidate is never stopped early
         answer(question)       returns the answer; both are Messages
     An exception ends the evaluation as a crash."""
     channel, forever = Channel.from_environment(), time.monotonic() + _PATIENCE_SECONDS
@@ -416,6 +191,18 @@ class Trained:
     seconds: float
 
 
+@dataclasses.dataclass
+class Probe:
+    """What a training is asked at the rungs of the campaign: examples that are neither trained on
+    nor scored with. score(outputs) gives the metric that the task names as judge.rung_metric, of
+    finite float32 of this shape, and `worst` is what others are worth."""
+
+    inputs: object
+    shape: tuple
+    score: object
+    worst: float
+
+
 class RemoteCandidate:
     """One candidate process. Methods raise Failure where it does not do its part."""
 
@@ -424,14 +211,23 @@ class RemoteCandidate:
     def __init__(self, session, channel):
         self._session, self._channel = session, channel
         self._has_stepped, self._report_next = False, 0.0
+        self._probe, self._rung_next = None, 0
 
-    def train(self, data, budget_seconds, grace_seconds, state_bytes_max=256 << 20):
-        """Sends arrays (name to array, in shared memory) and waits for the state."""
+    def train(self, data, budget_seconds, grace_seconds, state_bytes_max=256 << 20, probe=None):
+        """Sends arrays (name to array, in shared memory) and waits for the state. What `probe`, a
+        Probe, makes of the answers at rungs goes to the worker: nobody waits for them, and they
+        give no more time."""
         shared = {name: SharedTensor(values) for name, values in data.items()}
-        start = time.monotonic()
-        answer = self._exchange(Message("train", {"budget_seconds": budget_seconds}, shared),
-                                "trained", budget_seconds + grace_seconds, state_bytes_max)
-        if not _is_count(steps := answer.members.get("steps")):
+        members = {"budget_seconds": budget_seconds}
+        if probe and self._session.rungs:
+            shared["probe"] = SharedTensor(probe.inputs)
+            members |= {"rungs": self._session.rungs, "rung_seconds": grace_seconds / 2}
+            self._probe, self._budget = probe, budget_seconds
+        self._start = start = time.monotonic()
+        answer = self._exchange(Message("train", members, shared), "trained",
+                                budget_seconds + grace_seconds, state_bytes_max)
+        self._probe = None
+        if not is_count(steps := answer.members.get("steps")):
             raise Failure("bad_output", "trained without steps")
         self._session.send_event("trained")
         return Trained(answer.tensors, _count_stored(answer.tensors), steps,
@@ -482,6 +278,9 @@ class RemoteCandidate:
                 return message
             if message.type == "error":
                 raise Failure("crash", str(message.members.get("message"))[:4096])
+            if message.type == "rung" and self._probe:
+                self._report_rung(message)
+                continue
             if message.type != "progress" or wanted != "trained":
                 raise Failure("bad_output",
                               f"unexpected message: type={message.type[:64]} expected={wanted}")
@@ -489,7 +288,7 @@ class RemoteCandidate:
 
     def _report(self, progress):
         step, loss = progress.members.get("step"), progress.members.get("loss")
-        if not _is_count(step):
+        if not is_count(step):
             raise Failure("bad_output", "progress without a step")
         if not self._has_stepped:
             self._session.send_event("first_step")
@@ -499,6 +298,19 @@ class RemoteCandidate:
         self._report_next = time.monotonic() + self.PROGRESS_INTERVAL
         members = {"step": step, "loss": loss} if type(loss) in (int, float) else {"step": step}
         self._session.send_event("progress", members)
+
+    def _report_rung(self, answer):
+        rung, probe, rungs = answer.members.get("rung"), self._probe, self._session.rungs
+        if not is_count(rung) or not self._rung_next <= rung < len(rungs):
+            raise Failure("bad_output", f"rung out of turn: rung={str(rung)[:64]}")
+        self._rung_next = rung + 1
+        outputs = _checked(answer, {"outputs": (probe.shape, np.float32)}, finite=False)["outputs"]
+        # Who answers when half of what a stop could save is gone is compared with nobody.
+        if time.monotonic() - self._start > self._budget * (1 + rungs[rung]) / 2:
+            return
+        # A model that has no numbers yet may still find some: it is the worst here, no failure.
+        value = probe.score(outputs) if np.all(np.isfinite(outputs)) else probe.worst
+        self._session.send_event("rung", {"rung": rung, "value": float(value)})
 
 
 def _count_stored(state):
@@ -510,7 +322,7 @@ def _count_stored(state):
     return -(-(size + max(0, names - 64 - size // 8)) // 4)
 
 
-def _checked(message, tensors):
+def _checked(message, tensors, finite=True):
     if set(message.tensors) != set(tensors):
         raise Failure("bad_output", f"expected the tensors {sorted(tensors)}")
     for name, (shape, dtype) in tensors.items():
@@ -518,7 +330,7 @@ def _checked(message, tensors):
         if values.shape != tuple(shape) or values.dtype != np.dtype(dtype):
             raise Failure("bad_output", f"tensor {name} is {values.dtype}{list(values.shape)}, "
                                         f"expected {np.dtype(dtype)}{list(shape)}")
-        if not np.all(np.isfinite(values)):
+        if finite and not np.all(np.isfinite(values)):
             raise Failure("not_finite", f"tensor {name} holds NaN or an infinity")
     return message.tensors
 
@@ -538,6 +350,7 @@ class Session:
         self.parameters = begin.members.get("parameters", {})
         self.threads, self.device = begin["threads"], begin["device"]
         self.deadline = time.monotonic() + begin["run_seconds"]
+        self.rungs = begin.members.get("rungs", [])  # Shares of the training's budget.
 
     def parameter(self, name, otherwise, minimum, maximum):
         """A number of the task or campaign, which must lie in this range."""

@@ -44,9 +44,40 @@ Setup read_setup(const Message& hello) {
   return setup;
 }
 
-Message run_training(Program& program, const Setup& setup, const Message& data, Channel& judge) {
+// Takes the judge's questions for the rungs out of the training data: the candidate trains without.
+std::optional<Message> take_probe(Message& data) {
+  if (!data.members.contains("rungs")) return std::nullopt;
+  for (auto tensor = data.tensors.begin(); tensor != data.tensors.end(); ++tensor) {
+    if (tensor->name() != "probe") continue;
+    Message probe("predict");
+    probe.tensors.emplace_back("inputs", tensor->dtype(), tensor->shape(), tensor->storage(),
+                               tensor->offset());
+    data.tensors.erase(tensor);
+    return probe;
+  }
+  return std::nullopt;
+}
+
+Rungs read_rungs(const Message& data) {
+  Rungs rungs;
+  rungs.free_seconds = data.number("rung_seconds");
+  const JsonArray* shares = data.members.at("rungs").array();
+  if (shares == nullptr) return rungs;
+  for (const Json& share : *shares) {
+    if (const auto number = share.number()) rungs.shares.push_back(*number);
+  }
+  return rungs;
+}
+
+Message run_training(Program& program, const Setup& setup, Message& data, Channel& judge) {
   Training training(data.number("budget_seconds"),
                     static_cast<std::int64_t>(setup.parameter("steps", 0)), &judge);
+  const std::optional<Message> probe = take_probe(data);
+  if (probe) {
+    Rungs rungs = read_rungs(data);
+    rungs.predict = [&program, &probe] { return program.probe(*probe); };
+    training.answer_at(std::move(rungs));
+  }
   Message trained("trained");
   trained.tensors = program.train(data, training);
   trained.members["steps"] = training.steps();
@@ -54,7 +85,7 @@ Message run_training(Program& program, const Setup& setup, const Message& data, 
 }
 
 // What to send back for one message of the judge.
-Message respond(Program& program, const Setup& setup, const Message& message, Channel& judge) {
+Message respond(Program& program, const Setup& setup, Message& message, Channel& judge) {
   if (message.type == "train") return run_training(program, setup, message, judge);
   if (message.type == "load") {
     program.load(message);
@@ -78,7 +109,7 @@ void converse(Channel& judge) {
   const auto program = make_program(setup);
   judge.send(Message("ready"), patience());
   for (;;) {
-    const Message message = judge.receive(patience(), kFromJudge);
+    Message message = judge.receive(patience(), kFromJudge);
     if (message.type == "bye") return;
     judge.send(respond(*program, setup, message, judge), patience());
   }
@@ -123,6 +154,7 @@ void Training::step() {
   const bool due = report_is_due();
   ++steps_;
   if (due) report(nullptr);
+  answer_if_due();
 }
 
 void Training::step(double loss) {
@@ -131,6 +163,7 @@ void Training::step(double loss) {
   // More steps cannot mend it, and the judge calls the predictions by their name.
   if (!std::isfinite(loss)) diverged_ = true;
   if (due) report(std::isfinite(loss) ? &loss : nullptr);
+  answer_if_due();
 }
 
 void Training::report(const double* loss) {
@@ -142,9 +175,44 @@ void Training::report(const double* loss) {
   reports_->send(progress, patience());
 }
 
+void Training::answer_if_due() {
+  if (reports_ == nullptr || rung_next_ == rungs_.shares.size()) return;
+  const double reached = progress();
+  // Of a training that is over, the state itself is asked for.
+  if (reached < rungs_.shares[rung_next_] || reached >= 1) return;
+  // A long step may pass several: the model is the same for all of them.
+  while (rung_next_ < rungs_.shares.size() && reached >= rungs_.shares[rung_next_]) ++rung_next_;
+  const Clock::time_point asked = Clock::now();
+  answer(rung_next_ - 1);
+  const std::chrono::duration<double> taken = Clock::now() - asked;
+  const double is_free = std::min(taken.count(), rungs_.free_seconds);
+  rungs_.free_seconds -= is_free;
+  start_ += std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(is_free));
+}
+
+void Training::answer(std::size_t rung) {
+  std::optional<Tensor> outputs;
+  try {
+    outputs = rungs_.predict();
+  } catch (const std::exception& error) {
+    // What fails now may well work when the training is done, and that is what counts.
+    std::fprintf(stderr, "candidate: no answer at a rung: %s\n", error.what());
+  }
+  if (!outputs) {
+    rungs_.shares.clear();
+    rung_next_ = 0;
+    return;
+  }
+  Message message("rung");
+  message.members["rung"] = static_cast<std::int64_t>(rung);
+  message.tensors.push_back(std::move(*outputs));
+  reports_->send(message, patience());
+}
+
 std::vector<Tensor> Program::train(const Message&, Training&) { not_offered("train"); }
 void Program::load(const Message&) { not_offered("load"); }
 Tensor Program::predict(const Message&) { not_offered("predict"); }
+std::optional<Tensor> Program::probe(const Message&) { return std::nullopt; }
 Message Program::answer(const Message&) { not_offered("answer"); }
 
 int run_candidate(Channel judge) {

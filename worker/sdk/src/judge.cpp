@@ -26,6 +26,9 @@ constexpr std::size_t kFreeNameBytes = 64;
 constexpr std::size_t kFreeNamePart = 8;
 // A scalar as models have them: float32.
 constexpr std::size_t kScalarBytes = 4;
+// Of the time that a training may be late, what answering at rungs may use up.
+constexpr double kRungTimeShare = 0.5;
+constexpr std::size_t kRungsMax = 16;
 
 Deadline after(Seconds time) {
   return Clock::now() + std::chrono::duration_cast<Clock::duration>(time);
@@ -107,6 +110,24 @@ std::uint64_t read_seed(const Message& begin, const char* name) {
   return seed;
 }
 
+std::vector<double> read_rungs(const Message& begin) {
+  std::vector<double> rungs;
+  const auto found = begin.members.find("rungs");
+  if (found == begin.members.end()) return rungs;
+  const JsonArray* shares = found->second.array();
+  if (shares == nullptr || shares->size() > kRungsMax) {
+    throw FrameError(Kind::malformed, "begin with bad rungs");
+  }
+  for (const Json& share : *shares) {
+    const double value = share.number().value_or(0);
+    if (value <= (rungs.empty() ? 0 : rungs.back()) || value >= 1) {
+      throw FrameError(Kind::malformed, "begin with a bad rung");
+    }
+    rungs.push_back(value);
+  }
+  return rungs;
+}
+
 Evaluation read_begin(const Message& begin) {
   if (begin.type != "begin") throw FrameError(Kind::malformed, "expected begin: " + begin.type);
   Evaluation evaluation;
@@ -120,6 +141,7 @@ Evaluation read_begin(const Message& begin) {
   evaluation.threads = static_cast<int>(begin.integer("threads"));
   evaluation.device = begin.text("device");
   evaluation.run_time = Seconds(begin.number("run_seconds"));
+  evaluation.rungs = read_rungs(begin);
   const auto parameters = begin.members.find("parameters");
   if (parameters != begin.members.end() && parameters->second.object() != nullptr) {
     for (const auto& [name, value] : *parameters->second.object()) {
@@ -293,6 +315,10 @@ Message RemoteCandidate::receive(std::string_view type, Deadline deadline,
       report_progress(message);
       continue;
     }
+    if (message.type == "rung" && climb_) {
+      report_rung(message);
+      continue;
+    }
     if (message.type == "error") {
       const auto text = message.members.find("message");
       const bool has_text = text != message.members.end() && text->second.text() != nullptr;
@@ -323,14 +349,50 @@ void RemoteCandidate::report_progress(const Message& progress) {
   session_->send_event("progress", std::move(members));
 }
 
-Trained RemoteCandidate::train(std::vector<Tensor> data, const TrainLimits& limits) {
+void RemoteCandidate::report_rung(const Message& answer) {
+  const std::vector<double>& rungs = session_->evaluation().rungs;
+  const auto member = answer.members.find("rung");
+  const std::int64_t number =
+      member == answer.members.end() ? -1 : member->second.integer().value_or(-1);
+  const auto rung = static_cast<std::size_t>(number);
+  if (number < 0 || rung >= rungs.size() || rung < climb_->next) {
+    throw Failure(Outcome::bad_output, "rung out of turn: rung=" + std::to_string(number));
+  }
+  climb_->next = rung + 1;
+  TensorSpec spec = climb_->probe->outputs;
+  // A model that has no numbers yet may still find some: it is the worst at this rung, no failure.
+  spec.finite = false;
+  check_tensors(answer, {spec});
+  // Who answers when half of what a stop could save is gone is compared with nobody: its model is
+  // not of this rung.
+  const Seconds latest = climb_->budget * ((1 + rungs[rung]) / 2);
+  if (Clock::now() - climb_->start > latest) return;
+  JsonObject members;
+  members["rung"] = number;
+  const Tensor& outputs = answer.tensors.front();
+  members["value"] = is_finite(outputs) ? climb_->probe->score(outputs) : climb_->probe->worst;
+  session_->send_event("rung", std::move(members));
+}
+
+Trained RemoteCandidate::train(std::vector<Tensor> data, const TrainLimits& limits,
+                               const Probe* probe) {
   Message message("train");
   message.members["budget_seconds"] = limits.budget.count();
   message.tensors = std::move(data);
   const Clock::time_point start = Clock::now();
+  if (probe != nullptr && !session_->evaluation().rungs.empty()) {
+    const Tensor& inputs = probe->inputs;
+    message.tensors.emplace_back("probe", inputs.dtype(), inputs.shape(), inputs.storage(),
+                                 inputs.offset());
+    const std::vector<double>& rungs = session_->evaluation().rungs;
+    message.members["rungs"] = JsonArray(rungs.begin(), rungs.end());
+    message.members["rung_seconds"] = kRungTimeShare * limits.grace.count();
+    climb_ = Climb{.probe = probe, .start = start, .budget = limits.budget};
+  }
   const Deadline deadline = session_->deadline_within(limits.budget + limits.grace);
   send(message, deadline);
   Message answer = receive("trained", deadline, {.payload_bytes = limits.state_bytes_max});
+  climb_.reset();
 
   Trained trained;
   trained.duration = Clock::now() - start;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <numeric>
 #include <stdexcept>
 
@@ -63,6 +64,11 @@ Examples select(const Examples& from, const Rows& rows) {
   return out;
 }
 
+// The same memory under another name.
+Tensor with_name(const Tensor& tensor, std::string name) {
+  return {std::move(name), tensor.dtype(), tensor.shape(), tensor.storage(), tensor.offset()};
+}
+
 Rows all_rows(std::int64_t size) {
   Rows rows(static_cast<std::size_t>(size));
   std::iota(rows.begin(), rows.end(), std::size_t{0});
@@ -93,13 +99,41 @@ Tensor batch_of(const Tensor& inputs, std::size_t first, std::size_t count) {
   });
 }
 
-Run run_supervised(Session& session, const SupervisedTask& task, std::int64_t outputs) {
+/// How an answer at a rung is measured.
+struct RungScore {
+  double (*score)(std::span<const float> outputs, const Examples& examples);
+  double worst;
+};
+
+// What the candidate is asked at rungs; none where the campaign has no rungs.
+std::optional<Probe> make_probe(const Session& session, const SupervisedTask& task,
+                                std::int64_t outputs, const RungScore& rung) {
+  if (session.evaluation().rungs.empty()) return std::nullopt;
+  if (!task.probe) {
+    throw std::invalid_argument(
+        "no examples for the rungs of this campaign: set the parameter probe of the task");
+  }
+  const Examples& examples = *task.probe;
+  Probe probe;
+  probe.inputs = examples.inputs;
+  probe.outputs = {"outputs", DType::f32, {examples.size(), outputs}};
+  probe.score = [&examples, score = rung.score](const Tensor& answer) {
+    return score(answer.values<float>(), examples);
+  };
+  probe.worst = rung.worst;
+  return probe;
+}
+
+Run run_supervised(Session& session, const SupervisedTask& task, std::int64_t outputs,
+                   const RungScore& rung) {
   const TrainLimits limits = train_limits(session);
   const Seconds predict_time(
       session.parameter("predict_seconds", 10 + limits.budget.count(), 0.01, 86400));
   const auto batch_size =
       static_cast<std::size_t>(session.integer_parameter("predict_batch", 1000, 1, 1'000'000));
-  Run run{train_apart(session, {task.train.inputs, task.train.targets}), {}};
+  const std::optional<Probe> probe = make_probe(session, task, outputs, rung);
+  Run run{train_apart(session, {task.train.inputs, task.train.targets}, probe ? &*probe : nullptr),
+          {}};
   RemoteCandidate predictor = session.start_candidate("predict");
   // One time for everything: with so much for each batch, a candidate could go on training here.
   const Clock::time_point start = Clock::now();
@@ -116,6 +150,35 @@ Run run_supervised(Session& session, const SupervisedTask& task, std::int64_t ou
   }
   predictor.finish();
   return run;
+}
+
+// The class of each example: the largest of its outputs.
+std::vector<std::int32_t> classes_of(std::span<const float> outputs, const Examples& examples) {
+  std::vector<std::int32_t> classes(static_cast<std::size_t>(examples.size()));
+  const std::size_t width = outputs.size() / classes.size();
+  for (std::size_t i = 0; i < classes.size(); ++i) {
+    const float* row = outputs.data() + i * width;
+    classes[i] = static_cast<std::int32_t>(std::max_element(row, row + width) - row);
+  }
+  return classes;
+}
+
+Mean accuracy_among(std::span<const std::int32_t> predicted, const Examples& examples) {
+  const auto labels = examples.targets.values<std::int64_t>();
+  std::int64_t right = 0;
+  for (std::size_t i = 0; i < labels.size(); ++i) right += predicted[i] == labels[i] ? 1 : 0;
+  return accuracy_of(right, examples.size());
+}
+
+double mean_square_of(std::span<const float> outputs, const Examples& examples) {
+  const auto targets = examples.targets.values<float>();
+  const auto count = static_cast<double>(targets.size());
+  double squares = 0;
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    const double error = double{outputs[i]} - double{targets[i]};
+    squares += error * error / count;
+  }
+  return squares;
 }
 
 Verdict verdict_of(const Run& run) {
@@ -185,21 +248,34 @@ void check_examples(const Examples& examples, const std::filesystem::path& folde
 
 SupervisedTask split_examples(const Examples& train, const Examples& test, std::int64_t validation,
                               Split split) {
-  if (validation < 1 || validation >= train.size()) {
+  return split_examples(train, test, HoldOut{.validation = validation, .split = split});
+}
+
+SupervisedTask split_examples(const Examples& train, const Examples& test,
+                              const HoldOut& held_out) {
+  const auto [validation, probe, split] = held_out;
+  if (validation < 1 || probe < 0 || validation >= train.size() - probe) {
     throw std::invalid_argument(
         "validation does not fit: validation=" + std::to_string(validation) +
-        " training examples=" + std::to_string(train.size()));
+        " probe=" + std::to_string(probe) + " training examples=" + std::to_string(train.size()));
   }
   Rows rows = all_rows(train.size());
   Rng(kSplitSeed).shuffle(rows);
   const auto middle = rows.end() - static_cast<std::ptrdiff_t>(validation);
-  Rows kept(rows.begin(), middle);
-  Rows held_out(middle, rows.end());
+  const auto first = middle - static_cast<std::ptrdiff_t>(probe);
   // In the file's order, so that memory is read forwards.
-  std::ranges::sort(kept);
-  std::ranges::sort(held_out);
-  return {select(train, kept),
-          split == Split::sealed ? select(test, all_rows(test.size())) : select(train, held_out)};
+  std::sort(rows.begin(), first);
+  std::sort(first, middle);
+  std::sort(middle, rows.end());
+  SupervisedTask task{select(train, Rows(rows.begin(), first)),
+                      split == Split::sealed ? select(test, all_rows(test.size()))
+                                             : select(train, Rows(middle, rows.end()))};
+  if (probe > 0) task.probe = select(train, Rows(first, middle));
+  return task;
+}
+
+Examples share_examples(const Examples& examples) {
+  return select(examples, all_rows(examples.size()));
 }
 
 SupervisedTask keep_examples(Session& session, const std::string& key,
@@ -207,45 +283,61 @@ SupervisedTask keep_examples(Session& session, const std::string& key,
   const bool is_sealed = session.evaluation().split == Split::sealed;
   const std::vector<Tensor> kept = session.keep(key + (is_sealed ? " sealed" : " validation"), [&] {
     const SupervisedTask task = make();
-    return std::vector<Tensor>{task.train.inputs, task.train.targets, task.held_out.inputs,
-                               task.held_out.targets};
+    std::vector<Tensor> tensors;
+    const auto add = [&tensors](const Examples& examples) {
+      // In one frame no two tensors have the same name.
+      const std::string number = std::to_string(tensors.size());
+      tensors.push_back(with_name(examples.inputs, "inputs" + number));
+      tensors.push_back(with_name(examples.targets, "targets" + number));
+    };
+    add(task.train);
+    add(task.held_out);
+    if (task.probe) add(*task.probe);
+    return tensors;
   });
-  return {{kept.at(0), kept.at(1)}, {kept.at(2), kept.at(3)}};
+  const auto examples_at = [&kept](std::size_t place) {
+    return Examples{with_name(kept.at(place), "inputs"), with_name(kept.at(place + 1), "targets")};
+  };
+  SupervisedTask task{examples_at(0), examples_at(2)};
+  if (kept.size() > 4) task.probe = examples_at(4);
+  return task;
 }
 
 SupervisedTask keep_data_set(Session& session) {
   const std::filesystem::path folder = session.data_path("dataset");
   // 0: not set. Checked against the data, which the key does not need.
-  const auto wanted = session.integer_parameter("validation", 0, 0, 1'000'000'000);
-  return keep_examples(session, files_of(folder) + "validation=" + std::to_string(wanted), [&] {
+  constexpr std::int64_t kExamplesMax = 1'000'000'000;
+  const auto wanted = session.integer_parameter("validation", 0, 0, kExamplesMax);
+  const auto probe = session.integer_parameter("probe", 0, 0, kExamplesMax);
+  const std::string key =
+      "validation=" + std::to_string(wanted) + " probe=" + std::to_string(probe);
+  return keep_examples(session, files_of(folder) + key, [&] {
     const DataSet data = read_data_set(folder);
     const std::int64_t size = data.train.size();
     const auto validation = session.integer_parameter("validation", size / 10, 1, size - 1);
-    return split_examples(data.train, data.test, validation, session.evaluation().split);
+    return split_examples(
+        data.train, data.test,
+        {.validation = validation, .probe = probe, .split = session.evaluation().split});
   });
 }
 
-Trained train_apart(Session& session, std::vector<Tensor> data) {
+Trained train_apart(Session& session, std::vector<Tensor> data, const Probe* probe) {
   RemoteCandidate trainer = session.start_candidate("train");
-  Trained trained = trainer.train(std::move(data), train_limits(session));
+  Trained trained = trainer.train(std::move(data), train_limits(session), probe);
   trainer.finish();
   session.end_candidate();
   return trained;
 }
 
 Verdict judge_classification(Session& session, const SupervisedTask& task, std::int64_t classes) {
-  const Run run = run_supervised(session, task, classes);
-  const auto labels = task.held_out.targets.values<std::int64_t>();
-  const auto width = static_cast<std::size_t>(classes);
-  std::vector<std::int32_t> predicted(labels.size());
-  std::int64_t right = 0;
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    const float* row = run.outputs.data() + i * width;
-    predicted[i] = static_cast<std::int32_t>(std::max_element(row, row + width) - row);
-    if (predicted[i] == labels[i]) ++right;
-  }
+  const RungScore rung{[](std::span<const float> outputs, const Examples& examples) {
+                         return accuracy_among(classes_of(outputs, examples), examples).value;
+                       },
+                       0};
+  const Run run = run_supervised(session, task, classes, rung);
+  const std::vector<std::int32_t> predicted = classes_of(run.outputs, task.held_out);
   Verdict verdict = verdict_of(run);
-  const Mean accuracy = accuracy_of(right, static_cast<std::int64_t>(labels.size()));
+  const Mean accuracy = accuracy_among(predicted, task.held_out);
   verdict.metrics["accuracy"] = accuracy.value;
   verdict.metrics["accuracy_standard_error"] = accuracy.standard_error;
   BehaviourDigest digest;
@@ -255,17 +347,20 @@ Verdict judge_classification(Session& session, const SupervisedTask& task, std::
 }
 
 Verdict judge_regression(Session& session, const SupervisedTask& task) {
+  const RungScore rung{[](std::span<const float> outputs, const Examples& examples) {
+                         return std::sqrt(mean_square_of(outputs, examples));
+                       },
+                       std::numeric_limits<double>::max()};
   const auto targets = task.held_out.targets.values<float>();
-  const Run run = run_supervised(session, task, task.held_out.targets.shape().at(1));
+  const Run run = run_supervised(session, task, task.held_out.targets.shape().at(1), rung);
   const auto count = static_cast<double>(targets.size());
   double mean = 0;
   for (const float target : targets) mean += target / count;
-  double squares = 0;
+  const double squares = mean_square_of(run.outputs, task.held_out);
   double absolute = 0;
   double variance = 0;
   for (std::size_t i = 0; i < targets.size(); ++i) {
     const double error = double{run.outputs[i]} - double{targets[i]};
-    squares += error * error / count;
     absolute += std::abs(error) / count;
     variance += (targets[i] - mean) * (targets[i] - mean) / count;
   }

@@ -63,6 +63,41 @@ std::vector<std::pair<std::string, torch::Tensor>> state_of(torch::nn::Module& m
   return state;
 }
 
+/// Puts back what a prediction may change in a training that it interrupts: who is in training
+/// mode, the buffers, and where the random numbers are.
+class Interruption {
+ public:
+  explicit Interruption(torch::nn::Module& module, const torch::Device& device) : module_(module) {
+    generators_.push_back(at::globalContext().defaultGenerator(torch::Device(torch::kCPU)));
+    if (device.is_cuda()) generators_.push_back(at::globalContext().defaultGenerator(device));
+    for (const at::Generator& generator : generators_) states_.push_back(generator.get_state());
+    // Parents come before their children, whose mode they set.
+    modes_.emplace_back(&module, module.is_training());
+    for (const auto& part : module.modules(false)) {
+      modes_.emplace_back(part.get(), part->is_training());
+    }
+    for (const torch::Tensor& buffer : module.buffers()) buffers_.push_back(buffer.clone());
+  }
+  Interruption(const Interruption&) = delete;
+  Interruption& operator=(const Interruption&) = delete;
+  ~Interruption() {
+    for (std::size_t i = 0; i < generators_.size(); ++i) generators_[i].set_state(states_[i]);
+    for (const auto& [part, mode] : modes_) part->train(mode);
+    const std::vector<torch::Tensor> buffers = module_.buffers();
+    for (std::size_t i = 0; i < std::min(buffers.size(), buffers_.size()); ++i) {
+      // Only what has changed: to write is to invalidate what autograd holds.
+      if (!torch::equal(buffers[i], buffers_[i])) buffers[i].copy_(buffers_[i]);
+    }
+  }
+
+ private:
+  torch::nn::Module& module_;
+  std::vector<at::Generator> generators_;
+  std::vector<torch::Tensor> states_;
+  std::vector<std::pair<torch::nn::Module*, bool>> modes_;
+  std::vector<torch::Tensor> buffers_;
+};
+
 class TorchProgram : public Program {
  public:
   explicit TorchProgram(const Setup& setup) : device_(setup.device) {
@@ -113,13 +148,24 @@ class TorchProgram : public Program {
 
   Tensor predict(const Message& message) override {
     const torch::InferenceMode guard;
+    return outputs_for(message);
+  }
+
+  std::optional<Tensor> probe(const Message& message) override {
+    // Not InferenceMode: what a module keeps of this, its training must be able to use.
+    const torch::NoGradGuard guard;
+    const Interruption interruption(candidate_->module(), device_);
+    return outputs_for(message);
+  }
+
+ private:
+  Tensor outputs_for(const Message& message) {
     candidate_->module().eval();
     const torch::Tensor inputs = from_frame(message.tensor("inputs")).to(device_);
     const torch::Tensor outputs = candidate_->predict(inputs);
     return to_frame("outputs", outputs.to(torch::kFloat32));
   }
 
- private:
   torch::Device device_;
   std::unique_ptr<Candidate> candidate_;
 };

@@ -1,10 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cambrian/frame.hpp"
@@ -33,6 +36,16 @@ struct Setup {
   std::map<std::string, double, std::less<>> parameters;
 
   double parameter(std::string_view name, double otherwise) const;
+};
+
+/// Shares of a training's budget at which the model, as it is then, answers for inputs of the
+/// judge.
+struct Rungs {
+  std::vector<double> shares;  ///< Ascending, each above 0 and below 1.
+  /// Time of answers that does not count as time of the training, all of them together.
+  double free_seconds = 0;
+  /// The tensor `outputs`, or nothing where this training cannot answer.
+  std::function<std::optional<Tensor>()> predict;
 };
 
 /// The budget of one training, and the way to report how far it is.
@@ -72,9 +85,13 @@ class Training {
   }
   /// True where the next step is going to be reported, so that its loss is worth computing.
   bool report_is_due() const;
+  /// Answers at these shares, within step(). Called before the training begins, by the SDK.
+  void answer_at(Rungs rungs) { rungs_ = std::move(rungs); }
 
  private:
   void report(const double* loss);
+  void answer_if_due();
+  void answer(std::size_t rung);
 
   Clock::time_point start_;
   double budget_seconds_;
@@ -83,6 +100,8 @@ class Training {
   std::int64_t steps_ = 0;
   Clock::time_point report_next_;
   bool diverged_ = false;
+  Rungs rungs_;
+  std::size_t rung_next_ = 0;
 };
 
 /// The candidate's side of the conversation: what answers the judge. Override what the task's judge
@@ -96,6 +115,9 @@ class Program {
   virtual void load(const Message& state);
   /// The tensor `outputs` for the tensor `inputs`.
   virtual Tensor predict(const Message& inputs);
+  /// The same in the middle of a training, which must go on as if nothing had been asked. Nothing
+  /// (the default): this candidate does not answer before its training is done.
+  virtual std::optional<Tensor> probe(const Message& inputs);
   /// The answer to a question of the task.
   virtual Message answer(const Message& question);
 };

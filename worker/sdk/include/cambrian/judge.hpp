@@ -61,6 +61,9 @@ struct Evaluation {
   std::string device = "cpu";
   /// For the whole evaluation.
   Seconds run_time{300};
+  /// Shares of the training's budget at which the candidate answers for its model: ascending, each
+  /// above 0 and below 1. Empty: the campaign stops nobody early.
+  std::vector<double> rungs;
 };
 
 /// What the judge found. Metrics must be finite.
@@ -100,14 +103,29 @@ struct TrainLimits {
   std::size_t state_bytes_max = std::size_t{256} << 20;
 };
 
+/// What a training is asked at the rungs of the campaign. The examples are neither trained on nor
+/// scored with, and the candidate sees nothing but their inputs.
+struct Probe {
+  /// As `predict` would get them.
+  Tensor inputs;
+  TensorSpec outputs;
+  /// The metric that the task names as judge.rung_metric, of outputs of the right shape that are
+  /// finite. Finite itself.
+  std::function<double(const Tensor& outputs)> score;
+  /// What outputs are worth that are not finite: as bad as can be. Finite.
+  double worst = 0;
+};
+
 class Session;
 
 /// One candidate process. Every method throws Failure where the candidate does not do its part, and
 /// waits no longer than it is told and than the evaluation lasts.
 class RemoteCandidate {
  public:
-  /// Sends the training data and waits for the state. Progress goes on to the worker.
-  Trained train(std::vector<Tensor> data, const TrainLimits& limits);
+  /// Sends the training data and waits for the state. Progress goes on to the worker, and so does
+  /// what `probe` makes of the candidate's answers at the rungs: nobody waits for these, and they
+  /// give no more time than `limits` do. `probe` may be null, and is not needed without rungs.
+  Trained train(std::vector<Tensor> data, const TrainLimits& limits, const Probe* probe = nullptr);
   void load(const std::vector<Tensor>& state, Seconds time_max);
   /// The prediction for `inputs`: a tensor `outputs` as specified.
   Tensor predict(std::vector<Tensor> inputs, TensorSpec outputs, Seconds time_max);
@@ -124,11 +142,21 @@ class RemoteCandidate {
   void send(const Message& message, Deadline deadline);
   Message receive(std::string_view type, Deadline deadline, const ReceiveLimits& limits);
   void report_progress(const Message& progress);
+  void report_rung(const Message& answer);
+
+  /// The training that is going on, where it has rungs.
+  struct Climb {
+    const Probe* probe = nullptr;
+    Clock::time_point start;
+    Seconds budget{0};
+    std::size_t next = 0;  ///< The lowest rung that may still be answered.
+  };
 
   Session* session_;
   Channel channel_;
   bool has_stepped_ = false;
   Clock::time_point report_next_{};
+  std::optional<Climb> climb_;
 };
 
 /// The judge's side of one evaluation. Made by main in libcambrian_judge.a.

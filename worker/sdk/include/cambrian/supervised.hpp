@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,15 @@ struct Examples {
 struct SupervisedTask {
   Examples train;
   Examples held_out;
+  /// What it is asked at rungs: examples of neither. None: this judge cannot stop anybody early.
+  std::optional<Examples> probe = std::nullopt;
+};
+
+/// How many training examples one evaluation sets aside, and which data it is scored with.
+struct HoldOut {
+  std::int64_t validation = 0;
+  std::int64_t probe = 0;
+  Split split = Split::validation;
 };
 
 /// Chooses what one evaluation uses: trains on `train` without `validation` examples of it, and is
@@ -32,20 +42,28 @@ struct SupervisedTask {
 /// Throws std::invalid_argument where `validation` does not leave at least one on both sides.
 SupervisedTask split_examples(const Examples& train, const Examples& test, std::int64_t validation,
                               Split split);
+/// The same, with `probe` more of the training examples for the rungs of the campaign. They are set
+/// aside whether or not there are rungs: what a training is given must not depend on that.
+SupervisedTask split_examples(const Examples& train, const Examples& test, const HoldOut& held_out);
+
+/// A copy in shared memory.
+Examples share_examples(const Examples& examples);
 
 /// What `make` chose, in memory that all judges of the task on this worker share (Session::keep):
-/// data are read or generated once. What `make` gives must come from split_examples, and follow
-/// from the task, the split and `key` alone: parameters and seeds belong into the key.
+/// data are read or generated once. What `make` gives must come from split_examples, a probe also
+/// from share_examples, and follow from the task, the split and `key` alone: parameters and seeds
+/// belong into the key.
 SupervisedTask keep_examples(Session& session, const std::string& key,
                              const std::function<SupervisedTask()>& make);
 
-/// The data source `dataset`, a folder that read_data_set() understands, split by the parameter
-/// `validation` (default: a tenth), and kept. Throws std::runtime_error, std::invalid_argument.
+/// The data source `dataset`, a folder that read_data_set() understands, split by the parameters
+/// `validation` (default: a tenth) and `probe` (default: none, and so no early stopping), and kept.
+/// Throws std::runtime_error, std::invalid_argument.
 SupervisedTask keep_data_set(Session& session);
 
 /// Trains a candidate on these tensors in a process of its own, which is gone afterwards, within
 /// the parameters `train_seconds` and `grace_seconds` that judge_classification() names.
-Trained train_apart(Session& session, std::vector<Tensor> data);
+Trained train_apart(Session& session, std::vector<Tensor> data, const Probe* probe = nullptr);
 
 /// Trains a candidate on the training examples, loads the state into a fresh process and predicts
 /// the held-out ones: outputs f32 [batch, classes], the largest one wins.
@@ -58,11 +76,12 @@ Trained train_apart(Session& session, std::vector<Tensor> data);
 ///   predict_batch    examples in one batch (default 1000)
 ///   steps            read by the candidate's SDK: limit of training steps (default none)
 /// Metrics: accuracy, accuracy_standard_error, parameters (Trained::stored_scalars), steps,
-/// train_seconds. The digest covers the predicted classes.
+/// train_seconds. The digest covers the predicted classes. At rungs: accuracy on the probe.
 Verdict judge_classification(Session& session, const SupervisedTask& task, std::int64_t classes);
 
 /// The same for values: outputs f32 of the targets' shape. Metrics: rmse, mae, r_squared,
-/// parameters, steps, train_seconds. The digest covers the predicted values.
+/// parameters, steps, train_seconds. The digest covers the predicted values. At rungs: rmse on the
+/// probe.
 Verdict judge_regression(Session& session, const SupervisedTask& task);
 
 /// A data set from a folder: either the four IDX files of the MNIST family (plain or .gz; inputs
