@@ -260,6 +260,7 @@ def report(run, history, findings, seconds):
     ids = {one["id"] for one in items}
     attempts = [one for one in history.attempts if one["item_id"] in ids]
     commits = sum(int(run.stage.proxy.order(link, "lost")) for link in ("data-a", "data-b"))
+    counted = {one["item_id"] for one in attempts if one["is_counted"]}
     different, ends = run.compare(history), run.unexpected_ends()
     replays = run.replay()
     figures = {
@@ -272,6 +273,9 @@ def report(run, history, findings, seconds):
         "acknowledged": len([one for one in history.delivered if one[0] in ids]),
         "refused_as_stale": len([one for one in history.refused if one[0] in ids]),
         "attempts": dict(sorted(Counter(one["outcome"] or "open" for one in attempts).items())),
+        # By rule, not by loss: two agents lost them, or five failed. Such a population differs.
+        "items_ended_by_rule": len([one for one in items if one["state"] == "done"
+                                    and one["id"] not in counted]),
         "campaigns_ended_before_the_last_fault": run.ended_before_faults,
         "seconds_without_faults": round(seconds[0], 1), "seconds": round(seconds[1], 1),
         "lost": len(findings["lost"]), "duplicated": len(findings["duplicated"]),

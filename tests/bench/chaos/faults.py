@@ -2,11 +2,14 @@
 acts again, and ends what it began at last."""
 
 import random
+import signal
 from dataclasses import dataclass
 
 COORDINATORS = ("coordinator-a", "coordinator-b")
 # So long, and the agent's leases are gone (stage.LEASE): what it reports then is stale.
 LONG_SECONDS = (13, 15)
+# Whoever stops agents kills them then.
+STOP_SECONDS = 3
 
 
 def kill(stage, target, rng):
@@ -44,11 +47,11 @@ def freeze_long(stage, target, rng):
 
 
 def stop(stage, target, _rng):
-    """SIGTERM: it hands back what it has and goes."""
+    """SIGTERM: it hands back what it has and goes. With no coordinator in reach it cannot."""
     process = stage.processes[target]
     process.is_wanted = False
-    process.signal(15)
-    yield 3
+    process.signal(signal.SIGTERM)
+    yield STOP_SECONDS
     process.kill()
     process.start()
 
@@ -161,7 +164,6 @@ def kinds_of(stage):
         Kind(kill, ("coordinator-a+coordinator-b",), 2, "coordinators"),
         Kind(freeze, COORDINATORS, 5),
         Kind(freeze, agent_names(stage), 4),
-        Kind(stop, agent_names(stage), 3),
         Kind(restart_database, ("database",), 4),
         Kind(crash_database, ("database",), 4),
         Kind(freeze_database, ("database",), 3),
@@ -183,7 +185,8 @@ def losing_kinds_of(stage):
     """Faults by which an agent loses its leases. An item that two different agents lost is a
     failure of its candidate, by rule: so these come one at a time, and not before everything that
     was lost has been made."""
-    return (Kind(kill_agent, agent_names(stage), 5), Kind(freeze_long, agent_names(stage), 2))
+    return (Kind(kill_agent, agent_names(stage), 5), Kind(freeze_long, agent_names(stage), 2),
+            Kind(stop, agent_names(stage), 2))
 
 
 @dataclass
