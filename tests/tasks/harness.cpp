@@ -85,8 +85,11 @@ std::string read_file(const fs::path& path) {
 }
 
 std::vector<std::string> base_environment() {
-  return {"PATH=/usr/bin:/bin", "OMP_NUM_THREADS=1", "HOME=/nonexistent",
-          "PYTHONPATH=" + (kSdk / "python").string(), "PYTHONDONTWRITEBYTECODE=1"};
+  // Kernels as in a worker's sandboxes (worker/evaluation/compile_command.cpp).
+  return {"PATH=/usr/bin:/bin",        "OMP_NUM_THREADS=1",
+          "HOME=/nonexistent",         "PYTHONPATH=" + (kSdk / "python").string(),
+          "PYTHONDONTWRITEBYTECODE=1", "OPENBLAS_CORETYPE=Haswell",
+          "ONEDNN_MAX_CPU_ISA=AVX2"};
 }
 
 void compile(std::vector<std::string> words, const fs::path& work) {

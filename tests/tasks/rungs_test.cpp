@@ -254,6 +254,7 @@ TEST_CASE("rungs: a ready judge sets examples aside for them, or says what it la
   CHECK(lacking.outcome == "infrastructure");
   CHECK(lacking.diagnostics.find("set the parameter probe") != std::string::npos);
   fixture.task.parameters["probe"] = 500;
+  fixture.task.parameters["validation"] = 100;
   const Report asked = without_times(fixture.run_raw("good", 1, {0.2, 0.6}));
   CHECK(asked.rungs.size() == 2);
   // Set aside whether or not anybody asks: the score is the same.

@@ -150,9 +150,20 @@ Arguments python_host_command(bool torch) {
 
 std::vector<std::pair<std::string, std::string>> run_environment(int cpus) {
   const std::string threads = std::to_string(cpus);
-  return {{"OMP_NUM_THREADS", threads},     {"OPENBLAS_NUM_THREADS", threads},
-          {"MKL_NUM_THREADS", threads},     {"PYTHONPATH", in(kSdkFolder, "python")},
-          {"PYTHONDONTWRITEBYTECODE", "1"}, {"PYTHONUNBUFFERED", "1"}};
+  std::vector<std::pair<std::string, std::string>> environment = {
+      {"OMP_NUM_THREADS", threads},     {"OPENBLAS_NUM_THREADS", threads},
+      {"MKL_NUM_THREADS", threads},     {"PYTHONPATH", in(kSdkFolder, "python")},
+      {"PYTHONDONTWRITEBYTECODE", "1"}, {"PYTHONUNBUFFERED", "1"}};
+#ifdef __x86_64__
+  // The same kernels wherever they can run: others round differently, and on a virtual machine with
+  // AVX-512 BF16 those that oneDNN chose by itself gave NaN in one of four trainings of a small
+  // CNN.
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    environment.emplace_back("OPENBLAS_CORETYPE", "Haswell");
+    environment.emplace_back("ONEDNN_MAX_CPU_ISA", "AVX2");
+  }
+#endif
+  return environment;
 }
 
 Arguments pch_command(const CompileOptions& options) {

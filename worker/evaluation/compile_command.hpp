@@ -79,8 +79,8 @@ std::vector<std::string> candidate_host_command(const std::string& candidate);
 std::vector<std::string> python_host_command(bool torch);
 
 /// Environment of a running judge or candidate beyond what every sandbox has: thread counts,
-/// because LibTorch with more threads than cores is many times slower, and where Python finds the
-/// SDK.
+/// because LibTorch with more threads than cores is many times slower, which kernels OpenBLAS
+/// and oneDNN use (on x86-64 with AVX2 never later ones), and where Python finds the SDK.
 std::vector<std::pair<std::string, std::string>> run_environment(int cpus);
 
 /// Makes /out/candidate.pch from the SDK's header for candidates. Parsing it is most of a compile:

@@ -316,7 +316,7 @@ TEST_CASE("agent: fetches, evaluates and reports", "[integration]") {
   CHECK(report.result().result_key().size() == 64);
 
   CHECK(coordinator.description.kind() == v1::AGENT_KIND_WORKER);
-  CHECK(coordinator.description.sandbox_level() == spec::SANDBOX_LEVEL_STANDARD);
+  CHECK(coordinator.description.sandbox_level() >= spec::SANDBOX_LEVEL_STANDARD);
   CHECK(coordinator.description.slots() == 1);
   CHECK_THAT(coordinator.description.toolchain(), ContainsSubstring("clang"));
 

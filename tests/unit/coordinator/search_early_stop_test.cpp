@@ -53,6 +53,7 @@ TEST_CASE("Search: an evaluation stopped early counts, and its variant is nothin
           "[unit][search]") {
   Settings settings = settings_of();
   settings.budget.evaluations = 4;
+  settings.policy = PolicyKind::hill_climb;  // Which shows failures.
   settings.repeats = 1;
   Driver driver(settings);
   driver.start_with_seed(0.5);
