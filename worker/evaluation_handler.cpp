@@ -16,6 +16,8 @@ using agent::AttemptOutcome;
 constexpr std::size_t kTasksMax = 8;
 // A worker that cannot do an item gives others the time to take it before it asks again.
 constexpr std::chrono::seconds kUnablePause(5);
+// With the time in which a training is saved, less than an agent gives its handlers to return.
+constexpr std::chrono::seconds kUploadTime(4);
 
 void pause(std::chrono::seconds duration, std::stop_token stop) {
   std::mutex mutex;
@@ -60,20 +62,39 @@ agent::v1::Progress progress_of(std::string_view phase, const TrainingProgress& 
 
 AttemptOutcome EvaluationHandler::handle(agent::Attempt& attempt) {
   metrics_.evaluation_started();
-  const auto result = evaluate(attempt);
+  Handover handover{.is_wanted = [&attempt] { return attempt.is_handed_on(); }};
+  const auto result = evaluate(attempt, handover);
   metrics_.evaluation_ended();
   const auto& lease = attempt.assignment().lease();
+  if (!result && handover.saved) return hand_on(lease, *handover.saved);
   if (!result) return to_outcome(result.error(), lease, attempt.stop_token());
   metrics_.count(*result);
   log::info("evaluation_finished", {{"item", lease.item_id()},
                                     {"outcome", to_string(result->outcome)},
                                     {"duration_ms", result->timings.total.value_or(Duration{0})},
                                     {"evaluator", to_string(result->path)},
+                                    {"resumption", to_string(result->resumption)},
                                     {"is_built_before", result->is_candidate_cached}});
   return to_proto(*result);
 }
 
-Result<EvaluationResult> EvaluationHandler::evaluate(agent::Attempt& attempt) {
+agent::Released EvaluationHandler::hand_on(const agent::v1::Lease& lease,
+                                           const Checkpoint& checkpoint) {
+  const std::string content = to_content(checkpoint);
+  auto digest = blobs_.upload_checkpoint(content, kUploadTime);
+  metrics_.count_checkpoint(digest ? "saved" : "lost");
+  if (!digest) {
+    log::warn(
+        "checkpoint_lost",
+        {{"item", lease.item_id()}, {"bytes", content.size()}, {"cause", digest.error().message}});
+    return agent::v1::RELEASE_REASON_SHUTDOWN;
+  }
+  log::info("checkpoint_saved",
+            {{"item", lease.item_id()}, {"bytes", content.size()}, {"sha256", *digest}});
+  return {agent::v1::RELEASE_REASON_SHUTDOWN, std::move(*digest)};
+}
+
+Result<EvaluationResult> EvaluationHandler::evaluate(agent::Attempt& attempt, Handover& handover) {
   const auto stop = attempt.stop_token();
   attempt.set_progress("fetch");
   const auto begun = std::chrono::steady_clock::now();
@@ -92,7 +113,7 @@ Result<EvaluationResult> EvaluationHandler::evaluate(agent::Attempt& attempt) {
                    [&](std::string_view phase, const TrainingProgress& training) {
                      attempt.set_progress(progress_of(phase, training));
                    },
-                   attempt.early_stop_token()));
+                   &handover, attempt.early_stop_token()));
   result.timings.fetch = fetched;
   return result;
 }
@@ -110,7 +131,22 @@ Result<EvaluationRequest> EvaluationHandler::fetch(const agent::v1::EvaluationWo
     CAMBRIAN_TRY(std::string content, blobs_.download(file.sha256(), stop));
     request.sources.push_back({file.path(), std::move(content)});
   }
+  if (!work.checkpoint().empty()) request.checkpoint = fetch_checkpoint(work.checkpoint(), stop);
   return request;
+}
+
+// Without it, the training begins anew: nothing is wrong but the time that it takes.
+std::optional<Checkpoint> EvaluationHandler::fetch_checkpoint(const std::string& digest,
+                                                              std::stop_token stop) {
+  const auto content = blobs_.download(digest, stop);
+  auto checkpoint = content ? read_checkpoint(*content) : std::nullopt;
+  if (!checkpoint) {
+    metrics_.count_checkpoint("lost");
+    log::warn("checkpoint_lost",
+              {{"sha256", digest},
+               {"cause", content ? "the content is no checkpoint" : content.error().message}});
+  }
+  return checkpoint;
 }
 
 Result<std::shared_ptr<const Task>> EvaluationHandler::fetch_task(const std::string& digest,

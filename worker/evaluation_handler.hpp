@@ -3,6 +3,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "common/agent/agent.hpp"
@@ -24,8 +25,10 @@ class EvaluationHandler {
   agent::AttemptOutcome handle(agent::Attempt& attempt);
 
  private:
-  Result<EvaluationResult> evaluate(agent::Attempt& attempt);
+  Result<EvaluationResult> evaluate(agent::Attempt& attempt, Handover& handover);
+  agent::Released hand_on(const agent::v1::Lease& lease, const Checkpoint& checkpoint);
   Result<EvaluationRequest> fetch(const agent::v1::EvaluationWork& work, std::stop_token stop);
+  std::optional<Checkpoint> fetch_checkpoint(const std::string& digest, std::stop_token stop);
   Result<std::shared_ptr<const Task>> fetch_task(const std::string& digest, std::stop_token stop);
 
   BlobClient& blobs_;

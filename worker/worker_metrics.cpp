@@ -59,6 +59,9 @@ WorkerMetrics::WorkerMetrics(Registry& registry, int slots)
       evaluators_(counters(registry, "cambrian_worker_evaluators_total",
                            "Evaluations by what made a program of the source.", {}, "evaluator",
                            {"compile", "warm"})),
+      checkpoints_(counters(registry, "cambrian_worker_checkpoints_total",
+                            "Checkpoints of interrupted trainings, by what became of them.", {},
+                            "outcome", {"saved", "lost", "resumed", "refused"})),
       duration_(registry.histogram("cambrian_worker_evaluation_duration_seconds",
                                    "Whole evaluation, with fetching.",
                                    metrics::duration_buckets())) {
@@ -81,6 +84,8 @@ void WorkerMetrics::set_warm_memory(std::int64_t bytes) {
   warm_memory_.set(static_cast<double>(bytes));
 }
 
+void WorkerMetrics::count_checkpoint(const std::string& outcome) { checkpoints_.at(outcome).add(); }
+
 void WorkerMetrics::count_gpu(bool is_in_trouble) {
   gpus_in_quarantine_.add(is_in_trouble ? 1 : -1);
   if (is_in_trouble) gpu_quarantines_.add();
@@ -91,6 +96,9 @@ void WorkerMetrics::count(const EvaluationResult& result) {
   candidate_cache_.at(result.is_candidate_cached ? "hit" : "miss").add();
   judge_cache_.at(result.is_judge_cached ? "hit" : "miss").add();
   evaluators_.at(std::string(to_string(result.path))).add();
+  if (result.resumption != Resumption::none) {
+    count_checkpoint(std::string(to_string(result.resumption)));
+  }
   if (!result.limit_hit.empty()) kills_.at(std::string(result.limit_hit)).add();
   const Duration fetch = result.timings.fetch.value_or(Duration{0});
   const Duration total = result.timings.total.value_or(Duration{0});

@@ -17,6 +17,8 @@ class WorkerMetrics {
   void evaluation_started();
   void evaluation_ended();
   void count(const EvaluationResult& result);
+  /// `outcome` is saved or lost; what became of those that evaluations were given, count() knows.
+  void count_checkpoint(const std::string& outcome);
   void set_warm_memory(std::int64_t bytes);
   /// A GPU got into trouble, or is well again.
   void count_gpu(bool is_in_trouble);
@@ -32,6 +34,7 @@ class WorkerMetrics {
   std::map<std::string, metrics::Counter> candidate_cache_;
   std::map<std::string, metrics::Counter> judge_cache_;
   std::map<std::string, metrics::Counter> evaluators_;
+  std::map<std::string, metrics::Counter> checkpoints_;
   metrics::Histogram duration_;
 };
 

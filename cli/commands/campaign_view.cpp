@@ -411,7 +411,8 @@ std::string variant_details(const Variant& variant) {
   for (const auto& one : variant.evaluations()) {
     table.add({short_enum(agent::v1::Split_Name(one.split()), "SPLIT_"), std::to_string(one.seed()),
                one.is_final() ? "yes" : "no", one.is_confirmation() ? "yes" : "no",
-               one.has_result() ? outcome_name(one.result().outcome()) : "open",
+               (one.has_result() ? outcome_name(one.result().outcome()) : "open") +
+                   (one.result().is_resumed() ? ", resumed" : ""),
                format_duration(to_milliseconds(one.result().timings().total())), one.agent()});
   }
   return text + "\n" + table.render({});

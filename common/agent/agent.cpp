@@ -35,7 +35,6 @@ constexpr auto kPollPause = 200ms;
 // While a training may answer at a rung: its news must not wait behind a call that waits for work.
 constexpr auto kWaitMaxAtRungs = 500ms;
 constexpr auto kSyncIntervalDefault = 20s;
-constexpr auto kStopGrace = 10s;  // For handlers, after they were asked to stop.
 constexpr auto kOutageLogInterval = 30s;
 // A token that was replaced is read again within seconds.
 constexpr auto kTokenPatience = 10s;
@@ -134,7 +133,7 @@ class Agent::Loop {
   void apply(const v1::SyncRequest& request, const v1::SyncResponse& response);
   void start(const v1::Assignment& assignment);
   void work(Running& running);
-  std::optional<v1::ReleaseReason> deliver(const v1::Lease& lease, const AttemptOutcome& outcome);
+  std::optional<Released> deliver(const v1::Lease& lease, const AttemptOutcome& outcome);
   void begin_drain(const char* reason);
   void finish_draining();
   void join_done();
@@ -367,7 +366,8 @@ void Agent::Loop::work(Running& running) {
   if (release) {
     auto& added = released_.emplace_back();
     *added.mutable_lease() = lease;
-    added.set_reason(*release);
+    added.set_reason(release->reason);
+    added.set_checkpoint(release->checkpoint);
   }
   has_news_ = has_news_ || release || is_draining_;
   running.is_done = true;
@@ -375,10 +375,10 @@ void Agent::Loop::work(Running& running) {
   wake_.notify_all();
 }
 
-// The reason to hand the lease back, or nothing when the coordinator has the result.
-std::optional<v1::ReleaseReason> Agent::Loop::deliver(const v1::Lease& lease,
-                                                      const AttemptOutcome& outcome) {
-  if (const auto* reason = std::get_if<v1::ReleaseReason>(&outcome)) return *reason;
+// How the lease is handed back, or nothing when the coordinator has the result.
+std::optional<Released> Agent::Loop::deliver(const v1::Lease& lease,
+                                             const AttemptOutcome& outcome) {
+  if (const auto* released = std::get_if<Released>(&outcome)) return *released;
   const auto& id = options_.description.agent_id();
   auto sent = report(*stub_, id, lease, outcome, reports_stop_.get_token());
   // The reason belongs into the campaign, not only into this agent's log. The calls may be what is
@@ -412,7 +412,7 @@ void Agent::Loop::finish_draining() {
     const auto all_done = [this] {
       return std::ranges::all_of(running_, [](const auto& r) { return r.is_done; });
     };
-    for (auto& running : running_) running.attempt->request_stop();
+    for (auto& running : running_) running.attempt->hand_on();
     reports_stop_.request_stop();
     if (!wake_.wait_for(lock, kStopGrace, all_done)) {
       // A thread that hangs cannot be ended; its lease can still be handed back.

@@ -2,6 +2,7 @@
 
 #include <grpcpp/channel.h>
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -15,6 +16,9 @@
 #include "cambrian/agent/v1/work.pb.h"
 
 namespace cambrian::agent {
+
+/// Time of handlers to return after they were asked to stop.
+inline constexpr std::chrono::seconds kStopGrace{10};
 
 /// One try at an item, in the hands of the handler. Its methods may be called from any thread.
 class Attempt {
@@ -30,9 +34,16 @@ class Attempt {
   /// Of the agent that works on it: for what it says of the attempt by itself.
   const std::string& agent_id() const { return agent_id_; }
   /// Stopped when the lease is lost, the item is cancelled or the agent shuts down: the handler
-  /// returns soon then, with RELEASE_REASON_SHUTDOWN.
+  /// returns soon then, within kStopGrace, with RELEASE_REASON_SHUTDOWN.
   std::stop_token stop_token() const { return stop_.get_token(); }
   void request_stop() { stop_.request_stop(); }
+  /// Whether it was stopped because the agent ends: somebody else goes on, from a checkpoint where
+  /// the handler leaves one within a few seconds.
+  bool is_handed_on() const { return is_handed_on_; }
+  void hand_on() {
+    is_handed_on_ = true;
+    request_stop();
+  }
   /// Stopped when the coordinator finds the training hopeless: the handler ends it, if it is still
   /// going on, and returns a result all the same.
   std::stop_token early_stop_token() const { return early_stop_.get_token(); }
@@ -49,13 +60,23 @@ class Attempt {
   std::string agent_id_;
   std::function<void()> on_news_;
   std::stop_source stop_;
+  std::atomic<bool> is_handed_on_ = false;
   std::stop_source early_stop_;
   mutable std::mutex mutex_;  // Guards progress_.
   v1::Progress progress_;
 };
 
+/// A lease that goes back.
+struct Released {
+  Released(v1::ReleaseReason why, std::string checkpoint_digest = {})
+      : reason(why), checkpoint(std::move(checkpoint_digest)) {}
+
+  v1::ReleaseReason reason;
+  std::string checkpoint;  ///< Digest of what the next attempt may go on from. Empty: nothing.
+};
+
 /// How an attempt ended: with a result, or the lease goes back.
-using AttemptOutcome = std::variant<v1::EvaluationResult, v1::ProposalResult, v1::ReleaseReason>;
+using AttemptOutcome = std::variant<v1::EvaluationResult, v1::ProposalResult, Released>;
 
 /// Does the work. Called on a thread of its own for each item, at most `slots` at once. It must
 /// not throw.

@@ -92,21 +92,32 @@ Status BlobClient::upload(const std::vector<std::string_view>& contents, std::st
     for (const auto& missing : response.sha256()) {
       const auto found = by_digest.find(missing);
       if (found == by_digest.end()) continue;
-      const auto sent = with_retries(stop, [&] { return upload_one(missing, found->second); });
+      const auto sent = with_retries(
+          stop, [&] { return upload_one(missing, found->second, kCallTimeout, false); });
       if (!sent.ok()) return fail(rpc::from_status(sent));
     }
   }
   return {};
 }
 
-grpc::Status BlobClient::upload_one(const std::string& sha256, std::string_view content) {
+Result<std::string> BlobClient::upload_checkpoint(std::string_view content,
+                                                  std::chrono::milliseconds time_max) {
+  std::string sha256 = sha256_hex(content);
+  const auto status = upload_one(sha256, content, time_max, true);
+  if (!status.ok()) return fail(rpc::from_status(status));
+  return sha256;
+}
+
+grpc::Status BlobClient::upload_one(const std::string& sha256, std::string_view content,
+                                    std::chrono::milliseconds time_max, bool is_checkpoint) {
   grpc::ClientContext context;
-  rpc::set_deadline(context, kCallTimeout);
+  rpc::set_deadline(context, time_max);
   agent::v1::UploadBlobResponse response;
   const auto writer = stub_->UploadBlob(&context, &response);
   agent::v1::UploadBlobRequest request;
   request.set_sha256(sha256);
   request.set_size_bytes(static_cast<std::int64_t>(content.size()));
+  request.set_is_checkpoint(is_checkpoint);
   bool is_first = true;
   while (is_first || !content.empty()) {
     const auto piece = content.substr(0, rpc::kChunkBytes);
@@ -115,6 +126,7 @@ grpc::Status BlobClient::upload_one(const std::string& sha256, std::string_view 
     if (!writer->Write(request)) break;  // Finish says why.
     request.clear_sha256();
     request.clear_size_bytes();
+    request.clear_is_checkpoint();
     is_first = false;
   }
   writer->WritesDone();

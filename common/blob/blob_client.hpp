@@ -2,6 +2,7 @@
 
 #include <grpcpp/channel.h>
 
+#include <chrono>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -62,8 +63,13 @@ class BlobClient {
   /// Makes sure that the coordinator has all of these. Sends only what it lacks.
   Status upload(const std::vector<std::string_view>& contents, std::stop_token stop = {});
 
+  /// Stores a checkpoint, by one try that lasts at most so long. Gives its digest.
+  Result<std::string> upload_checkpoint(std::string_view content,
+                                        std::chrono::milliseconds time_max);
+
  private:
-  grpc::Status upload_one(const std::string& sha256, std::string_view content);
+  grpc::Status upload_one(const std::string& sha256, std::string_view content,
+                          std::chrono::milliseconds time_max, bool is_checkpoint);
 
   std::unique_ptr<agent::v1::BlobService::Stub> stub_;
   std::unique_ptr<BlobCache> cache_;

@@ -16,7 +16,8 @@ class CleanupStore {
   virtual awaitable<Result<bool>> purge(int count) = 0;
 
   /// Forgets agents that were silent for a week, requests of deletions after a day, tokens that
-  /// ended 90 days ago, and entries of the audit log after a year or behind a million younger ones.
+  /// ended 90 days ago, entries of the audit log after a year or behind a million younger ones, and
+  /// checkpoints after an hour, unless an open item names them.
   virtual awaitable<Status> forget() = 0;
 };
 

@@ -13,16 +13,24 @@ class BlobStore {
  public:
   virtual ~BlobStore() = default;
 
-  /// Those of the digests that are not there.
+  /// Those of the digests that are not there for good: who needs one uploads it, and it stays.
   virtual awaitable<Result<std::vector<std::string>>> find_missing(
       std::vector<std::string> digests) = 0;
 
   /// Stores a content under its digest, which the caller has verified. Again: no change.
   virtual awaitable<Status> put(std::string sha256, std::string content) = 0;
 
+  /// The same for a checkpoint, which is deleted when nobody needs it any more, unless the content
+  /// is stored for good, before or later. Errors: `exhausted` when all checkpoints together would
+  /// take more than kCheckpointBytesMax.
+  virtual awaitable<Status> put_checkpoint(std::string sha256, std::string content) = 0;
+
   /// Errors: `not_found`; `internal` when what is stored does not fit its digest.
   virtual awaitable<Result<std::string>> get(std::string sha256) = 0;
 };
+
+/// Of all checkpoints together, before they are compressed.
+inline constexpr std::int64_t kCheckpointBytesMax = std::int64_t{4} << 30;
 
 struct TaskRecord {
   std::int64_t id = 0;

@@ -79,6 +79,7 @@ struct Progress {
 struct Release {
   Lease lease;
   ReleaseReason reason = ReleaseReason::shutdown;
+  std::string checkpoint = {};  ///< Digest of what the next attempt may go on from. Empty: none.
 };
 
 /// What an agent says of itself in one call.
@@ -97,7 +98,8 @@ struct EvaluationWork {
   search::Split split = search::Split::validation;
   std::uint64_t seed = 0;
   std::map<std::string, double> parameters;
-  std::string judge_secret;  ///< Of this service; for workers only, never logged.
+  std::string judge_secret;     ///< Of this service; for workers only, never logged.
+  std::string checkpoint = {};  ///< Digest of what an earlier attempt left. Empty: nothing.
   std::vector<double> rungs = {};
 };
 
@@ -149,6 +151,7 @@ struct EvaluationResult {
   bool is_cached = false;
   /// What turned the source into a program: compile or warm. Empty: the worker did not say.
   std::string evaluator = {};
+  bool is_resumed = false;         ///< The training went on from a checkpoint.
   std::int64_t time_saved_ms = 0;  ///< Of `stopped_early`: the rest of the training.
 };
 

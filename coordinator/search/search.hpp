@@ -78,6 +78,7 @@ inline constexpr std::size_t kFailuresKept = 256;
 /// that is unconfirmed because the search ends. These evaluations are part of the budget: while
 /// variants are in flight one is kept back for them, and the last one is spent when all results
 /// are in, on the best of them.
+///
 /// **Early stops.** An evaluation whose training was ended as hopeless counts as finished and not
 /// as failed. Its variant is settled without a score, so it is neither best nor a parent, and is
 /// not shown as a failure. Who is ended is decided outside (`is_hopeless`): here it is a result.

@@ -131,7 +131,11 @@ class Conversation {
     try {
       while (step()) {
       }
-      if (judge.wait() != 0) report_.outcome = "infrastructure";
+      if (report_.outcome == "interrupted") {
+        judge.end();
+      } else if (judge.wait() != 0) {
+        report_.outcome = "infrastructure";
+      }
     } catch (const FrameError& error) {
       report_.diagnostics = error.what();
       judge.end();
@@ -168,6 +172,11 @@ class Conversation {
     begin.members["device"] = "cpu";
     begin.members["run_seconds"] = static_cast<double>(request_.run_time.count());
     begin.members["rungs"] = JsonArray(request_.rungs.begin(), request_.rungs.end());
+    if (!request_.checkpoint.empty()) {
+      Message saved = from_bytes(request_.checkpoint);
+      begin.members["checkpoint"] = std::move(saved.members);
+      begin.tensors = std::move(saved.tensors);
+    }
     return begin;
   }
 
@@ -184,6 +193,17 @@ class Conversation {
       running_.end();
     } else if (message.type == "event") {
       note_event(message);
+      const auto step = message.members.find("step");
+      const bool has_step = step != message.members.end() && step->second.integer();
+      if (request_.interrupt_at_step > 0 && has_step && !has_asked_ &&
+          *step->second.integer() >= request_.interrupt_at_step) {
+        has_asked_ = true;
+        worker_.send(Message("save"), deadline_);
+      }
+    } else if (message.type == "checkpoint" && has_asked_) {
+      report_.outcome = "interrupted";
+      if (!message.tensors.empty()) report_.checkpoint = to_bytes(message);
+      return false;
     } else if (message.type == "result") {
       read_result(message);
       return false;
@@ -226,6 +246,7 @@ class Conversation {
   Deadline deadline_{};
   Channel worker_;
   Child running_;
+  bool has_asked_ = false;
   Report report_;
 };
 

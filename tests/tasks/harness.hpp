@@ -46,6 +46,11 @@ struct Request {
   std::chrono::seconds run_time{120};
   /// Shares of the training at which the judge asks.
   std::vector<double> rungs = {};
+  /// Asks for the training to be saved at the first progress from this step on, and ends everything
+  /// then. 0: never.
+  std::int64_t interrupt_at_step = 0;
+  /// What an interrupted evaluation left, to go on from. Empty: from the start.
+  std::string checkpoint = {};
 };
 
 struct Report {
@@ -58,6 +63,9 @@ struct Report {
   /// What the judge made of the answers, by rung.
   std::map<int, double> rungs;
   std::chrono::duration<double> duration{0};
+  /// The judge's frame, where the evaluation was interrupted and could be saved; the outcome is
+  /// `interrupted` then.
+  std::string checkpoint;
 };
 
 /// Plays the worker's part of the protocol: starts judge and candidate as plain processes, without

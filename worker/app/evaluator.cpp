@@ -36,11 +36,19 @@ std::string result_key(const EvaluationRequest& request, const std::string& tool
 }
 
 Result<EvaluationResult> Evaluator::evaluate(const EvaluationRequest& request, std::stop_token stop,
-                                             const ReportProgress& report,
+                                             const ReportProgress& report, Handover* handover,
                                              std::stop_token stop_early) {
   const auto begun = Clock::now();
   EvaluationResult result;
   result.result_key = result_key(request, candidates_.toolchain_digest());
+  if (request.checkpoint && request.checkpoint->result_key != result.result_key) {
+    // What belongs to anything else gets into no process: not even by our own mistake.
+    EvaluationRequest anew = request;
+    anew.checkpoint.reset();
+    CAMBRIAN_TRY(result, evaluate(anew, stop, report, handover, std::move(stop_early)));
+    result.resumption = Resumption::refused;
+    return result;
+  }
   SessionPrograms programs;
   // The judge first: a task that is broken or lacks its data costs no compile.
   report("prepare", {});
@@ -59,7 +67,7 @@ Result<EvaluationResult> Evaluator::evaluate(const EvaluationRequest& request, s
     result.diagnostics = std::move(built.diagnostics);
   } else {
     programs.candidate = std::move(built.program);
-    JudgeSession session(candidates_, request, programs, report);
+    JudgeSession session(candidates_, request, programs, report, handover);
     session.end_training_on(std::move(stop_early));
     CAMBRIAN_TRY_STATUS(session.run(judges_, links_, stop, source_ready, result));
   }

@@ -17,6 +17,15 @@ namespace cambrian::worker {
 using ReportProgress =
     std::function<void(std::string_view phase, const TrainingProgress& training)>;
 
+/// What a stop leaves behind.
+struct Handover {
+  /// Asked once, when the evaluation was stopped: whether its training is to be saved, which takes
+  /// some seconds at most.
+  std::function<bool()> is_wanted;
+  /// The training, where it could be saved.
+  std::optional<Checkpoint> saved = std::nullopt;
+};
+
 /// Evaluates variants: build the candidate, build or find the judge, let the judge examine fresh
 /// candidate processes, make of its verdict and of what the sandboxes saw an outcome.
 class Evaluator {
@@ -27,11 +36,13 @@ class Evaluator {
 
   /// One evaluation, from start to end on the calling thread. Whatever the candidate does is a
   /// result. Errors: invalid_argument when the task is broken; unavailable when this machine lacks
-  /// something and another may not; cancelled when `stop` was asked for.
+  /// something and another may not; cancelled when `stop` was asked for, with what is left then in
+  /// `handover`, which may be null.
   /// Threads: several at once.
   /// A training that is going on when `stop_early` is asked for ends as Outcome::stopped_early.
   Result<EvaluationResult> evaluate(const EvaluationRequest& request, std::stop_token stop,
-                                    const ReportProgress& report, std::stop_token stop_early = {});
+                                    const ReportProgress& report, Handover* handover = nullptr,
+                                    std::stop_token stop_early = {});
 
  private:
   CandidateRuntime& candidates_;

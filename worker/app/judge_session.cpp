@@ -15,6 +15,8 @@ constexpr milliseconds kRunGrace = std::chrono::seconds(2);
 constexpr milliseconds kVerdictGrace = std::chrono::seconds(10);
 // A candidate whose stream ended is about to exit: its own end says more than our kill.
 constexpr milliseconds kExitPatience = std::chrono::seconds(2);
+// For a training to be saved when the worker is told to end: it looks up between two steps.
+constexpr milliseconds kSaveTime = std::chrono::seconds(5);
 // Kept of the candidate's output in the diagnostics of a crash: enough for an exception's text.
 constexpr std::size_t kCrashLogBytes = 2 << 10;
 
@@ -45,8 +47,15 @@ Status JudgeSession::run(JudgeRuntime& judges, JudgeLinks& links, std::stop_toke
   const Clock::time_point begun = Clock::now();
 
   Result<std::optional<Verdict>> verdict = std::nullopt;
-  if (link.begin(request_)) verdict = talk(links, link, stop);
-  if (stop.stop_requested()) return fail(Errc::cancelled, "evaluation was cancelled");
+  if (const Status told = link.begin(request_)) {
+    verdict = talk(links, link, stop);
+  } else if (told.error().code == Errc::invalid_argument) {
+    return fail(told.error());
+  }
+  if (stop.stop_requested()) {
+    save_training(link, result.result_key);
+    return fail(Errc::cancelled, "evaluation was cancelled");
+  }
   end_candidate(verdict && *verdict && (*verdict)->outcome == Outcome::crash);
   // A judge that gave its verdict, or hung up, is about to exit by itself.
   std::optional<ProcessExit> judge_exit;
@@ -75,7 +84,28 @@ Status JudgeSession::run(JudgeRuntime& judges, JudgeLinks& links, std::stop_toke
   }
   result.log = shorten(sanitise(log_.text()), kLogBytesMax);
   result.usage = usage_;
+  result.resumption = resumption_;
   return {};
+}
+
+void JudgeSession::save_training(JudgeLink& link, const std::string& result_key) {
+  const bool is_training = first_step_ && !trained_;
+  if (handover_ == nullptr || !handover_->is_wanted() || !is_training) return;
+  if (!link.ask_to_save()) return;
+  const auto end = Clock::now() + kSaveTime;
+  while (Clock::now() < end) {
+    auto received = link.receive(kTick);
+    if (!received) return;
+    if (!*received) continue;
+    JudgeMessage& message = **received;
+    if (auto* saved = std::get_if<SavedTraining>(&message)) {
+      if (!saved->frame.empty()) handover_->saved = Checkpoint{result_key, std::move(saved->frame)};
+      return;
+    }
+    // The next worker's candidate does not answer again at rungs that are behind it.
+    if (const auto* event = std::get_if<JudgeEvent>(&message)) note_event(*event);
+    if (std::holds_alternative<Verdict>(message)) return;
+  }
 }
 
 Result<std::optional<Verdict>> JudgeSession::talk(JudgeLinks& links, JudgeLink& link,
@@ -159,6 +189,14 @@ void JudgeSession::note_event(const JudgeEvent& event) {
     report_("train", {});
   }
   if (event.name == "first_step" && !first_step_) first_step_ = now;
+  if (event.name == "resumed") {
+    resumption_ = Resumption::resumed;
+    used_before_ = event.used_before;
+  }
+  if (event.name == "not_resumed") {
+    resumption_ = Resumption::refused;
+    ready_.reset();  // The next candidate trains from the start.
+  }
   if (event.name == "trained" && !trained_) {
     trained_ = now;
     report_("judge", {});
@@ -186,8 +224,8 @@ bool JudgeSession::should_end_training() const {
 // The rest of the training, by the time that its part up to the last rung took.
 void JudgeSession::conclude_early(EvaluationResult& result) {
   const double share = request_.rungs.at(static_cast<std::size_t>(rungs_.back().rung));
-  const std::chrono::duration<double> whole = (*last_rung_ - *ready_) / share;
-  const std::chrono::duration<double> left = whole - (Clock::now() - *ready_);
+  const std::chrono::duration<double> whole = (used_before_ + (*last_rung_ - *ready_)) / share;
+  const std::chrono::duration<double> left = whole - used_before_ - (Clock::now() - *ready_);
   result.outcome = Outcome::stopped_early;
   result.timings.train = between(ready_, std::optional(Clock::now()));
   result.timings.judge.reset();

@@ -17,16 +17,20 @@ struct SessionPrograms {
 /// One thread; used once.
 class JudgeSession {
  public:
-  /// `source_ready` is when the source text was at hand: first_step counts from there. `result`
-  /// gets timings, usage and log.
+  /// `handover` may be null.
   JudgeSession(CandidateRuntime& candidates, const EvaluationRequest& request,
-               const SessionPrograms& programs, const ReportProgress& report)
-      : candidates_(candidates), request_(request), programs_(programs), report_(report) {}
+               const SessionPrograms& programs, const ReportProgress& report, Handover* handover)
+      : candidates_(candidates),
+        request_(request),
+        programs_(programs),
+        report_(report),
+        handover_(handover) {}
 
   /// A training that is going on when this is asked for is ended.
   void end_training_on(std::stop_token stop_early) { stop_early_ = std::move(stop_early); }
 
-  /// Runs to the end and fills `result`. Errors: those of starting processes; cancelled.
+  /// Runs to the end and fills `result`. `source_ready` is when the source text was at hand:
+  /// first_step counts from there. Errors: those of starting processes; cancelled.
   Status run(JudgeRuntime& judges, JudgeLinks& links, std::stop_token stop,
              std::chrono::steady_clock::time_point source_ready, EvaluationResult& result);
 
@@ -41,6 +45,7 @@ class JudgeSession {
   void conclude_early(EvaluationResult& result);
   void note_exit(const ProcessExit& exit, const std::string& log);
   Result<std::optional<Verdict>> talk(JudgeLinks& links, JudgeLink& link, std::stop_token stop);
+  void save_training(JudgeLink& link, const std::string& result_key);
   void conclude(Verdict verdict, EvaluationResult& result);
   std::string why_no_verdict(const ProcessExit& judge_exit) const;
   void fill_timings(Clock::time_point source_ready, EvaluationResult& result) const;
@@ -49,6 +54,7 @@ class JudgeSession {
   const EvaluationRequest& request_;
   const SessionPrograms& programs_;
   const ReportProgress& report_;
+  Handover* handover_;
 
   std::unique_ptr<SandboxedProcess> candidate_;
   ProcessExit last_exit_;
@@ -61,8 +67,10 @@ class JudgeSession {
   CappedLog log_{kLogBytesMax - 64};
   bool is_log_line_open_ = false;
   Usage usage_;
+  Resumption resumption_ = Resumption::none;
   std::optional<Clock::time_point> started_;
   std::optional<Clock::time_point> ready_;
+  Duration used_before_{0};  ///< Of the training, by earlier processes.
   std::optional<Clock::time_point> first_step_;
   std::optional<Clock::time_point> trained_;
   std::stop_token stop_early_;

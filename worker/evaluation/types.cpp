@@ -44,6 +44,15 @@ std::string_view to_string(SandboxLevel level) {
   return "limits";
 }
 
+std::string_view to_string(Resumption resumption) {
+  switch (resumption) {
+    case Resumption::none: return "none";
+    case Resumption::resumed: return "resumed";
+    case Resumption::refused: return "refused";
+  }
+  return "none";
+}
+
 std::string_view to_string(Split split) {
   switch (split) {
     case Split::validation: return "validation";

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/base/limits.hpp"
+#include "worker/evaluation/checkpoint.hpp"
 
 /// What an evaluation is made of. Values only: nothing here touches files, processes or clocks.
 namespace cambrian::worker {
@@ -137,9 +138,21 @@ struct EvaluationRequest {
   std::string judge_secret;
   std::map<std::string, double> parameters;  ///< The manifest's with all overrides.
   std::vector<std::string> gpus;             ///< Ids, as CUDA_VISIBLE_DEVICES takes them.
+  /// What an earlier attempt left. Of another evaluation, it is not used.
+  std::optional<Checkpoint> checkpoint;
   /// Shares of the training's budget at which the judge asks how good the model is: ascending.
   std::vector<double> rungs = {};
 };
+
+/// What became of the checkpoint that an evaluation was given.
+enum class Resumption {
+  none,     ///< It was given none.
+  resumed,  ///< The training went on from it.
+  refused,  ///< It is of another evaluation or toolchain, or the candidate did not take it up: the
+            ///< training was begun anew.
+};
+
+std::string_view to_string(Resumption resumption);
 
 /// What the judge found when a training reached a rung.
 struct RungValue {
@@ -187,6 +200,9 @@ struct EvaluationResult {
   bool is_candidate_cached = false;  ///< The candidate did not have to be built.
   bool is_judge_cached = false;
   EvaluatorPath path = EvaluatorPath::compile;
+  Resumption resumption = Resumption::none;
+  /// The limit that ended the last candidate process, for the metrics: time, memory, disk,
+  /// processes or output. Empty: none.
   Duration time_saved{0};  ///< Of Outcome::stopped_early: what was left of the training.
   /// The limit that ended the last candidate process, for the metrics: time, memory,
   /// gpu_memory, disk, processes or output. Empty: none.

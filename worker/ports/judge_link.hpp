@@ -22,21 +22,29 @@ struct EndCandidate {};
 struct JudgeEvent {
   std::string name;
   TrainingProgress training = {};
+  Duration used_before{0};  ///< Of `resumed`: time of the training in earlier processes.
 };
-using JudgeMessage = std::variant<StartCandidate, EndCandidate, JudgeEvent, Verdict>;
+/// What a training was saved as, byte for byte. Empty: it cannot be.
+struct SavedTraining {
+  std::string frame;
+};
+using JudgeMessage = std::variant<StartCandidate, EndCandidate, JudgeEvent, SavedTraining, Verdict>;
 
 /// The worker's end of the conversation with one judge. One thread at a time.
 class JudgeLink {
  public:
   virtual ~JudgeLink() = default;
 
-  /// Tells the judge what is to be done. Errors: unavailable when the judge is gone.
+  /// Tells the judge what is to be done, with the request's checkpoint where it has one. Errors:
+  /// invalid_argument when that is not readable; unavailable when the judge is gone.
   virtual Status begin(const EvaluationRequest& request) = 0;
   /// Waits for the next message, at most so long; nothing when there was none. Errors: unavailable
   /// when the judge hung up, internal when what it says is not the protocol.
   virtual Result<std::optional<JudgeMessage>> receive(std::chrono::milliseconds longest) = 0;
   /// Hands over the judge's end of the socket to a candidate.
   virtual Status send_started(Descriptor socket) = 0;
+  /// Asks for the training to be saved, which the judge answers while one runs.
+  virtual Status ask_to_save() = 0;
 };
 
 /// Makes connected sockets.

@@ -125,6 +125,16 @@ bool has_text(const Code& code, std::string_view text) {
   return code.text().find(text) != std::string::npos;
 }
 
+/// What is kept in a variable of the function is not saved with a training that is interrupted: it
+/// begins anew then, where the program does not say otherwise.
+void drop_resumable(const Code& code, std::vector<Edit>& edits) {
+  for (const Call& call : code.calls({"make_resumable"})) {
+    const TokenRange statement = code.statement(call.name);
+    edits.push_back({code.line_begin(code.token(statement.begin).begin),
+                     code.line_end(code.token(statement.end - 1).end), ""});
+  }
+}
+
 }  // namespace
 
 std::optional<Mutation> swap_optimizer(const Context& context) {
@@ -376,6 +386,7 @@ std::optional<Mutation> average_weights(const Context& context) {
                        indented("with torch.no_grad():") +
                            indented("    for average, p in zip(averages, " + parameters + "):") +
                            indented("        p.copy_(average)")}};
+    drop_resumable(code, mutation.edits);
     return mutation;
   }
   const std::string walk = "for (std::size_t k = 0; k < averages.size(); ++k) ";
@@ -390,6 +401,7 @@ std::optional<Mutation> average_weights(const Context& context) {
        indented("torch::NoGradGuard no_grad;") +
            indented("const auto weights = " + parameters + ";") +
            indented(walk + "weights[k].copy_(averages[k]);")}};
+  drop_resumable(code, mutation.edits);
   return mutation;
 }
 
@@ -430,6 +442,7 @@ std::optional<Mutation> shuffle_epochs(const Context& context) {
                   data + ".batch(order.slice(0, position, position + " + count + "))"),
           insert_after(code, batch, "position += " + count + ";")};
     }
+    drop_resumable(code, mutation.edits);
     return mutation;
   }
   return std::nullopt;

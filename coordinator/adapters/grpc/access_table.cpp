@@ -22,8 +22,8 @@ constexpr std::array kTable = {
     // AgentService.
     Access{"Sync", kAgents}, Access{"FinishEvaluation", kWorker},
     Access{"FinishProposal", kCodegen}, Access{"BeginCall", kCodegen}, Access{"EndCall", kCodegen},
-    // BlobService. Contents are found by digest only; workers make none.
-    Access{"FindMissingBlobs", kUser | kCodegen}, Access{"UploadBlob", kUser | kCodegen},
+    // BlobService. Contents are found by digest only; workers make none but checkpoints.
+    Access{"FindMissingBlobs", kUser | kCodegen}, Access{"UploadBlob", kUser | kAgents},
     Access{"DownloadBlob", kReaders | kAgents},
     // CampaignService. A user changes campaigns of its own.
     Access{"ValidateCampaign", kReaders}, Access{"CreateCampaign", kUser, true},

@@ -25,8 +25,9 @@ class BlobService::Upload final : public grpc::ServerReadReactor<agent::v1::Uplo
  public:
   /// Nothing is read before the caller is admitted.
   Upload(BlobService& service, Arrival arrival) : service_(service) {
-    service_.calls_.ask(std::move(arrival), [this](grpc::Status refusal) {
-      if (!refusal.ok()) return Finish(std::move(refusal));
+    service_.calls_.ask(std::move(arrival), [this](const Admission& admission) {
+      if (!admission.refusal.ok()) return Finish(admission.refusal);
+      caller_ = admission.caller;
       StartRead(&request_);
     });
   }
@@ -49,7 +50,11 @@ class BlobService::Upload final : public grpc::ServerReadReactor<agent::v1::Uplo
       has_begun_ = true;
       sha256_ = request_.sha256();
       size_bytes_ = request_.size_bytes();
+      is_checkpoint_ = request_.is_checkpoint();
       if (!is_sha256_hex(sha256_)) return invalid("sha256 must be 64 lower case hex digits");
+      if (caller_.role == Role::worker && !is_checkpoint_) {
+        return not_for_role(caller_, "workers store checkpoints only");
+      }
       if (size_bytes_ < 0 || size_bytes_ > rpc::kBlobBytesMax) {
         return invalid("size_bytes must be 0 to 64 MiB: size_bytes=" + std::to_string(size_bytes_));
       }
@@ -73,12 +78,15 @@ class BlobService::Upload final : public grpc::ServerReadReactor<agent::v1::Uplo
     if (sha256_hex(content_) != sha256_) {
       return Finish(invalid("the content does not fit its digest: sha256=" + sha256_));
     }
-    service_.calls_.run(this, "UploadBlob", service_.store(sha256_, std::move(content_)));
+    service_.calls_.run(this, "UploadBlob",
+                        service_.store(sha256_, std::move(content_), is_checkpoint_));
   }
 
   BlobService& service_;
   agent::v1::UploadBlobRequest request_;
+  Caller caller_;
   bool has_begun_ = false;
+  bool is_checkpoint_ = false;
   std::string sha256_;
   std::int64_t size_bytes_ = 0;
   std::string content_;
@@ -111,8 +119,14 @@ grpc::ServerReadReactor<agent::v1::UploadBlobRequest>* BlobService::UploadBlob(
       .release();  // It deletes itself in OnDone.
 }
 
-awaitable<grpc::Status> BlobService::store(std::string sha256, std::string content) {
-  const auto status = co_await store_.put(std::move(sha256), std::move(content));
+awaitable<grpc::Status> BlobService::store(std::string sha256, std::string content,
+                                           bool is_checkpoint) {
+  Status status;
+  if (is_checkpoint) {
+    status = co_await store_.put_checkpoint(std::move(sha256), std::move(content));
+  } else {
+    status = co_await store_.put(std::move(sha256), std::move(content));
+  }
   co_return status ? grpc::Status::OK : status_of(status.error());
 }
 

@@ -65,7 +65,7 @@ class BlobService final : public agent::v1::BlobService::CallbackService {
   awaitable<grpc::Status> find_missing(const agent::v1::FindMissingBlobsRequest* request,
                                        agent::v1::FindMissingBlobsResponse* response);
   awaitable<grpc::Status> download(agent::v1::DownloadBlobRequest request, DownloadStream* stream);
-  awaitable<grpc::Status> store(std::string sha256, std::string content);
+  awaitable<grpc::Status> store(std::string sha256, std::string content, bool is_checkpoint);
 
   Calls& calls_;
   BlobStore& store_;

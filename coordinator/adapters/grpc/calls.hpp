@@ -79,12 +79,15 @@ class Calls {
                           });
   }
 
-  /// For streams from the caller: `then(status)` hears, on the app's thread, whether it may send.
+  /// For streams from the caller: `then(admission)` hears, on the app's thread, whether it may.
   template <class Then>
   void ask(Arrival arrival, Then then) {
     boost::asio::co_spawn(executor_, admit(std::move(arrival)),
                           [then](const std::exception_ptr& failure, const Admission& admission) {
-                            then(failure ? rpc::status_of_failure(failure) : admission.refusal);
+                            if (!failure) return then(admission);
+                            Admission failed;
+                            failed.refusal = rpc::status_of_failure(failure);
+                            then(failed);
                           });
   }
 

@@ -236,6 +236,7 @@ EvaluationResult result_of(const agent::v1::EvaluationResult& result, Checker& c
   // A word of a later worker that nobody here knows is as good as none.
   const std::string& evaluator = result.evaluator();
   if (evaluator == "compile" || evaluator == "warm") value.evaluator = evaluator;
+  value.is_resumed = result.is_resumed();
   const bool is_stopped_early = value.outcome == search::Outcome::stopped_early;
   check.require(is_stopped_early || !result.has_time_saved(), "result.time_saved",
                 "is only for STOPPED_EARLY");
@@ -295,6 +296,7 @@ void work_to_proto(const EvaluationWork& work, agent::v1::EvaluationWork* messag
   message->set_seed(work.seed);
   message->mutable_parameters()->insert(work.parameters.begin(), work.parameters.end());
   message->set_judge_secret(work.judge_secret);
+  message->set_checkpoint(work.checkpoint);
   message->mutable_rungs()->Add(work.rungs.begin(), work.rungs.end());
 }
 
@@ -400,10 +402,11 @@ AgentReport from_proto(const agent::v1::SyncRequest& request, Problems& problems
     check.require(release.reason() == agent::v1::RELEASE_REASON_SHUTDOWN ||
                       release.reason() == agent::v1::RELEASE_REASON_UNABLE,
                   "released.reason", "must be SHUTDOWN or UNABLE");
-    report.released.push_back({.lease = lease_of(release.lease()),
-                               .reason = release.reason() == agent::v1::RELEASE_REASON_UNABLE
-                                             ? ReleaseReason::unable
-                                             : ReleaseReason::shutdown});
+    report.released.push_back(
+        {.lease = lease_of(release.lease()),
+         .reason = release.reason() == agent::v1::RELEASE_REASON_UNABLE ? ReleaseReason::unable
+                                                                        : ReleaseReason::shutdown,
+         .checkpoint = check.digest(release.checkpoint(), "released.checkpoint", true)});
   }
   check.require(request.wanted() >= 0 && request.wanted() <= kWantedMax, "wanted",
                 "must be 0 to 64");
@@ -536,6 +539,7 @@ void to_proto(const EvaluationResult& result, agent::v1::EvaluationResult* messa
   message->set_behaviour_digest(result.behaviour_digest);
   message->set_is_cached(result.is_cached);
   message->set_evaluator(result.evaluator);
+  message->set_is_resumed(result.is_resumed);
   if (result.outcome == search::Outcome::stopped_early) {
     to_proto(milliseconds(result.time_saved_ms), message->mutable_time_saved());
   }

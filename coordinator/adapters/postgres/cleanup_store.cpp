@@ -37,6 +37,11 @@ constexpr const char* kForgetAudit =
     "DELETE FROM audit_entry WHERE id = ANY(ARRAY(SELECT id FROM"
     " (SELECT id, created_at FROM audit_entry ORDER BY id LIMIT 100000) oldest"
     " WHERE created_at < now() - interval '365 days'))";
+// What was just uploaded is about to be named by the release that comes behind it.
+constexpr const char* kForgetCheckpoints =
+    "DELETE FROM blob b WHERE b.is_checkpoint AND b.created_at < now() - interval '1 hour'"
+    " AND NOT EXISTS (SELECT 1 FROM work_item w WHERE w.checkpoint = b.sha256"
+    "  AND w.state IN ('ready', 'leased'))";
 
 }  // namespace
 
@@ -60,6 +65,7 @@ awaitable<Status> PostgresCleanupStore::forget() {
     transaction.exec(kForgetDeletions);
     transaction.exec(kForgetTokens);
     transaction.exec(kForgetAudit);
+    transaction.exec(kForgetCheckpoints);
     return {};
   };
   co_return co_await database_.run(Lane::driver, "forget", body);

@@ -15,9 +15,19 @@ constexpr int kCompressionLevel = 3;
 /// What a row may claim to unpack to; the same limit as on the wire.
 constexpr std::int64_t kContentBytesMax = 64 * 1024 * 1024;
 
-constexpr const char* kFindPresent = "SELECT sha256 FROM blob WHERE sha256 = ANY($1::text[])";
+constexpr const char* kFindPresent =
+    "SELECT sha256 FROM blob WHERE sha256 = ANY($1::text[]) AND NOT is_checkpoint";
 constexpr const char* kPut =
     "INSERT INTO blob (sha256, size_bytes, content) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+// A content that somebody needs for good is no checkpoint any more.
+constexpr const char* kKeep =
+    "UPDATE blob SET is_checkpoint = false WHERE sha256 = $1 AND is_checkpoint";
+constexpr const char* kSumCheckpoints =
+    "SELECT coalesce(sum(size_bytes), 0)::bigint FROM blob WHERE is_checkpoint";
+// What is kept for good stays so; what is stored again is young again.
+constexpr const char* kPutCheckpoint =
+    "INSERT INTO blob (sha256, size_bytes, content, is_checkpoint) VALUES ($1, $2, $3, true)"
+    " ON CONFLICT (sha256) DO UPDATE SET created_at = now() WHERE blob.is_checkpoint";
 constexpr const char* kGet = "SELECT size_bytes, content FROM blob WHERE sha256 = $1";
 constexpr const char* kAddTask =
     "INSERT INTO task (digest, name) VALUES ($1, $2) ON CONFLICT DO NOTHING";
@@ -71,8 +81,10 @@ Result<TaskRecord> find_task(pqxx::work& transaction, const std::string& digest)
 }  // namespace
 
 void put_blob(pqxx::work& transaction, const std::string& sha256, const std::string& content) {
-  transaction.exec(kPut, pqxx::params{sha256, static_cast<std::int64_t>(content.size()),
-                                      pqxx::binary_cast(compress(content))});
+  const auto stored =
+      transaction.exec(kPut, pqxx::params{sha256, static_cast<std::int64_t>(content.size()),
+                                          pqxx::binary_cast(compress(content))});
+  if (stored.affected_rows() == 0) transaction.exec(kKeep, pqxx::params{sha256});
 }
 
 Result<std::string> read_blob(pqxx::work& transaction, const std::string& sha256) {
@@ -103,6 +115,23 @@ awaitable<Status> PostgresBlobStore::put(std::string sha256, std::string content
     return {};
   };
   co_return co_await database_.run(Lane::blob, "blob_put", std::move(body));
+}
+
+awaitable<Status> PostgresBlobStore::put_checkpoint(std::string sha256, std::string content) {
+  auto body = [sha256 = std::move(sha256),
+               content = std::move(content)](pqxx::work& transaction) -> Status {
+    const auto size = static_cast<std::int64_t>(content.size());
+    const auto stored = transaction.exec(kSumCheckpoints).one_row()[0].as<std::int64_t>();
+    if (stored + size > kCheckpointBytesMax) {
+      return fail(Errc::exhausted,
+                  "too many checkpoints are kept: bytes=" + std::to_string(stored) +
+                      " bytes_max=" + std::to_string(kCheckpointBytesMax));
+    }
+    transaction.exec(kPutCheckpoint,
+                     pqxx::params{sha256, size, pqxx::binary_cast(compress(content))});
+    return {};
+  };
+  co_return co_await database_.run(Lane::blob, "blob_put_checkpoint", std::move(body));
 }
 
 awaitable<Result<std::string>> PostgresBlobStore::get(std::string sha256) {

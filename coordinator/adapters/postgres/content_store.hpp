@@ -8,7 +8,7 @@ namespace cambrian::coordinator::postgres {
 
 /// A content within a transaction. Errors: as BlobStore's.
 Result<std::string> read_blob(pqxx::work& transaction, const std::string& sha256);
-/// Stores a content under its digest. Again: no change.
+/// Stores a content under its digest, for good. Again: no change.
 void put_blob(pqxx::work& transaction, const std::string& sha256, const std::string& content);
 
 class PostgresBlobStore final : public BlobStore {
@@ -18,6 +18,7 @@ class PostgresBlobStore final : public BlobStore {
   awaitable<Result<std::vector<std::string>>> find_missing(
       std::vector<std::string> digests) override;
   awaitable<Status> put(std::string sha256, std::string content) override;
+  awaitable<Status> put_checkpoint(std::string sha256, std::string content) override;
   awaitable<Result<std::string>> get(std::string sha256) override;
 
  private:

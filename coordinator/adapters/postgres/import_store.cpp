@@ -68,19 +68,20 @@ constexpr const char* kInsertEvaluations =
     " is_confirmation, outcome,"
     " metrics, diagnostics, log, timings_ms, cpu_time_ms, gpu_time_ms, memory_peak_bytes,"
     " result_key, behaviour_digest, is_cached, agent_name, attempts, evaluator,"
-    " time_saved_ms, finished_at)"
+    " time_saved_ms, is_resumed, finished_at)"
     " SELECT $1::bigint, r.number, r.variant, r.split, r.seed::numeric, r.is_final,"
     "  r.is_confirmation, r.outcome,"
     "  r.metrics, r.diagnostics, r.log, r.timings_ms, r.cpu_time_ms, r.gpu_time_ms,"
     "  r.memory_peak_bytes, r.result_key, r.behaviour_digest, r.is_cached, r.agent_name,"
-    "  r.attempts, r.evaluator, r.time_saved_ms,"
+    "  r.attempts, r.evaluator, r.time_saved_ms, r.is_resumed,"
     "  'epoch'::timestamptz + r.finished_at * interval '1 microsecond'"
     " FROM jsonb_to_recordset($2::jsonb) AS r (number bigint, variant bigint, split text,"
     "  seed text, is_final boolean, is_confirmation boolean, outcome text, metrics jsonb,"
     "  diagnostics text, log text, timings_ms jsonb, cpu_time_ms bigint, gpu_time_ms bigint,"
     "  memory_peak_bytes bigint,"
     "  result_key text, behaviour_digest text, is_cached boolean, agent_name text,"
-    "  attempts integer, evaluator text, time_saved_ms bigint, finished_at bigint)";
+    "  attempts integer, evaluator text, time_saved_ms bigint, is_resumed boolean,"
+    "  finished_at bigint)";
 constexpr const char* kInsertProposals =
     "INSERT INTO proposal (campaign_id, number, operator, parents, inspirations, failures, seed,"
     " variants, model, temperature, outcome, result_variants, rejections, agent_name)"
@@ -197,6 +198,7 @@ Json row_of(std::int64_t variant, const EvaluationRecord& record) {
           {"attempts", record.attempts},
           {"evaluator", result.evaluator},
           {"time_saved_ms", result.time_saved_ms},
+          {"is_resumed", result.is_resumed},
           {"finished_at", optional_time(record.finished_at)}};
 }
 

@@ -54,6 +54,7 @@ constexpr const char* kIsUsedUp =
 constexpr const char* kMakeReady =
     "UPDATE work_item SET state = 'ready', agent_id = NULL, renewed_at = NULL,"
     " lease_expires_at = NULL, attempt_deadline = NULL, worker_faults = $2, losses = $3,"
+    " checkpoint = CASE WHEN $5 THEN checkpoint END,"
     " not_before = now() + $4 * interval '1 millisecond' WHERE id = $1";
 constexpr const char* kMakeDone =
     "UPDATE work_item SET state = 'done', worker_faults = $2, losses = $3 WHERE id = $1";
@@ -66,7 +67,7 @@ constexpr const char* kStoreEvaluation =
     "UPDATE evaluation SET outcome = $3, metrics = $4::jsonb, diagnostics = $5, log = $6,"
     " timings_ms = $7::jsonb, cpu_time_ms = $8, gpu_time_ms = $9, memory_peak_bytes = $10,"
     " result_key = $11, behaviour_digest = $12, is_cached = $13, agent_name = $14, attempts = $15,"
-    " evaluator = $16,"
+    " evaluator = $16, is_resumed = $17,"
     " finished_at = now() WHERE campaign_id = $1 AND number = $2 AND outcome IS NULL"
     " RETURNING variant, is_final, split, is_confirmation";
 constexpr const char* kCountEvaluation =
@@ -87,9 +88,13 @@ milliseconds retry_delay(int faults) {
   return std::min(delay, kRetryDelayMax);
 }
 
-void make_ready(pqxx::work& transaction, const LockedItem& item, milliseconds delay) {
+void make_ready(pqxx::work& transaction, const LockedItem& item, AttemptEnd end,
+                milliseconds delay) {
+  // Where it may be the checkpoint that made the attempt fail, the next one begins anew.
+  const bool keeps_checkpoint = end != AttemptEnd::infrastructure && end != AttemptEnd::overrun;
   execute(transaction, kMakeReady,
-          pqxx::params{item.id.value, item.worker_faults, item.losses, delay.count()});
+          pqxx::params{item.id.value, item.worker_faults, item.losses, delay.count(),
+                       keeps_checkpoint});
 }
 
 /// Ends the item without a report, so that the campaign never waits for it.
@@ -199,7 +204,7 @@ AfterEnd end_attempt(pqxx::work& transaction, LockedItem& item, AttemptEnd end,
     return AfterEnd::finished;
   }
   if (end == AttemptEnd::released) {
-    make_ready(transaction, item, milliseconds(0));
+    make_ready(transaction, item, end, milliseconds(0));
     return AfterEnd::ready;
   }
   if (end == AttemptEnd::unable || end == AttemptEnd::infrastructure) {
@@ -208,7 +213,7 @@ AfterEnd end_attempt(pqxx::work& transaction, LockedItem& item, AttemptEnd end,
                           "workers failed too often, last: " + evidence);
       return AfterEnd::finished;
     }
-    make_ready(transaction, item, retry_delay(item.worker_faults));
+    make_ready(transaction, item, end, retry_delay(item.worker_faults));
     return AfterEnd::ready;
   }
   ++item.losses;
@@ -222,7 +227,7 @@ AfterEnd end_attempt(pqxx::work& transaction, LockedItem& item, AttemptEnd end,
                         "too many attempts were lost");
     return AfterEnd::finished;
   }
-  make_ready(transaction, item, milliseconds(0));
+  make_ready(transaction, item, end, milliseconds(0));
   return AfterEnd::ready;
 }
 
@@ -247,6 +252,7 @@ StoredEvent evaluation_event(const search::RequestEvaluation& request,
   event.payload["agent"] = agent_name;
   event.payload["is_cached"] = result.is_cached;
   event.payload["evaluator"] = result.evaluator;
+  if (result.is_resumed) event.payload["is_resumed"] = true;
   event.payload["timings_ms"] = result.timings_ms;
   if (confirming) {
     event.payload["is_confirmation"] = true;
@@ -264,7 +270,8 @@ void conclude_evaluation(pqxx::work& transaction, const LockedItem& item,
                            Json(result.metrics).dump(), result.diagnostics, result.log,
                            Json(result.timings_ms).dump(), result.cpu_time_ms, result.gpu_time_ms,
                            result.memory_peak_bytes, result.result_key, result.behaviour_digest,
-                           result.is_cached, agent_name, item.epoch, result.evaluator})
+                           result.is_cached, agent_name, item.epoch, result.evaluator,
+                           result.is_resumed})
           .one_row();
   const auto variant = row[0].as<std::int64_t>();
   const bool is_final = row[1].as<bool>();

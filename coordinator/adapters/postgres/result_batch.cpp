@@ -28,8 +28,8 @@ constexpr const char* kStore =
     "  epoch bigint, campaign bigint, number bigint, outcome text, metrics jsonb,"
     "  diagnostics text, log text, timings_ms jsonb, cpu_time_ms bigint, gpu_time_ms bigint,"
     "  memory_peak_bytes bigint, result_key text, behaviour_digest text, is_cached boolean,"
-    "  agent_name text, evaluator text, time_saved_ms bigint, sequence bigint, type text,"
-    "  variant bigint, message text, payload jsonb)),"
+    "  agent_name text, evaluator text, time_saved_ms bigint, is_resumed boolean,"
+    "  sequence bigint, type text, variant bigint, message text, payload jsonb)),"
     " attempts AS (UPDATE attempt a SET ended_at = now(), outcome = 'finished',"
     "  is_counted = true, cpu_time_ms = r.cpu_time_ms, gpu_time_ms = r.gpu_time_ms"
     "  FROM r WHERE a.item_id = r.item AND a.epoch = r.epoch),"
@@ -42,7 +42,7 @@ constexpr const char* kStore =
     "  memory_peak_bytes = r.memory_peak_bytes, result_key = r.result_key,"
     "  behaviour_digest = r.behaviour_digest, is_cached = r.is_cached,"
     "  agent_name = r.agent_name, attempts = r.epoch, evaluator = r.evaluator,"
-    "  time_saved_ms = r.time_saved_ms,"
+    "  time_saved_ms = r.time_saved_ms, is_resumed = r.is_resumed,"
     "  finished_at = now() FROM r WHERE e.campaign_id = r.campaign AND e.number = r.number"
     "  AND e.outcome IS NULL RETURNING 1)"
     " SELECT count(*) FROM stored";
@@ -157,6 +157,7 @@ class ResultBatch {
                      {"agent_name", agent_name},
                      {"evaluator", result.evaluator},
                      {"time_saved_ms", result.time_saved_ms},
+                     {"is_resumed", result.is_resumed},
                      {"sequence", ++tally.last_sequence},
                      {"type", event.type},
                      {"variant", request.variant.value},

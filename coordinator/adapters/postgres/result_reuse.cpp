@@ -22,7 +22,7 @@ constexpr const char* kReuse =
     "UPDATE evaluation e SET outcome = s.outcome, metrics = s.metrics, diagnostics = s.diagnostics,"
     " log = s.log, memory_peak_bytes = s.memory_peak_bytes, result_key = s.result_key,"
     " behaviour_digest = s.behaviour_digest, is_cached = true, agent_name = s.agent_name,"
-    " evaluator = s.evaluator, finished_at = now()"
+    " evaluator = s.evaluator, is_resumed = s.is_resumed, finished_at = now()"
     " FROM result r JOIN evaluation s ON s.campaign_id = r.campaign_id AND s.number = r.number"
     " JOIN task t ON t.digest = $3"
     " WHERE e.campaign_id = $1 AND e.number = $2 AND r.content_key = e.content_key"

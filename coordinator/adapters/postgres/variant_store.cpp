@@ -40,7 +40,7 @@ constexpr const char* kEvaluations =
     " CASE WHEN row_number() OVER (ORDER BY number) <= $3 THEN log ELSE '' END, timings_ms,"
     " cpu_time_ms, gpu_time_ms, memory_peak_bytes, result_key, behaviour_digest, is_cached,"
     " agent_name, (extract(epoch FROM finished_at) * 1000000)::bigint, attempts, evaluator,"
-    " is_confirmation, time_saved_ms"
+    " is_confirmation, time_saved_ms, is_resumed"
     " FROM evaluation WHERE campaign_id = $1 AND variant = $2 ORDER BY number LIMIT $4";
 
 /// Only so many evaluations come with their logs: a message has a limit.
@@ -105,6 +105,7 @@ EvaluationRecord evaluation_of(const pqxx::row& row) {
                        .behaviour_digest = row[13].as<std::string>(),
                        .is_cached = row[14].as<bool>(),
                        .evaluator = row[18].as<std::string>(),
+                       .is_resumed = row[21].as<bool>(),
                        .time_saved_ms = row[20].as<std::int64_t>()};
   return record;
 }

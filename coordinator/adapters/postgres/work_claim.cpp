@@ -71,14 +71,14 @@ constexpr const char* kGrantEvaluations =
     "   + greatest($6, w.attempt_budget_min_ms) * interval '1 millisecond'"
     "  FROM given g WHERE w.id = g.item AND w.state = 'ready' RETURNING w.id, w.campaign_id,"
     "  w.number, w.epoch, greatest($6, w.attempt_budget_min_ms) AS budget_ms, g.place,"
-    "  g.agent_id, g.agent_name, greatest(w.created_at, w.not_before) AS ready_at),"
+    "  g.agent_id, g.agent_name, greatest(w.created_at, w.not_before) AS ready_at, w.checkpoint),"
     " noted AS (INSERT INTO attempt (item_id, epoch, agent_id, agent_name)"
     "  SELECT id, epoch, agent_id, agent_name FROM claimed)"
     " SELECT i.id, i.epoch, i.budget_ms, c.task_digest, i.campaign_id, i.place, v.files, e.split,"
     "  e.seed, c.definition -> 'parameters', (SELECT value FROM judge_secret),"
     "  (extract(epoch FROM now() - i.ready_at) * 1000)::bigint,"
     "  CASE WHEN e.variant > 0 AND NOT e.is_final AND NOT e.is_confirmation"
-    "   THEN c.definition -> 'early_stop' -> 'rungs' END"
+    "   THEN c.definition -> 'early_stop' -> 'rungs' END, coalesce(i.checkpoint, '')"
     " FROM claimed i JOIN campaign c ON c.id = i.campaign_id"
     " JOIN evaluation e ON e.campaign_id = i.campaign_id AND e.number = i.number"
     " JOIN variant v ON v.campaign_id = i.campaign_id AND v.number = e.variant ORDER BY i.id";
@@ -122,7 +122,8 @@ Assignment evaluation_of(const pqxx::row& row) {
                       .split = known_word<search::Split>(row[7].view()),
                       .seed = seed_of(row[8]),
                       .parameters = json_of(row[9]).get<std::map<std::string, double>>(),
-                      .judge_secret = row[10].as<std::string>()};
+                      .judge_secret = row[10].as<std::string>(),
+                      .checkpoint = row[13].as<std::string>()};
   if (!row[12].is_null()) work.rungs = json_of(row[12]).get<std::vector<double>>();
   return {.lease = {ItemId{row[0].as<std::int64_t>()}, row[1].as<std::int64_t>()},
           .campaign = {row[4].as<std::int64_t>()},

@@ -46,6 +46,10 @@ constexpr std::size_t kHeldMax = 4;
 constexpr const char* kFindForgotten =
     "SELECT DISTINCT o.item_id, o.epoch FROM open_call o JOIN attempt a USING (item_id, epoch)"
     " WHERE a.ended_at < now() - interval '10 minutes' ORDER BY o.item_id, o.epoch LIMIT $1";
+// Not what is no checkpoint: nobody's contents may go because a worker named them.
+constexpr const char* kNoteCheckpoint =
+    "UPDATE work_item SET checkpoint = $2 WHERE id = $1 AND kind = 'evaluation'"
+    " AND state = 'ready' AND EXISTS (SELECT 1 FROM blob WHERE sha256 = $2 AND is_checkpoint)";
 constexpr const char* kNow = "SELECT (extract(epoch FROM now()) * 1000000)::bigint";
 constexpr const char* kCountReady =
     "SELECT kind, count(*) FROM (SELECT w.kind FROM work_item w"
@@ -112,6 +116,9 @@ std::optional<EndedAttempt> release(pqxx::work& transaction, const AgentReport& 
   const auto end =
       release.reason == ReleaseReason::unable ? AttemptEnd::unable : AttemptEnd::released;
   end_attempt(transaction, *item, end, "handed back by " + report.agent.name);
+  if (!release.checkpoint.empty()) {
+    execute(transaction, kNoteCheckpoint, pqxx::params{item->id.value, release.checkpoint});
+  }
   return EndedAttempt{item->kind, word_of(end)};
 }
 

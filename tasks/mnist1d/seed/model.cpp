@@ -31,6 +31,7 @@ void train(Net& net, const cambrian::Data& data, cambrian::Training& training) {
   const int64_t batch_size = 128;
   const double learning_rate = 0.01;
   torch::optim::AdamW optimizer(net.parameters(), torch::optim::AdamWOptions(learning_rate));
+  cambrian::make_resumable(training, net, optimizer);
   while (training.has_time()) {
     auto [inputs, targets] = data.sample(batch_size);
     auto loss = F::cross_entropy(net.forward(inputs), targets);

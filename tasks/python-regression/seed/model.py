@@ -16,6 +16,7 @@ def make_model():
 def train(model, inputs, targets, training):
     batch_size = 32
     optimizer = torch.optim.SGD(model.parameters(), lr=0.001)
+    training.make_resumable(model, optimizer)
     while training.has_time():
         picked = torch.randint(len(inputs), (batch_size,))
         loss = nn.functional.mse_loss(model(inputs[picked]), targets[picked])

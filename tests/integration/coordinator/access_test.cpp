@@ -50,7 +50,7 @@ grpc::Status import_archive(const std::shared_ptr<grpc::Channel>& channel,
   return user::v1::CampaignService::NewStub(channel)->ImportCampaign(&context, request, &response);
 }
 
-grpc::Status upload(const std::shared_ptr<grpc::Channel>& channel) {
+grpc::Status upload(const std::shared_ptr<grpc::Channel>& channel, bool is_checkpoint = false) {
   grpc::ClientContext context;
   rpc::set_deadline(context, kCallTimeout);
   agent::v1::UploadBlobResponse response;
@@ -59,6 +59,7 @@ grpc::Status upload(const std::shared_ptr<grpc::Channel>& channel) {
   agent::v1::UploadBlobRequest request;
   request.set_sha256(sha256_hex("content"));
   request.set_size_bytes(7);
+  request.set_is_checkpoint(is_checkpoint);
   request.set_chunk("content");
   writer->Write(request);
   writer->WritesDone();
@@ -162,6 +163,9 @@ TEST_CASE("access: a call needs a token, and says what is wrong with it",
         StatusCode::UNAUTHENTICATED);
   CHECK(query_number(guarded.database, "SELECT count(*) FROM blob") == 0);
   CHECK(upload(guarded.as(guarded.root)).ok());
+  const auto worker = guarded.as(guarded.make("gpu-1", user::v1::ROLE_WORKER));
+  CHECK(reason_of(upload(worker)) == "ROLE_NOT_ALLOWED");
+  CHECK(upload(worker, true).ok());
   CHECK(query_number(guarded.database, "SELECT count(*) FROM blob") == 1);
   const auto metrics = fetch_metrics(guarded.coordinator.metrics_address());
   CHECK(metrics.find("cambrian_coordinator_calls_refused_total{reason=\"revoked\"} 1") !=
@@ -221,7 +225,7 @@ TEST_CASE("access: no method of any service answers who may not call it",
        {"DownloadBlob", "ValidateCampaign", "GetCampaign", "ListCampaigns", "WatchEvents",
         "ListVariants", "GetVariant", "GetLineage", "GetTask", "ListTasks", "ListWorkers",
         "GetUsage"}},
-      {"gpu-1", {"Sync", "FinishEvaluation", "DownloadBlob"}},
+      {"gpu-1", {"Sync", "FinishEvaluation", "UploadBlob", "DownloadBlob"}},
       {"llm",
        {"Sync", "FinishProposal", "BeginCall", "EndCall", "FindMissingBlobs", "UploadBlob",
         "DownloadBlob"}}};

@@ -392,12 +392,13 @@ std::vector<agent::v1::Assignment> ScriptedAgent::claim(int wanted, milliseconds
   return {response.assignments().begin(), response.assignments().end()};
 }
 
-grpc::Status ScriptedAgent::release(const agent::v1::Lease& lease,
-                                    agent::v1::ReleaseReason reason) {
+grpc::Status ScriptedAgent::release(const agent::v1::Lease& lease, agent::v1::ReleaseReason reason,
+                                    const std::string& checkpoint) {
   auto request = make_sync(0);
   auto* release = request.add_released();
   *release->mutable_lease() = lease;
   release->set_reason(reason);
+  release->set_checkpoint(checkpoint);
   agent::v1::SyncResponse response;
   return sync(request, &response);
 }

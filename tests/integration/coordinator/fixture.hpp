@@ -122,7 +122,8 @@ class ScriptedAgent {
   grpc::Status sync(const agent::v1::SyncRequest& request, agent::v1::SyncResponse* response);
   /// Waits for work, at most so long. Empty when there was none.
   std::vector<agent::v1::Assignment> claim(int wanted, milliseconds wait = milliseconds(20'000));
-  grpc::Status release(const agent::v1::Lease& lease, agent::v1::ReleaseReason reason);
+  grpc::Status release(const agent::v1::Lease& lease, agent::v1::ReleaseReason reason,
+                       const std::string& checkpoint = "");
 
   grpc::Status finish(const agent::v1::Lease& lease, const agent::v1::EvaluationResult& result);
   grpc::Status finish(const agent::v1::Lease& lease, const agent::v1::ProposalResult& result);

@@ -82,6 +82,7 @@ class Coordinator final : public v1::AgentService::Service, public v1::BlobServi
   std::map<std::int64_t, std::string> phases;
   std::map<std::int64_t, v1::Progress> progress;
   v1::AgentDescription description;
+  bool refuses_uploads = false;
 
  private:
   grpc::Status Sync(grpc::ServerContext* context, const v1::SyncRequest* request,
@@ -136,6 +137,26 @@ class Coordinator final : public v1::AgentService::Service, public v1::BlobServi
     response.set_size_bytes(static_cast<std::int64_t>(content.size()));
     response.set_chunk(content.substr(static_cast<std::size_t>(request->offset_bytes())));
     writer->Write(response);
+    return grpc::Status::OK;
+  }
+
+  grpc::Status UploadBlob(grpc::ServerContext*, grpc::ServerReader<v1::UploadBlobRequest>* reader,
+                          v1::UploadBlobResponse*) override {
+    v1::UploadBlobRequest request;
+    std::string sha256;
+    std::string content;
+    while (reader->Read(&request)) {
+      if (!request.sha256().empty()) {
+        sha256 = request.sha256();
+        if (!request.is_checkpoint() || refuses_uploads) {
+          return {grpc::StatusCode::PERMISSION_DENIED, "workers store checkpoints only"};
+        }
+      }
+      content += request.chunk();
+    }
+    if (sha256 != sha256_hex(content)) return {grpc::StatusCode::INVALID_ARGUMENT, "digest"};
+    const std::lock_guard lock(mutex_);
+    blobs_.emplace(sha256, content);
     return grpc::Status::OK;
   }
 
@@ -213,7 +234,7 @@ write({"type": "result", "outcome": "success", "diagnostics": "",
 
 // A task that needs no compiler: both sides are Python.
 v1::EvaluationWork make_work(Coordinator& coordinator, const std::string& candidate,
-                             const std::string& data_hint = "") {
+                             const std::string& data_hint = "", const std::string& judge = kJudge) {
   spec::TaskBundle bundle;
   auto& manifest = *bundle.mutable_manifest();
   manifest.set_api_version("cambrian/v1");
@@ -239,7 +260,7 @@ v1::EvaluationWork make_work(Coordinator& coordinator, const std::string& candid
     data.set_hint(data_hint);
   }
   for (const auto& [path, content] :
-       std::map<std::string, std::string>{{"judge/judge.py", kJudge}, {"seed/main.py", "pass\n"}}) {
+       std::map<std::string, std::string>{{"judge/judge.py", judge}, {"seed/main.py", "pass\n"}}) {
     auto& file = *bundle.add_files();
     file.set_path(path);
     file.set_sha256(coordinator.add_blob(content));
@@ -255,6 +276,38 @@ v1::EvaluationWork make_work(Coordinator& coordinator, const std::string& candid
   (*work.mutable_parameters())["x"] = 2.5;
   return work;
 }
+
+// The same by the SDK: a training of its own.
+constexpr const char* kTrainingJudge = R"(
+import cambrian_sdk, numpy
+def judge(session):
+    trainer = session.start_candidate("train")
+    trained = trainer.train({"x": numpy.arange(3.0)}, 100, 10)
+    return cambrian_sdk.Verdict({"length": float(trained.state["sum"][0]), "steps": trained.steps})
+cambrian_sdk.run_judge(judge)
+)";
+
+// How it behaves is put in front.
+constexpr const char* kTrains = R"(
+import cambrian_sdk, numpy, sys, time
+class Sum:
+    def __init__(self, setup):
+        numpy.random.seed(setup.seed % 2**32)
+        self.sum = 0.0
+    def state_dict(self):
+        if mode == "hangs": time.sleep(60)
+        return {"sum": self.sum}
+    def load_state_dict(self, state):
+        self.sum = state["sum"]
+    def train(self, data, training):
+        if mode != "plain": training.make_resumable(self)
+        while training.steps < 1500:
+            self.sum += numpy.random.random()
+            time.sleep(0.002)
+            training.step(self.sum)
+        return {"sum": numpy.array([self.sum])}
+cambrian_sdk.run_candidate(Sum)
+)";
 
 constexpr const char* kSays = "import os\nos.write(3, b'hello')\n";
 constexpr const char* kWaits = "import signal\nsignal.pause()\n";
@@ -376,6 +429,75 @@ TEST_CASE("agent: SIGTERM hands the lease back at once and ends the candidate", 
   CHECK(coordinator.released[0].reason() == v1::RELEASE_REASON_SHUTDOWN);
   CHECK(coordinator.finished.empty());
   CHECK(wait_for_candidates(false));
+}
+
+TEST_CASE("agent: another worker goes on with a training that SIGTERM interrupted",
+          "[integration]") {
+  Coordinator coordinator;
+  const std::string candidate = std::string("mode = 'saves'\n") + kTrains;
+  auto work = make_work(coordinator, candidate, "", kTrainingJudge);
+  {
+    Worker whole(coordinator);
+    coordinator.assign(21, work);
+    REQUIRE(coordinator.wait_until([](auto& state) { return !state.finished.empty(); }));
+  }
+  {
+    Worker first(coordinator);
+    coordinator.assign(22, work);
+    REQUIRE(coordinator.wait_until([](auto& state) { return state.progress[22].step() > 100; }));
+    const auto begun = std::chrono::steady_clock::now();
+    const int status = first.kill_and_wait(SIGTERM);
+    CHECK(std::chrono::steady_clock::now() - begun < 12s);
+    CHECK(WEXITSTATUS(status) == 0);
+  }
+  REQUIRE(coordinator.released.size() == 1);
+  CHECK(coordinator.released[0].reason() == v1::RELEASE_REASON_SHUTDOWN);
+  REQUIRE(coordinator.released[0].checkpoint().size() == 64);
+
+  Worker second(coordinator);
+  work.set_checkpoint(coordinator.released[0].checkpoint());
+  coordinator.assign(22, work);
+  REQUIRE(coordinator.wait_until([](auto& state) { return state.finished.size() == 2; }));
+  const auto& uninterrupted = coordinator.finished[0].result();
+  const auto& resumed = coordinator.finished[1].result();
+  INFO(uninterrupted.diagnostics() << resumed.diagnostics());
+  CHECK(resumed.outcome() == v1::EVALUATION_OUTCOME_SUCCESS);
+  CHECK(resumed.is_resumed());
+  CHECK_FALSE(uninterrupted.is_resumed());
+  CHECK(resumed.metrics().at("steps") == 1500);
+  CHECK(resumed.metrics().at("length") == uninterrupted.metrics().at("length"));
+
+  // One that is not there, and one that is something else, cost time and nothing else.
+  for (const auto& digest : {std::string(64, 'a'), coordinator.add_blob("int main() {}")}) {
+    work.set_checkpoint(digest);
+    coordinator.assign(23, work);
+    const auto count = coordinator.finished.size() + 1;
+    REQUIRE(coordinator.wait_until([&](auto& state) { return state.finished.size() == count; }));
+    CHECK_FALSE(coordinator.finished.back().result().is_resumed());
+    CHECK(coordinator.finished.back().result().metrics().at("length") ==
+          uninterrupted.metrics().at("length"));
+  }
+}
+
+TEST_CASE("agent: a training that is not saved in time is handed back without", "[integration]") {
+  for (const char* mode : {"plain", "hangs", "saves"}) {
+    INFO(mode);
+    Coordinator coordinator;
+    // Whoever cannot be stored is as good as not saved.
+    coordinator.refuses_uploads = true;
+    Worker worker(coordinator);
+    const std::string candidate = "mode = '" + std::string(mode) + "'\n" + kTrains;
+    coordinator.assign(24, make_work(coordinator, candidate, "", kTrainingJudge));
+    REQUIRE(coordinator.wait_until([](auto& state) { return state.progress[24].step() > 100; }));
+    const auto begun = std::chrono::steady_clock::now();
+    const int status = worker.kill_and_wait(SIGTERM);
+    // A save takes 5 s at most, an upload 4 s.
+    CHECK(std::chrono::steady_clock::now() - begun < 12s);
+    CHECK(WEXITSTATUS(status) == 0);
+    REQUIRE(coordinator.released.size() == 1);
+    CHECK(coordinator.released[0].checkpoint().empty());
+    CHECK(coordinator.finished.empty());
+  }
 }
 
 TEST_CASE("agent: a cancelled lease stops, and the next one is worked on", "[integration]") {

@@ -256,6 +256,35 @@ TEST_CASE("normalise_inputs: scales what goes into the network, not into a block
   }
 }
 
+TEST_CASE("operators: a training with variables of its own does not say that it can be resumed",
+          "[unit][model_server]") {
+  const Code torch =
+      parsed(replaced(std::string(samples::kTorch), "  while (training.has_time()) {",
+                      "  cambrian::make_resumable(training, net, optimizer);\n"
+                      "  while (training.has_time()) {"));
+  const Code python =
+      parsed(replaced(std::string(samples::kPythonTraining), "    while training.has_time():",
+                      "    training.make_resumable(model, optimizer)\n"
+                      "    while training.has_time():"),
+             Language::python);
+  for (const Code* code : {&torch, &python}) {
+    const auto averaged = all_changes(*code, average_weights);
+    REQUIRE_FALSE(averaged.empty());
+    for (const std::string& text : averaged) {
+      CHECK(text.find("make_resumable") == std::string::npos);
+      CHECK(text.find("has_time()") != std::string::npos);
+    }
+    for (const std::string& text : all_changes(*code, shuffle_epochs)) {
+      CHECK(text.find("make_resumable") == std::string::npos);
+    }
+    const auto scheduled = all_changes(*code, add_schedule);
+    REQUIRE_FALSE(scheduled.empty());
+    for (const std::string& text : scheduled) {
+      CHECK(text.find("make_resumable") != std::string::npos);
+    }
+  }
+}
+
 TEST_CASE("operators: what is const is not set, and what belongs to others neither",
           "[unit][model_server]") {
   const std::string torch(samples::kTorch);

@@ -172,6 +172,7 @@ agent::v1::EvaluationResult to_proto(const EvaluationResult& result) {
   proto.set_result_key(result.result_key);
   proto.set_behaviour_digest(result.behaviour_digest);
   proto.set_evaluator(std::string(to_string(result.path)));
+  proto.set_is_resumed(result.resumption == Resumption::resumed);
   if (result.outcome == Outcome::stopped_early) {
     *proto.mutable_time_saved() = to_proto(result.time_saved);
   }

@@ -3,6 +3,7 @@
 #include <array>
 #include <exception>
 #include <limits>
+#include <stdexcept>
 
 #include "cambrian/frame.hpp"
 #include "common/digest/sha256.hpp"
@@ -21,10 +22,15 @@ constexpr std::chrono::seconds kFrameTime(10);
 // What a coordinator takes of one result; a report with more would never be accepted.
 constexpr std::size_t kMetricsMax = 256;
 constexpr std::size_t kMetricNameBytesMax = 256;
+// A judge takes a checkpoint when it has been loaded itself.
+constexpr std::chrono::seconds kBeginTime(60);
 // More rungs than any campaign has.
 constexpr std::int64_t kRungMax = 1000;
-// Judges send the worker no tensors but those in shared memory.
-const ReceiveLimits kLimits{.json_bytes = kJsonBytesMax, .payload_bytes = 0, .descriptors = true};
+// No training is longer: a year.
+constexpr double kUsedSecondsMax = 365.0 * 24 * 3600;
+// Judges send the worker no tensors but those in shared memory and those of a checkpoint.
+const ReceiveLimits kLimits{
+    .json_bytes = kJsonBytesMax, .payload_bytes = kCheckpointBytesMax, .descriptors = true};
 
 struct VerdictName {
   std::string_view name;
@@ -72,6 +78,18 @@ Message begin_message(const EvaluationRequest& request) {
     members.emplace("rungs", cambrian::JsonArray(request.rungs.begin(), request.rungs.end()));
   }
   return Message("begin", std::move(members));
+}
+
+// What the judge that began the training sent goes to this one: its members as one, its tensors.
+Status add_checkpoint(const Checkpoint& checkpoint, Message& begin) {
+  try {
+    Message saved = cambrian::from_bytes(checkpoint.frame);
+    begin.members.emplace("checkpoint", std::move(saved.members));
+    begin.tensors = std::move(saved.tensors);
+    return {};
+  } catch (const FrameError& error) {
+    return fail(Errc::invalid_argument, std::string("not a checkpoint: ") + error.what());
+  }
 }
 
 std::string text_member(const Message& message, const char* name) {
@@ -140,11 +158,19 @@ JudgeEvent to_event(const Message& message) {
   if (event.name == "rung" && rung && value && *rung >= 0 && *rung <= kRungMax) {
     event.training.rungs.push_back({.rung = static_cast<int>(*rung), .value = *value});
   }
+  const auto used = member("used_seconds").number();
+  if (event.name == "resumed" && used && *used >= 0 && *used <= kUsedSecondsMax) {
+    event.used_before = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*used));
+  }
   return event;
 }
 
 Status read_message(const Message& message, std::optional<JudgeMessage>& read) {
-  if (message.type == "start_candidate") {
+  if (message.type == "checkpoint") {
+    read.emplace(SavedTraining{message.tensors.empty() ? "" : cambrian::to_bytes(message)});
+  } else if (!message.tensors.empty()) {
+    return fail(Errc::internal, "the judge sent tensors: type=" + message.type);
+  } else if (message.type == "start_candidate") {
     read.emplace(StartCandidate{});
   } else if (message.type == "end_candidate") {
     read.emplace(EndCandidate{});
@@ -166,7 +192,9 @@ class FrameLink final : public JudgeLink {
 
   Status begin(const EvaluationRequest& request) override {
     task_ = request.task->digest;
-    return send(begin_message(request));
+    Message message = begin_message(request);
+    if (request.checkpoint) CAMBRIAN_TRY_STATUS(add_checkpoint(*request.checkpoint, message));
+    return send(message, kBeginTime);
   }
 
   Result<std::optional<JudgeMessage>> receive(std::chrono::milliseconds longest) override {
@@ -187,14 +215,18 @@ class FrameLink final : public JudgeLink {
     } catch (const FrameError& error) {
       const bool is_gone = error.kind() == FrameError::Kind::closed;
       return fail(is_gone ? Errc::unavailable : Errc::internal, error.what());
+    } catch (const std::invalid_argument& error) {
+      return fail(Errc::internal, error.what());  // A checkpoint in shared memory.
     }
   }
 
   Status send_started(Descriptor socket) override {
     Message message("started");
     message.descriptors.emplace_back(socket.release());
-    return send(message);
+    return send(message, kFrameTime);
   }
+
+  Status ask_to_save() override { return send(Message("save"), kFrameTime); }
 
  private:
   // Nobody but a judge of the same task gets it: there are labels in it.
@@ -203,12 +235,12 @@ class FrameLink final : public JudgeLink {
   Status send_kept(const std::string& key) {
     Message answer("kept");
     answer.tensors = kept_->find(scoped(key));
-    return send(answer);
+    return send(answer, kFrameTime);
   }
 
-  Status send(const Message& message) {
+  Status send(const Message& message, std::chrono::seconds time_max) {
     try {
-      channel_.send(message, std::chrono::steady_clock::now() + kFrameTime);
+      channel_.send(message, std::chrono::steady_clock::now() + time_max);
       return {};
     } catch (const std::exception& error) {
       return fail(Errc::unavailable, std::string("the judge does not listen: ") + error.what());

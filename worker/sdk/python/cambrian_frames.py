@@ -7,6 +7,7 @@ import json
 import math
 import mmap
 import os
+import select
 import socket
 import struct
 import time
@@ -14,6 +15,7 @@ import time
 import numpy as np
 
 JSON_BYTES_MAX, PAYLOAD_BYTES_MAX = 1 << 20, 1 << 30
+CHECKPOINT_BYTES_MAX = 62 << 20  # With the rest of its frame no more than a content of 64 MiB.
 TENSORS_MAX, DESCRIPTORS_MAX, RANK_MAX, PAYLOAD_ALIGNMENT = 4096, 16, 8, 8
 
 _MAGIC, _HEADER = b"CMB1", struct.Struct("<4sIQ")
@@ -242,6 +244,18 @@ class Channel:
                     raise StreamClosed("stream closed")
                 content += piece
         return content
+
+    def has_something(self):
+        """Whether receive() has something to read: of a frame, or the stream's end."""
+        return bool(select.select([self._socket], [], [], 0)[0])
+
+    def comes_first(self, other, deadline):
+        """Waits until this channel or the other has something to read. True: this one has."""
+        left = deadline - time.monotonic()
+        ready = select.select([self._socket, other._socket], [], [], max(0, left))[0]
+        if not ready:
+            raise StreamTimeout("no answer in time")
+        return self._socket in ready
 
 
 def _decode(members, payload, descriptors):

@@ -10,18 +10,21 @@ import hashlib
 import math
 import os
 import pathlib
+import pickle
+import random
 import sys
 import time
 
 import numpy as np
-from cambrian_frames import (JSON_BYTES_MAX, PAYLOAD_ALIGNMENT, PAYLOAD_BYTES_MAX, Channel,
+from cambrian_frames import (CHECKPOINT_BYTES_MAX, DESCRIPTORS_MAX, JSON_BYTES_MAX,
+                             PAYLOAD_ALIGNMENT, PAYLOAD_BYTES_MAX, RANK_MAX, TENSORS_MAX, Channel,
                              FrameError, Message, SharedTensor, StreamClosed, StreamTimeout,
                              is_count)
 
-__all__ = ["JSON_BYTES_MAX", "PAYLOAD_BYTES_MAX", "Channel", "Failure", "FrameError", "Message",
-           "Probe", "RemoteCandidate", "Session", "Setup", "SharedTensor", "StreamClosed",
-           "StreamTimeout", "Trained", "Training", "Verdict", "behaviour_digest", "run_candidate",
-           "run_judge"]
+__all__ = ["CHECKPOINT_BYTES_MAX", "DESCRIPTORS_MAX", "JSON_BYTES_MAX", "PAYLOAD_BYTES_MAX",
+           "RANK_MAX", "TENSORS_MAX", "Channel", "Failure", "FrameError", "Message", "Probe",
+           "RemoteCandidate", "Session", "Setup", "SharedTensor", "StreamClosed", "StreamTimeout",
+           "Trained", "Training", "Verdict", "behaviour_digest", "run_candidate", "run_judge"]
 
 _PATIENCE_SECONDS = 7 * 24 * 3600
 
@@ -49,7 +52,9 @@ class Training:
         self.steps, self.steps_max = 0, steps_max
         self._start, self._budget, self._channel = time.monotonic(), budget_seconds, channel
         self._report_next, self._diverged = self._start, False
-        self._rungs, self._free, self._rung_next, self._predict = [], 0.0, 0, None
+        self._parts, self._saved = None, None
+        self._rungs, self._rung_next, self._predict = [], 0, None
+        self._free, self._free_used = 0.0, 0.0
 
     def answer_at(self, rungs, free_seconds, predict):
         """Answers with predict() at these shares of the budget, within step(). Called by the SDK.
@@ -70,6 +75,28 @@ class Training:
             return min(1.0, self.steps / self.steps_max)
         return min(1.0, 1 - self.seconds_left() / max(self._budget, 1e-9))
 
+    def make_resumable(self, *parts):
+        """Says that this training can be interrupted and go on in another process: from what
+        state_dict() of each part gives (model, optimiser, schedule), from the global random numbers
+        of Python, NumPy and PyTorch, and from what this object counts. Call it right before the
+        loop, with step() the last thing in it, and only where nothing else changes from step to
+        step. At rungs that are behind it, it does not answer again. Without this, an interrupted
+        training begins anew."""
+        self._parts = parts
+        if self._saved is None:
+            return
+        saved, self._saved = self._saved, None
+        _resume_parts(parts, saved.tensor("parts"))
+        self.steps = saved["steps"]
+        self._free_used = saved.members.get("rung_seconds", 0.0)
+        self._start -= saved["used_seconds"] - self._free_used
+        self._pass_rungs(self.progress())
+        self._channel.send(Message("resumed"), time.monotonic() + _PATIENCE_SECONDS)
+
+    def begin_from(self, saved):
+        """What another process left of this training, or None. Called by run_candidate()."""
+        self._saved = saved
+
     def step(self, loss=None):
         """Call it once in each step. A loss, number or tensor, is read only when it is reported."""
         due = self.steps == 0 or time.monotonic() >= self._report_next
@@ -78,6 +105,8 @@ class Training:
             self._report(loss)
         if self._rung_next < len(self._rungs):
             self._answer_if_due()
+        if due:
+            self._save_if_asked()
 
     def _report(self, loss):
         self._report_next = time.monotonic() + self.REPORT_INTERVAL
@@ -87,15 +116,20 @@ class Training:
             self._diverged |= not math.isfinite(value)  # For good: more steps cannot mend it.
             if math.isfinite(value):
                 members["loss"] = value
+        if self._parts is not None:
+            members["resumable"] = True
         self._channel.send(Message("progress", members), time.monotonic() + _PATIENCE_SECONDS)
+
+    def _pass_rungs(self, reached):
+        while self._rung_next < len(self._rungs) and reached >= self._rungs[self._rung_next]:
+            self._rung_next += 1
 
     def _answer_if_due(self):
         reached = self.progress()
         # Of a training that is over, the state itself is asked for.
         if not self._rungs[self._rung_next] <= reached < 1:
             return
-        while self._rung_next < len(self._rungs) and reached >= self._rungs[self._rung_next]:
-            self._rung_next += 1  # A long step may pass several.
+        self._pass_rungs(reached)  # A long step may pass several.
         asked = time.monotonic()
         try:
             answer = Message("rung", {"rung": self._rung_next - 1}, {"outputs": self._predict()})
@@ -104,15 +138,55 @@ class Training:
             self._rungs = []
             return
         self._channel.send(answer, time.monotonic() + _PATIENCE_SECONDS)
-        free = min(time.monotonic() - asked, self._free)
-        self._free -= free
+        free = max(0.0, min(time.monotonic() - asked, self._free - self._free_used))
+        self._free_used += free
         self._start += free
 
+    def _save_if_asked(self):
+        forever = time.monotonic() + _PATIENCE_SECONDS
+        # Nothing else comes while a training runs; and what has not come is not waited for.
+        while self._channel.has_something():
+            asked = self._channel.receive(forever, descriptors=True)
+            if asked.type != "save":
+                raise FrameError(f"not now: {asked.type}")
+            members = {"steps": self.steps, "rung_seconds": self._free_used}
+            self._channel.send(Message("checkpoint", members, _save_parts(self._parts)), forever)
 
-def _respond(candidate, setup, message, channel):
+
+def _save_parts(parts):
+    """The array of a checkpoint by its name; none where there can be none."""
+    if parts is None:
+        return {}
+    state = {"parts": [part.state_dict() for part in parts], "python": random.getstate(),
+             "numpy": np.random.get_state()}
+    if torch := sys.modules.get("torch"):
+        state["torch"] = torch.get_rng_state()
+        if torch.cuda.is_initialized():
+            state["cuda"] = torch.cuda.get_rng_state_all()
+    content = pickle.dumps(state)
+    if len(content) > CHECKPOINT_BYTES_MAX:
+        return {}
+    return {"parts": np.frombuffer(content, np.uint8)}
+
+
+def _resume_parts(parts, content):
+    # By a process of the same program, in a sandbox like this one's: no more to be feared than it.
+    state = pickle.loads(content.tobytes())
+    for part, saved in zip(parts, state["parts"], strict=True):
+        part.load_state_dict(saved)
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])
+    if torch := sys.modules.get("torch"):
+        torch.set_rng_state(state["torch"])
+        if "cuda" in state:
+            torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def _respond(candidate, setup, message, channel, saved):
     if message.type == "train":
         training = Training(message["budget_seconds"], int(setup.parameters.get("steps", 0)),
                             channel)
+        training.begin_from(saved)
         # What the judge asks at rungs is no training data.
         probe = message.tensors.pop("probe") if "rungs" in message.members else None
         if probe is not None and hasattr(candidate, "probe"):
@@ -149,8 +223,13 @@ def run_candidate(make_candidate):
                       hello.members.get("parameters", {}))
         candidate = make_candidate(setup)
         channel.send(Message("ready"), forever)
+        saved = None
         while (message := channel.receive(forever, descriptors=True)).type != "bye":
-            channel.send(_respond(candidate, setup, message, channel), forever)
+            if message.type == "resume":
+                saved = message
+            elif message.type != "save":  # That came too late: the training is done.
+                channel.send(_respond(candidate, setup, message, channel, saved), forever)
+                saved = None
     except StreamClosed:
         pass  # The judge has what it wanted.
     except Exception as error:  # Whatever the candidate's code throws goes to the judge.
@@ -203,35 +282,76 @@ class Probe:
     worst: float
 
 
+@dataclasses.dataclass
+class _Run:
+    """A training while it runs."""
+
+    budget: float = 0.0
+    used_before: float = 0.0  # By an earlier process.
+    start: float = 0.0
+    awaits_resumption: bool = False  # It was given a checkpoint and has not taken it up yet.
+    is_resumable: bool = False  # It says that it can be saved.
+    is_saving: bool = False  # It was asked to.
+    probe: Probe | None = None  # None: it is asked nothing at rungs.
+    rung_seconds: float = 0.0  # Of answers, which its own clock need not count.
+    rung_next: int = 0  # The lowest rung that may still be answered.
+
+    def used(self):
+        return self.used_before + time.monotonic() - self.start
+
+
 class RemoteCandidate:
     """One candidate process. Methods raise Failure where it does not do its part."""
 
-    START_SECONDS, PROGRESS_INTERVAL = 60, 0.5
+    START_SECONDS, RESUME_SECONDS, PROGRESS_INTERVAL = 60, 20, 0.5
 
     def __init__(self, session, channel):
         self._session, self._channel = session, channel
         self._has_stepped, self._report_next = False, 0.0
-        self._probe, self._rung_next = None, 0
+        self._run = _Run()
 
     def train(self, data, budget_seconds, grace_seconds, state_bytes_max=256 << 20, probe=None):
         """Sends arrays (name to array, in shared memory) and waits for the state. What `probe`, a
         Probe, makes of the answers at rungs goes to the worker: nobody waits for them, and they
-        give no more time."""
+        give no more time.
+
+        Where another worker began the evaluation and left a checkpoint of its first training, that
+        one goes on with the rest of its budget; a candidate that cannot take it up is replaced by a
+        fresh one, once, for a training from the start."""
         shared = {name: SharedTensor(values) for name, values in data.items()}
-        members = {"budget_seconds": budget_seconds}
+        members, rung_seconds = {"budget_seconds": budget_seconds}, grace_seconds / 2
         if probe and self._session.rungs:
             shared["probe"] = SharedTensor(probe.inputs)
-            members |= {"rungs": self._session.rungs, "rung_seconds": grace_seconds / 2}
-            self._probe, self._budget = probe, budget_seconds
-        self._start = start = time.monotonic()
-        answer = self._exchange(Message("train", members, shared), "trained",
-                                budget_seconds + grace_seconds, state_bytes_max)
-        self._probe = None
+            members |= {"rungs": self._session.rungs, "rung_seconds": rung_seconds}
+        else:
+            probe, rung_seconds = None, 0.0
+        message = Message("train", members, shared)
+        run = _Run(budget_seconds, probe=probe, rung_seconds=rung_seconds)
+        saved, self._session.saved = self._session.saved, None
+        if saved is not None:
+            try:
+                return self._train(message, run, grace_seconds, state_bytes_max, saved)
+            except Failure:
+                # Once it has taken the checkpoint up, what it does is its own fault.
+                if not self._run.awaits_resumption:
+                    raise
+            self._session.send_event("not_resumed")
+            self._channel.close()
+            self.__init__(self._session, self._session.start_candidate("train")._channel)
+        return self._train(message, run, grace_seconds, state_bytes_max, None)
+
+    def _train(self, message, run, grace_seconds, state_bytes_max, saved):
+        used = saved["used_seconds"] if saved else 0.0
+        self._run = dataclasses.replace(run, used_before=used, start=time.monotonic(),
+                                        awaits_resumption=saved is not None)
+        seconds = max(0.0, run.budget - used) + grace_seconds
+        if saved is not None:
+            self._tell(saved, min(time.monotonic() + seconds, self._session.deadline))
+        answer = self._exchange(message, "trained", seconds, state_bytes_max)
         if not is_count(steps := answer.members.get("steps")):
             raise Failure("bad_output", "trained without steps")
         self._session.send_event("trained")
-        return Trained(answer.tensors, _count_stored(answer.tensors), steps,
-                       time.monotonic() - start)
+        return Trained(answer.tensors, _count_stored(answer.tensors), steps, self._run.used())
 
     def load(self, state, seconds):
         self._exchange(Message("load", {}, state), "ready", seconds, 0)
@@ -260,9 +380,7 @@ class RemoteCandidate:
     def _exchange(self, message, wanted, seconds, payload_bytes_max):
         deadline = min(time.monotonic() + seconds, self._session.deadline)
         try:
-            # What it said before it went says more than that it went.
-            with contextlib.suppress(StreamClosed):
-                self._channel.send(message, deadline)
+            self._tell(message, deadline)
             return self._wait_for(wanted, deadline, payload_bytes_max)
         except StreamClosed as error:
             raise Failure("crash", f"candidate ended: waiting_for={wanted}") from error
@@ -271,14 +389,67 @@ class RemoteCandidate:
         except FrameError as error:
             raise Failure("bad_output", f"{error} waiting_for={wanted}") from error
 
+    def _tell(self, message, deadline):
+        # What it said before it went says more than that it went.
+        with contextlib.suppress(StreamClosed):
+            self._channel.send(message, deadline)
+
+    def _wait_in_training(self, deadline):
+        """Until the candidate has something to say. Meanwhile the worker may ask for it to be
+        saved."""
+        if self._run.awaits_resumption:
+            deadline = min(deadline, self._run.start + self.RESUME_SECONDS)
+        while not self._channel.comes_first(self._session.worker, deadline):
+            self._session.expect_save()
+            if self._run.is_saving:
+                continue
+            if self._run.is_resumable:
+                self._run.is_saving = True
+                self._tell(Message("save"), time.monotonic() + 1)
+            else:  # Who did not say that it listens would let the worker wait for nothing.
+                self._hand_on(Message("checkpoint"))
+
+    def _is_about_saving(self, message):
+        """True for messages that say how the training began, or hand it on."""
+        if self._run.awaits_resumption and message.type != "error":
+            if message.type != "resumed":
+                raise Failure("bad_output", "the checkpoint was not taken up")
+            self._run.awaits_resumption = False
+            self._session.send_event("resumed", {"used_seconds": self._run.used_before})
+            return True
+        if not self._run.is_saving or message.type not in ("checkpoint", "trained"):
+            return False
+        self._run.is_saving = False
+        is_saved = message.type == "checkpoint"
+        self._hand_on(message if is_saved else Message("checkpoint"))
+        return is_saved
+
+    def _hand_on(self, checkpoint):
+        """What is no good checkpoint goes on without tensors: there is none."""
+        steps, size = checkpoint.members.get("steps"), 0
+        for values in checkpoint.tensors.values():
+            size += values.nbytes
+        is_good = is_count(steps) and size <= CHECKPOINT_BYTES_MAX
+        # Its own word, which is worth no more than what every training has after its budget.
+        free = checkpoint.members.get("rung_seconds")
+        free = free if type(free) in (int, float) else 0.0
+        members = {"steps": steps if is_good else -1, "used_seconds": self._run.used(),
+                   "rung_seconds": min(max(0.0, free), self._run.rung_seconds)}
+        tensors = checkpoint.tensors if is_good else {}
+        self._session.send_to_worker(Message("checkpoint", members, tensors))
+
     def _wait_for(self, wanted, deadline, payload_bytes_max):
         while True:
+            if wanted == "trained":
+                self._wait_in_training(deadline)
             message = self._channel.receive(deadline, payload_bytes_max)
+            if wanted == "trained" and self._is_about_saving(message):
+                continue
             if message.type == wanted:
                 return message
             if message.type == "error":
                 raise Failure("crash", str(message.members.get("message"))[:4096])
-            if message.type == "rung" and self._probe:
+            if message.type == "rung" and wanted == "trained" and self._run.probe:
                 self._report_rung(message)
                 continue
             if message.type != "progress" or wanted != "trained":
@@ -290,6 +461,7 @@ class RemoteCandidate:
         step, loss = progress.members.get("step"), progress.members.get("loss")
         if not is_count(step):
             raise Failure("bad_output", "progress without a step")
+        self._run.is_resumable = progress.members.get("resumable") is True
         if not self._has_stepped:
             self._session.send_event("first_step")
         self._has_stepped = True
@@ -300,16 +472,17 @@ class RemoteCandidate:
         self._session.send_event("progress", members)
 
     def _report_rung(self, answer):
-        rung, probe, rungs = answer.members.get("rung"), self._probe, self._session.rungs
-        if not is_count(rung) or not self._rung_next <= rung < len(rungs):
+        rung, run, rungs = answer.members.get("rung"), self._run, self._session.rungs
+        if not is_count(rung) or not run.rung_next <= rung < len(rungs):
             raise Failure("bad_output", f"rung out of turn: rung={str(rung)[:64]}")
-        self._rung_next = rung + 1
-        outputs = _checked(answer, {"outputs": (probe.shape, np.float32)}, finite=False)["outputs"]
+        run.rung_next = rung + 1
+        wanted = {"outputs": (run.probe.shape, np.float32)}
+        outputs = _checked(answer, wanted, finite=False)["outputs"]
         # Who answers when half of what a stop could save is gone is compared with nobody.
-        if time.monotonic() - self._start > self._budget * (1 + rungs[rung]) / 2:
+        if run.used() > run.budget * (1 + rungs[rung]) / 2:
             return
         # A model that has no numbers yet may still find some: it is the worst here, no failure.
-        value = probe.score(outputs) if np.all(np.isfinite(outputs)) else probe.worst
+        value = run.probe.score(outputs) if np.all(np.isfinite(outputs)) else run.probe.worst
         self._session.send_event("rung", {"rung": rung, "value": float(value)})
 
 
@@ -341,7 +514,7 @@ class Session:
     WORKER_SECONDS = 120
 
     def __init__(self, worker):
-        self._worker = worker
+        self.worker = worker
         begin = worker.receive(time.monotonic() + self.WORKER_SECONDS, descriptors=True)
         if begin.type != "begin":
             raise FrameError(f"expected begin: {begin.type}")
@@ -351,6 +524,11 @@ class Session:
         self.threads, self.device = begin["threads"], begin["device"]
         self.deadline = time.monotonic() + begin["run_seconds"]
         self.rungs = begin.members.get("rungs", [])  # Shares of the training's budget.
+        self.saved = None  # Of the first training, for the candidate.
+        if checkpoint := begin.members.get("checkpoint"):
+            self.saved = Message("resume", checkpoint, begin.tensors)
+            if self.saved["used_seconds"] < 0 or self.saved["steps"] < 0:
+                raise FrameError("begin with a bad checkpoint")
 
     def parameter(self, name, otherwise, minimum, maximum):
         """A number of the task or campaign, which must lie in this range."""
@@ -366,8 +544,8 @@ class Session:
 
     def start_candidate(self, phase):
         """A fresh candidate process that has said ready; an older one is ended by the worker."""
-        self._send(Message("start_candidate"))
-        started = self._worker.receive(time.monotonic() + self.WORKER_SECONDS, descriptors=True)
+        self.send_to_worker(Message("start_candidate"))
+        started = self.worker.receive(time.monotonic() + self.WORKER_SECONDS, descriptors=True)
         if started.type != "started" or len(started.descriptors) != 1:
             raise FrameError(f"expected started with one descriptor: {started.type}")
         candidate = RemoteCandidate(self, Channel(started.descriptors[0]))
@@ -379,23 +557,32 @@ class Session:
         self.send_event("ready")
         return candidate
 
+    def expect_save(self):
+        """Takes the only message that a worker sends during a training."""
+        try:
+            asked = self.worker.receive(time.monotonic() + self.WORKER_SECONDS).type
+        except FrameError as error:  # Not the candidate's.
+            raise RuntimeError("the worker hung up") from error
+        if asked != "save":
+            raise RuntimeError(f"expected save: {asked}")
+
     def end_candidate(self):
         """Kills the candidate's whole sandbox."""
-        self._send(Message("end_candidate"))
+        self.send_to_worker(Message("end_candidate"))
 
     def send_event(self, name, members=None):
-        self._send(Message("event", dict(members or {}, name=name)))
+        self.send_to_worker(Message("event", dict(members or {}, name=name)))
 
     def finish(self, outcome, verdict):
         metrics = {name: float(value) for name, value in verdict.metrics.items()}
         if not all(map(math.isfinite, metrics.values())):
             outcome, metrics = "not_finite", {}
-        self._send(Message("result", {"outcome": outcome, "metrics": metrics,
+        self.send_to_worker(Message("result", {"outcome": outcome, "metrics": metrics,
                                       "diagnostics": verdict.diagnostics[:4096],
                                       "behaviour_digest": verdict.behaviour_digest}))
 
-    def _send(self, message):
-        self._worker.send(message, time.monotonic() + self.WORKER_SECONDS)
+    def send_to_worker(self, message):
+        self.worker.send(message, time.monotonic() + self.WORKER_SECONDS)
 
 
 def behaviour_digest(values):

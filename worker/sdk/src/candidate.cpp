@@ -5,6 +5,10 @@
 #include <cmath>
 #include <cstdio>
 #include <exception>
+#include <optional>
+#include <utility>
+
+#include "worker/sdk/src/frame_codec.hpp"
 
 namespace cambrian {
 namespace {
@@ -69,9 +73,11 @@ Rungs read_rungs(const Message& data) {
   return rungs;
 }
 
-Message run_training(Program& program, const Setup& setup, Message& data, Channel& judge) {
+Message run_training(Program& program, const Setup& setup, Message& data, const Message* saved,
+                     Channel& judge) {
   Training training(data.number("budget_seconds"),
                     static_cast<std::int64_t>(setup.parameter("steps", 0)), &judge);
+  training.begin_from(saved);
   const std::optional<Message> probe = take_probe(data);
   if (probe) {
     Rungs rungs = read_rungs(data);
@@ -85,8 +91,7 @@ Message run_training(Program& program, const Setup& setup, Message& data, Channe
 }
 
 // What to send back for one message of the judge.
-Message respond(Program& program, const Setup& setup, Message& message, Channel& judge) {
-  if (message.type == "train") return run_training(program, setup, message, judge);
+Message respond(Program& program, const Message& message) {
   if (message.type == "load") {
     program.load(message);
     return Message("ready");
@@ -108,10 +113,38 @@ void converse(Channel& judge) {
   const Setup setup = read_setup(judge.receive(patience(), kFromJudge));
   const auto program = make_program(setup);
   judge.send(Message("ready"), patience());
+  std::optional<Message> saved;  // What the next training goes on from.
   for (;;) {
     Message message = judge.receive(patience(), kFromJudge);
     if (message.type == "bye") return;
-    judge.send(respond(*program, setup, message, judge), patience());
+    if (message.type == "save") continue;  // It came too late: the training is done.
+    if (message.type == "resume") {
+      saved = std::move(message);
+      continue;
+    }
+    const bool is_training = message.type == "train";
+    const Message* const from = saved ? &*saved : nullptr;
+    judge.send(is_training ? run_training(*program, setup, message, from, judge)
+                           : respond(*program, message),
+               patience());
+    if (is_training) saved.reset();
+  }
+}
+
+// None where nothing can be saved, or not in a checkpoint: the training goes on all the same.
+std::vector<Tensor> saved_tensors(const Resumable& resumable) {
+  if (!resumable.save) return {};
+  try {
+    Message message("checkpoint");
+    message.tensors = resumable.save();
+    std::size_t bytes = 0;
+    for (const Tensor& tensor : message.tensors) bytes += tensor.bytes().size() + kPayloadAlignment;
+    if (bytes > kCheckpointBytesMax) return {};
+    encode_message(message);  // Throws where a frame cannot hold it.
+    return std::move(message.tensors);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "candidate: the training cannot be saved: %s\n", error.what());
+    return {};
   }
 }
 
@@ -155,6 +188,7 @@ void Training::step() {
   ++steps_;
   if (due) report(nullptr);
   answer_if_due();
+  if (due) save_if_asked();
 }
 
 void Training::step(double loss) {
@@ -164,6 +198,7 @@ void Training::step(double loss) {
   if (!std::isfinite(loss)) diverged_ = true;
   if (due) report(std::isfinite(loss) ? &loss : nullptr);
   answer_if_due();
+  if (due) save_if_asked();
 }
 
 void Training::report(const double* loss) {
@@ -172,7 +207,44 @@ void Training::report(const double* loss) {
   Message progress("progress");
   progress.members["step"] = steps_;
   if (loss != nullptr) progress.members["loss"] = *loss;
+  if (resumable_.save) progress.members["resumable"] = true;
   reports_->send(progress, patience());
+}
+
+void Training::save_if_asked() {
+  if (reports_ == nullptr) return;
+  // Nothing else comes while a training runs; and what has not come is not waited for.
+  while (reports_->wait_readable(std::chrono::milliseconds(0))) {
+    const Message asked = reports_->receive(patience(), kFromJudge);
+    if (asked.type != "save") {
+      throw FrameError(FrameError::Kind::malformed, "not now: " + asked.type);
+    }
+    Message checkpoint("checkpoint");
+    checkpoint.members["steps"] = steps_;
+    checkpoint.members["rung_seconds"] = free_seconds_used_;
+    checkpoint.tensors = saved_tensors(resumable_);
+    reports_->send(checkpoint, patience());
+  }
+}
+
+void Training::make_resumable(Resumable resumable) {
+  resumable_ = std::move(resumable);
+  if (saved_ == nullptr) return;
+  const Message& saved = *std::exchange(saved_, nullptr);
+  resumable_.resume(saved);
+  steps_ = saved.integer("steps");
+  if (saved.members.contains("rung_seconds")) free_seconds_used_ = saved.number("rung_seconds");
+  move_start(free_seconds_used_ - saved.number("used_seconds"));
+  pass_rungs(progress());
+  if (reports_ != nullptr) reports_->send(Message("resumed"), patience());
+}
+
+void Training::move_start(double seconds) {
+  start_ += std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+}
+
+void Training::pass_rungs(double reached) {
+  while (rung_next_ < rungs_.shares.size() && reached >= rungs_.shares[rung_next_]) ++rung_next_;
 }
 
 void Training::answer_if_due() {
@@ -181,13 +253,13 @@ void Training::answer_if_due() {
   // Of a training that is over, the state itself is asked for.
   if (reached < rungs_.shares[rung_next_] || reached >= 1) return;
   // A long step may pass several: the model is the same for all of them.
-  while (rung_next_ < rungs_.shares.size() && reached >= rungs_.shares[rung_next_]) ++rung_next_;
+  pass_rungs(reached);
   const Clock::time_point asked = Clock::now();
   answer(rung_next_ - 1);
   const std::chrono::duration<double> taken = Clock::now() - asked;
-  const double is_free = std::min(taken.count(), rungs_.free_seconds);
-  rungs_.free_seconds -= is_free;
-  start_ += std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(is_free));
+  const double is_free = std::clamp(rungs_.free_seconds - free_seconds_used_, 0.0, taken.count());
+  free_seconds_used_ += is_free;
+  move_start(is_free);
 }
 
 void Training::answer(std::size_t rung) {

@@ -196,6 +196,22 @@ bool Channel::wait_readable(std::chrono::milliseconds longest) const {
   return ::poll(&polled, 1, static_cast<int>(longest.count())) > 0;
 }
 
+bool wait_for_first(const Channel& first, const Channel& second, Deadline deadline) {
+  // What was read ahead is in no descriptor any more.
+  if (first.wait_readable(std::chrono::milliseconds(0))) return true;
+  if (second.wait_readable(std::chrono::milliseconds(0))) return false;
+  for (;;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    if (left <= 0) throw FrameError(Kind::timeout, "no answer in time");
+    std::array<pollfd, 2> polled = {
+        {{first.descriptor(), POLLIN, 0}, {second.descriptor(), POLLIN, 0}}};
+    const int ready = ::poll(polled.data(), polled.size(),
+                             static_cast<int>(std::min<std::int64_t>(left, INT_MAX)));
+    if (ready > 0) return polled[0].revents != 0;
+    if (ready < 0 && errno != EINTR) throw FrameError(Kind::system, reason("poll"));
+  }
+}
+
 // Descriptors that come along are closed by the kernel: only for frames that may have none.
 void Channel::fill_ahead(Deadline deadline) {
   for (;;) {

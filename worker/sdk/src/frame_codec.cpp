@@ -192,6 +192,38 @@ EncodedMessage encode_message(const Message& message) {
   return out;
 }
 
+std::string to_bytes(const Message& message) {
+  const EncodedMessage encoded = encode_message(message);
+  if (!encoded.descriptors.empty()) throw std::invalid_argument("frame: has descriptors");
+  const Header header = encode_header({encoded.json.size(), encoded.payload_bytes});
+  std::string bytes(header.size() + encoded.json.size() + encoded.payload_bytes, '\0');
+  std::memcpy(bytes.data(), header.data(), header.size());
+  std::memcpy(bytes.data() + header.size(), encoded.json.data(), encoded.json.size());
+  char* const payload = bytes.data() + header.size() + encoded.json.size();
+  for (const PayloadPart& part : encoded.parts) {
+    const auto content = part.tensor->bytes();
+    if (!content.empty()) std::memcpy(payload + part.offset, content.data(), content.size());
+  }
+  return bytes;
+}
+
+Message from_bytes(std::string_view bytes) {
+  Header header;
+  if (bytes.size() < header.size()) malformed("shorter than a header");
+  std::memcpy(header.data(), bytes.data(), header.size());
+  bytes.remove_prefix(header.size());
+  const FrameLengths lengths = decode_header(header);
+  if (lengths.json > kJsonBytesMax || lengths.payload > kPayloadBytesMax ||
+      bytes.size() != lengths.json + lengths.payload) {
+    malformed("lengths do not fit: bytes=" + std::to_string(bytes.size()));
+  }
+  auto payload = make_heap_storage(lengths.payload);
+  if (lengths.payload > 0) {
+    std::memcpy(payload->data(), bytes.data() + lengths.json, lengths.payload);
+  }
+  return decode_message(bytes.substr(0, lengths.json), std::move(payload), {});
+}
+
 Message decode_message(std::string_view json, std::shared_ptr<TensorStorage> payload,
                        std::vector<Descriptor> descriptors) {
   Message message;

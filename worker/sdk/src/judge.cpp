@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <utility>
 
 namespace cambrian {
 namespace {
@@ -16,6 +17,8 @@ constexpr Seconds kStartTimeMax{60};
 constexpr Seconds kWorkerTimeMax{120};
 // For a candidate's last words after its stream broke.
 constexpr Seconds kLastWordsTimeMax{1};
+// For a candidate to take up a checkpoint: one that does not is replaced while time is left.
+constexpr Seconds kResumeTimeMax{20};
 constexpr std::chrono::milliseconds kProgressInterval{500};
 // What of a candidate's text gets into diagnostics.
 constexpr std::size_t kDiagnosticsBytesMax = 4096;
@@ -153,6 +156,21 @@ Evaluation read_begin(const Message& begin) {
   return evaluation;
 }
 
+// What a candidate gets of the checkpoint that came with `begin`; nothing where there was none.
+std::optional<Message> read_checkpoint(Message& begin) {
+  const auto checkpoint = begin.members.find("checkpoint");
+  if (checkpoint == begin.members.end()) return std::nullopt;
+  if (checkpoint->second.object() == nullptr) {
+    throw FrameError(Kind::malformed, "begin with a bad checkpoint");
+  }
+  Message saved("resume", *checkpoint->second.object());
+  if (saved.number("used_seconds") < 0 || saved.integer("steps") < 0) {
+    throw FrameError(Kind::malformed, "begin with a bad checkpoint");
+  }
+  saved.tensors = std::move(begin.tensors);
+  return saved;
+}
+
 std::filesystem::path below(const char* variable, const char* otherwise, std::string_view name) {
   const char* folder = std::getenv(variable);
   return std::filesystem::path(folder == nullptr ? otherwise : folder) / name;
@@ -183,10 +201,12 @@ std::string_view to_string(Outcome outcome) {
   return "crash";
 }
 
-Session::Session(Channel worker)
-    : worker_(std::move(worker)),
-      evaluation_(read_begin(worker_.receive(after(kWorkerTimeMax), {.descriptors = true}))),
-      deadline_(after(evaluation_.run_time)) {}
+Session::Session(Channel worker) : worker_(std::move(worker)) {
+  Message begin = worker_.receive(after(kWorkerTimeMax), {.descriptors = true});
+  evaluation_ = read_begin(begin);
+  saved_ = read_checkpoint(begin);
+  deadline_ = after(evaluation_.run_time);
+}
 
 double Session::parameter(std::string_view name, double otherwise, double minimum,
                           double maximum) const {
@@ -305,17 +325,19 @@ Message RemoteCandidate::receive(std::string_view type, Deadline deadline,
                                  const ReceiveLimits& limits) {
   for (;;) {
     Message message;
+    if (type == "trained") wait_in_training(deadline);
     try {
       message = channel_.receive(deadline, limits);
     } catch (const FrameError& error) {
       blame(error, type);
     }
+    if (type == "trained" && is_about_saving(message)) continue;
     if (message.type == type) return message;
     if (message.type == "progress" && type == "trained") {
       report_progress(message);
       continue;
     }
-    if (message.type == "rung" && climb_) {
+    if (message.type == "rung" && type == "trained" && run_.probe != nullptr) {
       report_rung(message);
       continue;
     }
@@ -336,6 +358,9 @@ void RemoteCandidate::report_progress(const Message& progress) {
   if (step == progress.members.end() || step->second.integer().value_or(-1) < 0) {
     throw Failure(Outcome::bad_output, "progress without a step");
   }
+  const auto resumable = progress.members.find("resumable");
+  run_.is_resumable =
+      resumable != progress.members.end() && resumable->second.boolean().value_or(false);
   if (!has_stepped_) session_->send_event("first_step");
   has_stepped_ = true;
   if (Clock::now() < report_next_) return;
@@ -349,53 +374,140 @@ void RemoteCandidate::report_progress(const Message& progress) {
   session_->send_event("progress", std::move(members));
 }
 
+// The candidate has something to say, or the time is up. Meanwhile the worker may ask.
+void RemoteCandidate::wait_in_training(Deadline deadline) {
+  for (;;) {
+    const Seconds resumption = kResumeTimeMax - (Clock::now() - run_.start);
+    const Deadline until =
+        run_.awaits_resumption ? std::min(deadline, after(resumption)) : deadline;
+    try {
+      if (wait_for_first(channel_, session_->worker_, until)) return;
+    } catch (const FrameError& error) {
+      blame(error, run_.awaits_resumption ? "resumed" : "trained");
+    }
+    const Message asked = session_->worker_.receive(after(kWorkerTimeMax));
+    if (asked.type != "save") throw FrameError(Kind::malformed, "expected save: " + asked.type);
+    ask_to_save();
+  }
+}
+
+// True for messages that say how the training began or hand it on; others are as ever.
+bool RemoteCandidate::is_about_saving(const Message& message) {
+  if (run_.awaits_resumption && message.type != "error") {
+    if (message.type != "resumed") {
+      throw Failure(Outcome::bad_output, "the checkpoint was not taken up");
+    }
+    run_.awaits_resumption = false;
+    JsonObject members;
+    members["used_seconds"] = run_.used_before.count();
+    session_->send_event("resumed", std::move(members));
+    return true;
+  }
+  if (!run_.is_saving) return false;
+  if (message.type != "checkpoint" && message.type != "trained") return false;
+  run_.is_saving = false;
+  if (message.type == "checkpoint") {
+    hand_on(message);
+    return true;
+  }
+  hand_on(Message("checkpoint"));
+  return false;
+}
+
+void RemoteCandidate::ask_to_save() {
+  if (run_.is_saving) return;
+  // Who did not say that it listens would let the worker wait for nothing.
+  if (!run_.is_resumable) return hand_on(Message("checkpoint"));
+  run_.is_saving = true;
+  send(Message("save"), after(kLastWordsTimeMax));
+}
+
+// What is no good checkpoint goes on without tensors: there is none.
+void RemoteCandidate::hand_on(const Message& checkpoint) {
+  Message handed("checkpoint");
+  const auto steps = checkpoint.members.find("steps");
+  const std::int64_t count =
+      steps == checkpoint.members.end() ? -1 : steps->second.integer().value_or(-1);
+  std::size_t bytes = 0;
+  for (const Tensor& tensor : checkpoint.tensors) bytes += tensor.bytes().size();
+  // Its own word, which is worth no more than what every training has after its budget.
+  const auto rungs = checkpoint.members.find("rung_seconds");
+  const double rung_seconds =
+      rungs == checkpoint.members.end() ? 0 : rungs->second.number().value_or(0);
+  handed.members["steps"] = count;
+  handed.members["used_seconds"] = run_.used().count();
+  handed.members["rung_seconds"] = std::clamp(rung_seconds, 0.0, run_.rung_time.count());
+  if (count >= 0 && bytes <= kCheckpointBytesMax) handed.tensors = checkpoint.tensors;
+  session_->send_to_worker(handed);
+}
+
 void RemoteCandidate::report_rung(const Message& answer) {
   const std::vector<double>& rungs = session_->evaluation().rungs;
   const auto member = answer.members.find("rung");
   const std::int64_t number =
       member == answer.members.end() ? -1 : member->second.integer().value_or(-1);
   const auto rung = static_cast<std::size_t>(number);
-  if (number < 0 || rung >= rungs.size() || rung < climb_->next) {
+  if (number < 0 || rung >= rungs.size() || rung < run_.rung_next) {
     throw Failure(Outcome::bad_output, "rung out of turn: rung=" + std::to_string(number));
   }
-  climb_->next = rung + 1;
-  TensorSpec spec = climb_->probe->outputs;
+  run_.rung_next = rung + 1;
+  TensorSpec spec = run_.probe->outputs;
   // A model that has no numbers yet may still find some: it is the worst at this rung, no failure.
   spec.finite = false;
   check_tensors(answer, {spec});
   // Who answers when half of what a stop could save is gone is compared with nobody: its model is
   // not of this rung.
-  const Seconds latest = climb_->budget * ((1 + rungs[rung]) / 2);
-  if (Clock::now() - climb_->start > latest) return;
+  if (run_.used() > run_.budget * ((1 + rungs[rung]) / 2)) return;
   JsonObject members;
   members["rung"] = number;
   const Tensor& outputs = answer.tensors.front();
-  members["value"] = is_finite(outputs) ? climb_->probe->score(outputs) : climb_->probe->worst;
+  members["value"] = is_finite(outputs) ? run_.probe->score(outputs) : run_.probe->worst;
   session_->send_event("rung", std::move(members));
 }
 
 Trained RemoteCandidate::train(std::vector<Tensor> data, const TrainLimits& limits,
                                const Probe* probe) {
+  if (const auto saved = std::exchange(session_->saved_, std::nullopt)) {
+    try {
+      return run_training(data, limits, probe, &*saved);
+    } catch (const Failure&) {
+      // Once it has taken the checkpoint up, what it does is its own fault.
+      if (!run_.awaits_resumption) throw;
+    }
+    session_->send_event("not_resumed");
+    *this = session_->start_candidate("train");
+  }
+  return run_training(std::move(data), limits, probe, nullptr);
+}
+
+void RemoteCandidate::add_probe(const Probe& probe, const TrainLimits& limits, Message& train) {
+  const std::vector<double>& rungs = session_->evaluation().rungs;
+  if (rungs.empty()) return;
+  run_.probe = &probe;
+  run_.rung_time = kRungTimeShare * limits.grace;
+  const Tensor& inputs = probe.inputs;
+  train.tensors.emplace_back("probe", inputs.dtype(), inputs.shape(), inputs.storage(),
+                             inputs.offset());
+  train.members["rungs"] = JsonArray(rungs.begin(), rungs.end());
+  train.members["rung_seconds"] = run_.rung_time.count();
+}
+
+Trained RemoteCandidate::run_training(std::vector<Tensor> data, const TrainLimits& limits,
+                                      const Probe* probe, const Message* saved) {
   Message message("train");
   message.members["budget_seconds"] = limits.budget.count();
   message.tensors = std::move(data);
-  const Clock::time_point start = Clock::now();
-  if (probe != nullptr && !session_->evaluation().rungs.empty()) {
-    const Tensor& inputs = probe->inputs;
-    message.tensors.emplace_back("probe", inputs.dtype(), inputs.shape(), inputs.storage(),
-                                 inputs.offset());
-    const std::vector<double>& rungs = session_->evaluation().rungs;
-    message.members["rungs"] = JsonArray(rungs.begin(), rungs.end());
-    message.members["rung_seconds"] = kRungTimeShare * limits.grace.count();
-    climb_ = Climb{.probe = probe, .start = start, .budget = limits.budget};
-  }
-  const Deadline deadline = session_->deadline_within(limits.budget + limits.grace);
+  run_ = {.start = Clock::now(), .budget = limits.budget, .awaits_resumption = saved != nullptr};
+  if (saved != nullptr) run_.used_before = Seconds(saved->number("used_seconds"));
+  if (probe != nullptr) add_probe(*probe, limits, message);
+  const Seconds left = std::max(Seconds(0), limits.budget - run_.used_before);
+  const Deadline deadline = session_->deadline_within(left + limits.grace);
+  if (saved != nullptr) send(*saved, deadline);
   send(message, deadline);
   Message answer = receive("trained", deadline, {.payload_bytes = limits.state_bytes_max});
-  climb_.reset();
 
   Trained trained;
-  trained.duration = Clock::now() - start;
+  trained.duration = run_.used();
   const auto steps = answer.members.find("steps");
   if (steps == answer.members.end() || steps->second.integer().value_or(-1) < 0) {
     throw Failure(Outcome::bad_output, "trained without steps");

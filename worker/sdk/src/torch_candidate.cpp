@@ -1,6 +1,7 @@
 #include "cambrian/torch_candidate.hpp"
 
 #include <cstring>
+#include <sstream>
 #include <stdexcept>
 
 namespace cambrian {
@@ -63,13 +64,76 @@ std::vector<std::pair<std::string, torch::Tensor>> state_of(torch::nn::Module& m
   return state;
 }
 
+// Copies what a process of the same variant gave into a module.
+void take_state(torch::nn::Module& module, const Message& message) {
+  const torch::NoGradGuard guard;
+  for (auto& [name, value] : state_of(module)) {
+    const torch::Tensor stored = from_frame(message.tensor(name));
+    if (stored.sizes() != value.sizes()) {
+      throw std::runtime_error("the fresh module has another shape: tensor=" + name);
+    }
+    value.copy_(stored);
+  }
+}
+
+// Tensors of a checkpoint beside those of the module, none of whose names begins with a point.
+constexpr const char* kOptimizerName = ".optimizer";
+constexpr const char* kRandomPrefix = ".random";
+
+std::vector<at::Generator> generators_of(torch::nn::Module& module) {
+  std::vector<at::Generator> generators = {
+      at::globalContext().defaultGenerator(torch::Device(torch::kCPU))};
+  for (const auto& [name, value] : state_of(module)) {
+    if (!value.is_cuda()) continue;
+    generators.push_back(at::globalContext().defaultGenerator(value.device()));
+    break;
+  }
+  return generators;
+}
+
+std::vector<Tensor> save_training(torch::nn::Module& module,
+                                  const torch::optim::Optimizer& optimizer) {
+  const torch::NoGradGuard guard;
+  std::vector<Tensor> saved;
+  for (const auto& [name, value] : state_of(module)) {
+    saved.push_back(to_frame(name, value));
+  }
+  torch::serialize::OutputArchive archive;
+  optimizer.save(archive);
+  std::ostringstream stream;
+  archive.save_to(stream);
+  const std::string bytes = std::move(stream).str();
+  saved.push_back(
+      make_tensor(kOptimizerName, DType::u8, {static_cast<std::int64_t>(bytes.size())},
+                  [&](std::byte* out) { std::memcpy(out, bytes.data(), bytes.size()); }));
+  const auto generators = generators_of(module);
+  for (std::size_t i = 0; i < generators.size(); ++i) {
+    saved.push_back(to_frame(kRandomPrefix + std::to_string(i), generators[i].get_state()));
+  }
+  return saved;
+}
+
+void resume_training(torch::nn::Module& module, torch::optim::Optimizer& optimizer,
+                     const Message& saved) {
+  take_state(module, saved);
+  const auto parameters = module.parameters();
+  const Tensor& bytes = saved.tensor(kOptimizerName);
+  torch::serialize::InputArchive archive;
+  archive.load_from(reinterpret_cast<const char*>(bytes.data()), bytes.size(),
+                    parameters.empty() ? torch::Device(torch::kCPU) : parameters.front().device());
+  optimizer.load(archive);
+  auto generators = generators_of(module);
+  for (std::size_t i = 0; i < generators.size(); ++i) {
+    generators[i].set_state(from_frame(saved.tensor(kRandomPrefix + std::to_string(i))).clone());
+  }
+}
+
 /// Puts back what a prediction may change in a training that it interrupts: who is in training
 /// mode, the buffers, and where the random numbers are.
 class Interruption {
  public:
-  explicit Interruption(torch::nn::Module& module, const torch::Device& device) : module_(module) {
-    generators_.push_back(at::globalContext().defaultGenerator(torch::Device(torch::kCPU)));
-    if (device.is_cuda()) generators_.push_back(at::globalContext().defaultGenerator(device));
+  explicit Interruption(torch::nn::Module& module)
+      : module_(module), generators_(generators_of(module)) {
     for (const at::Generator& generator : generators_) states_.push_back(generator.get_state());
     // Parents come before their children, whose mode they set.
     modes_.emplace_back(&module, module.is_training());
@@ -131,19 +195,12 @@ class TorchProgram : public Program {
   }
 
   void load(const Message& message) override {
-    const torch::NoGradGuard guard;
-    auto state = state_of(candidate_->module());
-    if (state.size() != message.tensors.size()) {
+    const std::size_t fresh = state_of(candidate_->module()).size();
+    if (fresh != message.tensors.size()) {
       throw std::runtime_error("the trained state has " + std::to_string(message.tensors.size()) +
-                               " tensors, the fresh module " + std::to_string(state.size()));
+                               " tensors, the fresh module " + std::to_string(fresh));
     }
-    for (auto& [name, value] : state) {
-      const torch::Tensor stored = from_frame(message.tensor(name));
-      if (stored.sizes() != value.sizes()) {
-        throw std::runtime_error("the fresh module has another shape: tensor=" + name);
-      }
-      value.copy_(stored);
-    }
+    take_state(candidate_->module(), message);
   }
 
   Tensor predict(const Message& message) override {
@@ -154,7 +211,7 @@ class TorchProgram : public Program {
   std::optional<Tensor> probe(const Message& message) override {
     // Not InferenceMode: what a module keeps of this, its training must be able to use.
     const torch::NoGradGuard guard;
-    const Interruption interruption(candidate_->module(), device_);
+    const Interruption interruption(candidate_->module());
     return outputs_for(message);
   }
 
@@ -171,6 +228,15 @@ class TorchProgram : public Program {
 };
 
 }  // namespace
+
+void make_resumable(Training& training, torch::nn::Module& module,
+                    torch::optim::Optimizer& optimizer) {
+  training.make_resumable(
+      {[net = &module, steps = &optimizer] { return save_training(*net, *steps); },
+       [net = &module, steps = &optimizer](const Message& saved) {
+         resume_training(*net, *steps, saved);
+       }});
+}
 
 std::unique_ptr<Program> make_program(const Setup& setup) {
   return std::make_unique<TorchProgram>(setup);

@@ -48,6 +48,15 @@ struct Rungs {
   std::function<std::optional<Tensor>()> predict;
 };
 
+/// How a training is saved, and how another process goes on with it.
+struct Resumable {
+  /// Everything that the rest of the training depends on besides the number of steps and the time:
+  /// model, optimiser, random numbers, and whatever else changes from step to step.
+  std::function<std::vector<Tensor>()> save;
+  /// Takes it up from the tensors of `saved`, in a process that has the same data and seed.
+  std::function<void(const Message& saved)> resume;
+};
+
 /// The budget of one training, and the way to report how far it is.
 ///
 /// The judge owns the clock that counts. This one starts when the data have arrived and is there to
@@ -88,10 +97,23 @@ class Training {
   /// Answers at these shares, within step(). Called before the training begins, by the SDK.
   void answer_at(Rungs rungs) { rungs_ = std::move(rungs); }
 
+  /// Says that this training can be interrupted and go on elsewhere, as when a worker is told to
+  /// end. Call it right before the loop. Where the training was begun by another process, it calls
+  /// `resume`, and steps and time count on from there; rungs that are behind it are not answered
+  /// again. `save` is called within step(), which must be the last thing in the loop then. Without
+  /// it, an interrupted training begins anew.
+  void make_resumable(Resumable resumable);
+  /// The training was begun by another process and left this. Called by the SDK, which sees to it
+  /// that `saved` lives as long as the training.
+  void begin_from(const Message* saved) { saved_ = saved; }
+
  private:
   void report(const double* loss);
+  void move_start(double seconds);
+  void pass_rungs(double reached);
   void answer_if_due();
   void answer(std::size_t rung);
+  void save_if_asked();
 
   Clock::time_point start_;
   double budget_seconds_;
@@ -102,6 +124,9 @@ class Training {
   bool diverged_ = false;
   Rungs rungs_;
   std::size_t rung_next_ = 0;
+  double free_seconds_used_ = 0;
+  Resumable resumable_;
+  const Message* saved_ = nullptr;  ///< To be taken up.
 };
 
 /// The candidate's side of the conversation: what answers the judge. Override what the task's judge

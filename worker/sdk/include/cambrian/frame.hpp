@@ -21,6 +21,9 @@ inline constexpr std::size_t kPayloadBytesMax = std::size_t{1} << 30;
 inline constexpr std::size_t kTensorsMax = 4096;
 inline constexpr std::size_t kTensorNameBytesMax = 256;
 inline constexpr std::size_t kDescriptorsMax = 16;
+/// Payload of a checkpoint. With the rest of its frame it fits into a content of 64 MiB, the
+/// largest that a coordinator takes.
+inline constexpr std::size_t kCheckpointBytesMax = std::size_t{62} << 20;
 /// A tensor in the payload starts at the next multiple of this behind the one before.
 inline constexpr std::size_t kPayloadAlignment = 8;
 
@@ -127,6 +130,16 @@ class Channel {
   std::size_t ahead_begin_ = 0;
   std::size_t ahead_end_ = 0;
 };
+
+/// Waits until `first` or `second` has something to read. True: `first` has. Throws FrameError
+/// (timeout).
+bool wait_for_first(const Channel& first, const Channel& second, Deadline deadline);
+
+/// A frame as bytes, as it would travel, and back. Frames with descriptors cannot be written:
+/// std::invalid_argument, as for those above a limit. Reading throws FrameError (malformed) for
+/// everything that is not exactly one frame.
+std::string to_bytes(const Message& message);
+Message from_bytes(std::string_view bytes);
 
 /// A connected pair of Unix stream sockets, closed on exec. Throws std::system_error.
 std::pair<Descriptor, Descriptor> make_socket_pair();

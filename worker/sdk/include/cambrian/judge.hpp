@@ -125,6 +125,10 @@ class RemoteCandidate {
   /// Sends the training data and waits for the state. Progress goes on to the worker, and so does
   /// what `probe` makes of the candidate's answers at the rungs: nobody waits for these, and they
   /// give no more time than `limits` do. `probe` may be null, and is not needed without rungs.
+  ///
+  /// Where another worker began the evaluation and left a checkpoint of its first training, that
+  /// one goes on with the rest of its budget; a candidate that cannot take it up is replaced by a
+  /// fresh one, once, for a training from the start.
   Trained train(std::vector<Tensor> data, const TrainLimits& limits, const Probe* probe = nullptr);
   void load(const std::vector<Tensor>& state, Seconds time_max);
   /// The prediction for `inputs`: a tensor `outputs` as specified.
@@ -143,20 +147,34 @@ class RemoteCandidate {
   Message receive(std::string_view type, Deadline deadline, const ReceiveLimits& limits);
   void report_progress(const Message& progress);
   void report_rung(const Message& answer);
+  Trained run_training(std::vector<Tensor> data, const TrainLimits& limits, const Probe* probe,
+                       const Message* saved);
+  void add_probe(const Probe& probe, const TrainLimits& limits, Message& train);
+  void wait_in_training(Deadline deadline);
+  bool is_about_saving(const Message& message);
+  void ask_to_save();
+  void hand_on(const Message& checkpoint);
 
-  /// The training that is going on, where it has rungs.
-  struct Climb {
-    const Probe* probe = nullptr;
+  /// A training while it runs.
+  struct Run {
     Clock::time_point start;
     Seconds budget{0};
-    std::size_t next = 0;  ///< The lowest rung that may still be answered.
+    Seconds used_before{0};          ///< By an earlier process.
+    bool awaits_resumption = false;  ///< It was given a checkpoint and has not taken it up yet.
+    bool is_resumable = false;       ///< It says that it can be saved.
+    bool is_saving = false;          ///< It was asked to.
+    const Probe* probe = nullptr;    ///< Null: it is asked nothing at rungs.
+    Seconds rung_time{0};            ///< Of answers, which its own clock need not count.
+    std::size_t rung_next = 0;       ///< The lowest rung that may still be answered.
+
+    Seconds used() const { return used_before + (Clock::now() - start); }
   };
 
   Session* session_;
   Channel channel_;
   bool has_stepped_ = false;
   Clock::time_point report_next_{};
-  std::optional<Climb> climb_;
+  Run run_;
 };
 
 /// The judge's side of one evaluation. Made by main in libcambrian_judge.a.
@@ -201,6 +219,7 @@ class Session {
   Channel worker_;
   Evaluation evaluation_;
   Deadline deadline_{};
+  std::optional<Message> saved_;  ///< Of the first training, for the candidate.
 };
 
 /// Defined by the task: runs one evaluation.

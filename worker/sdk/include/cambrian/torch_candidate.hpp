@@ -33,6 +33,14 @@ struct Data {
   }
 };
 
+/// Says that this training can be interrupted and go on in another process: from the parameters and
+/// buffers of the module, the optimiser, LibTorch's random numbers, and what `training` counts.
+/// Call it right before the loop, with training.step() the last thing in it, and only where nothing
+/// else changes from step to step: no average of weights, no order of examples. See
+/// Training::make_resumable.
+void make_resumable(Training& training, torch::nn::Module& module,
+                    torch::optim::Optimizer& optimizer);
+
 /// A model that trains and predicts with LibTorch. The main program in
 /// libcambrian_torch_candidate.a seeds LibTorch, sets its threads, moves the module to the device,
 /// and carries the parameters and buffers of module() from the training process to the predicting
