@@ -414,7 +414,7 @@ EvaluationResult run_stopping(Workshop& on, EvaluationRequest request, double be
           if (one.value < below) early.request_stop();
         }
       },
-      early.get_token());
+      nullptr, early.get_token());
   if (!result) FAIL(result.error().message);
   return *result;
 }
