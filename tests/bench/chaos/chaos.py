@@ -45,7 +45,11 @@ def log_pairs(text, event):
     for line in text.splitlines():
         if f"event={event} " not in line:
             continue
-        fields = dict(part.split("=", 1) for part in line.split() if "=" in part)
+        # The first of each name: what is quoted behind them may have some, too.
+        fields = {}
+        for part in line.split():
+            name, _, value = part.partition("=")
+            fields.setdefault(name, value)
         pairs.add((int(fields["item"]), int(fields["epoch"])))
     return pairs
 

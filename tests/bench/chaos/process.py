@@ -6,6 +6,7 @@ import pwd
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 PR_SET_PDEATHSIG = 1
@@ -120,7 +121,7 @@ def children_of(parent):
         if not entry.isdigit():
             continue
         try:
-            status = open(f"/proc/{entry}/stat").read()
+            status = Path(f"/proc/{entry}/stat").read_text()
         except OSError:
             continue
         if int(status.rpartition(")")[2].split()[1]) == parent:
@@ -130,7 +131,7 @@ def children_of(parent):
 
 def has_ended(pid):
     try:
-        return open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0] in "ZX"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
     except OSError:
         return True
 
