@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench" / "chaos"))
 import chaos  # noqa: E402
 
 FAULTS = 50
-ITEMS = 600
+ITEMS = 900
 
 
 class Chaos(unittest.TestCase):
@@ -29,7 +29,9 @@ class Chaos(unittest.TestCase):
         self.assertTrue(figures["same_population"])
         # What the checker compares is there.
         self.assertGreaterEqual(figures["acknowledged"], ITEMS * 0.8)
-        self.assertLess(figures["campaigns_ended_before_the_last_fault"], figures["campaigns"])
+        # And the faults struck: on a fast machine the work may end before the last of them.
+        self.assertGreater(figures["commits_without_answer"], 0)
+        self.assertGreater(figures["attempts"]["finished"], 0)
 
 
 if __name__ == "__main__":
