@@ -565,8 +565,8 @@ TEST_CASE("Search: keeps its rules in random histories", "[unit][search][slow]")
     World world(seed);
     world.run();
     ++reasons[world.reason()];
-    for (const auto& [confirmation, count] : world.confirmations()) {
-      confirmations[confirmation] += count;
+    for (const auto& [confirmation, times] : world.confirmations()) {
+      confirmations[confirmation] += times;
     }
   }
   if (given != nullptr) return;

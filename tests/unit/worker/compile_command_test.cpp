@@ -56,7 +56,8 @@ TEST_CASE("pch_command: is made with the options of the compile that uses it", "
 
 TEST_CASE("pch_command: g++ finds its header by the name that a compile includes",
           "[unit][worker]") {
-  const CompileOptions options{.compiler = Compiler::gcc, .libtorch = true, .use_pch = true};
+  const CompileOptions options{
+      .compiler = Compiler::gcc, .libtorch = true, .use_pch = true, .extra = {}};
   CHECK(has(pch_command(options), "/out/candidate.pch.gch"));
   const auto command = candidate_compile_command({"model.cpp"}, options);
   CHECK(command.front() == "/usr/bin/g++");
