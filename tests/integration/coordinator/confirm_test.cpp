@@ -5,8 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "coordinator/journal/replay.hpp"
-#include "tests/integration/coordinator/fixture.hpp"
+#include "tests/integration/coordinator/replay_check.hpp"
 
 // A score that jumps is confirmed by another worker before it counts.
 
@@ -78,19 +77,6 @@ user::v1::Variant settled_variant(User& user, const std::string& name, std::int6
     return variant.state() != user::v1::VARIANT_STATE_PENDING;
   }));
   return variant;
-}
-
-void check_replay(User& user, const std::string& name) {
-  coordinator::journal::Replay replay;
-  for (const auto& event : user.events(name)) {
-    REQUIRE(replay.take(event.sequence(), event.type(), event.json()));
-  }
-  replay.finish();
-  CHECK(replay.has_ended());
-  if (replay.difference()) {
-    FAIL("recorded: " << replay.difference()->recorded
-                      << " derived: " << replay.difference()->derived);
-  }
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include <catch2/catch_test_macros.hpp>
 
-#include "coordinator/journal/replay.hpp"
-#include "tests/integration/coordinator/fixture.hpp"
+#include "tests/integration/coordinator/replay_check.hpp"
 
 using namespace cambrian;
 using namespace cambrian::test;
@@ -56,19 +55,6 @@ agent::v1::EvaluationResult stopped() {
   result.set_outcome(agent::v1::EVALUATION_OUTCOME_STOPPED_EARLY);
   result.mutable_time_saved()->set_seconds(2);
   return result;
-}
-
-void check_replay(Service& service, const std::string& name) {
-  coordinator::journal::Replay replay;
-  for (const auto& event : service.user.events(name)) {
-    REQUIRE(replay.take(event.sequence(), event.type(), event.json()));
-  }
-  replay.finish();
-  CHECK(replay.has_ended());
-  if (replay.difference()) {
-    FAIL("recorded: " << replay.difference()->recorded
-                      << " derived: " << replay.difference()->derived);
-  }
 }
 
 }  // namespace
@@ -131,7 +117,7 @@ TEST_CASE("coordinator: a training that others were better than is stopped, and 
   CHECK(metrics.find("cambrian_coordinator_time_saved_seconds_total 2") != std::string::npos);
   CHECK(metrics.find("cambrian_coordinator_evaluations_total{outcome=\"stopped_early\"} 1") !=
         std::string::npos);
-  check_replay(service, "early");
+  check_replay(service.user, "early");
 }
 
 TEST_CASE("coordinator: rungs of another lease, another campaign or no campaign are not noted",

@@ -3,8 +3,7 @@
 #include <set>
 
 #include "common/blob/blob_client.hpp"
-#include "coordinator/journal/replay.hpp"
-#include "tests/integration/coordinator/fixture.hpp"
+#include "tests/integration/coordinator/replay_check.hpp"
 
 using namespace cambrian;
 using namespace cambrian::test;
@@ -32,19 +31,6 @@ std::string source_of(Service& service, const user::v1::Variant& variant) {
   const auto source = blobs.download(variant.files(0).sha256());
   REQUIRE(source);
   return *source;
-}
-
-void check_replay(Service& service, const std::string& name) {
-  coordinator::journal::Replay replay;
-  for (const auto& event : service.user.events(name)) {
-    REQUIRE(replay.take(event.sequence(), event.type(), event.json()));
-  }
-  replay.finish();
-  CHECK(replay.has_ended());
-  if (replay.difference()) {
-    FAIL("recorded: " << replay.difference()->recorded
-                      << " derived: " << replay.difference()->derived);
-  }
 }
 
 std::vector<user::v1::Variant> tuned_variants(Service& service, const std::string& name) {
@@ -89,7 +75,7 @@ TEST_CASE("coordinator: tune makes variants of its own accord, within the budget
   CHECK(query_number(service.database,
                      "SELECT count(*) FROM proposal p JOIN work_item w USING (campaign_id, number)"
                      " WHERE w.kind = 'proposal' AND p.operator = 'tune'") == 0);
-  check_replay(service, "tuned");
+  check_replay(service.user, "tuned");
 }
 
 TEST_CASE("coordinator: tune goes on where a coordinator died", "[integration][coordinator]") {
@@ -108,5 +94,5 @@ TEST_CASE("coordinator: tune goes on where a coordinator died", "[integration][c
   }
   REQUIRE(work_until_ended(service.user, "tuned", service.worker, service.codegen));
   CHECK(service.user.get("tuned").consumption().evaluations() == 30);
-  check_replay(service, "tuned");
+  check_replay(service.user, "tuned");
 }
