@@ -172,7 +172,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     CAMBRIAN_ASSERT(!loss || std::isfinite(*loss));
   };
   EvaluationResult result;
-  JudgeSession session(candidates, request, programs, report);
+  JudgeSession session(candidates, request, programs, report, nullptr);
   CAMBRIAN_ASSERT(
       session.run(judges, links, {}, std::chrono::steady_clock::now(), result).has_value());
   check(result);
