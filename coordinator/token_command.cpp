@@ -16,7 +16,7 @@ namespace {
 
 namespace asio = boost::asio;
 
-constexpr milliseconds kDatabasePatience{10'000};
+constexpr milliseconds kTokenDatabasePatience{10'000};
 
 awaitable<Status> store(TokenStore& tokens, AuditStore& audit, TokenDefinition definition) {
   AuditEntry entry{.caller = {.name = "cambrian-coordinator", .role = Role::admin, .token_id = {}},
@@ -37,7 +37,7 @@ Status create_token(const Config& config) {
                 "--name must be lower case letters, digits and dashes: name=" + command.name);
   }
   CAMBRIAN_TRY_STATUS(
-      postgres::migrate(config.database, postgres::embedded_migrations(), kDatabasePatience));
+      postgres::migrate(config.database, postgres::embedded_migrations(), kTokenDatabasePatience));
   metrics::Registry registry;
   postgres::Database database({.connection = config.database, .connections = postgres::kLanes},
                               registry);

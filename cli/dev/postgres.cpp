@@ -22,8 +22,8 @@ namespace fs = std::filesystem;
 
 constexpr std::chrono::seconds kInitTimeout{60};
 constexpr std::chrono::seconds kProbeTimeout{5};
-constexpr std::chrono::seconds kOrphanTimeout{20};
-constexpr std::size_t kErrorBytesMax = 2000;
+constexpr std::chrono::seconds kPostgresOrphanTimeout{20};
+constexpr std::size_t kServerErrorBytesMax = 2000;
 /// Line of postmaster.pid with the state, from PostgreSQL 10 on; pg_ctl reads the same.
 constexpr int kStatusLine = 8;
 /// nobody's number on every Debian; the name does not matter inside of the namespace.
@@ -143,7 +143,7 @@ Status Postgres::run_step(const std::vector<std::string>& command) const {
   if (*code == 0) return {};
   return fail(Errc::unavailable, command[0] + " failed with code " + std::to_string(*code) +
                                      "; the end of " + log.string() + ":\n" +
-                                     tail_of(log, kErrorBytesMax));
+                                     tail_of(log, kServerErrorBytesMax));
 }
 
 Status Postgres::create_if_missing() const {
@@ -188,9 +188,9 @@ Status Postgres::clean_up() const {
       process ? fs::read_symlink("/proc/" + text + "/exe", error).filename() : fs::path();
   if (process && program == "postgres" && line_of_file(pid_file, 2) == layout_.data().string()) {
     send_signal(*process, SIGINT);
-    if (!wait_for_end(*process, kOrphanTimeout)) {
+    if (!wait_for_end(*process, kPostgresOrphanTimeout)) {
       send_signal(*process, SIGQUIT);
-      if (!wait_for_end(*process, kOrphanTimeout)) {
+      if (!wait_for_end(*process, kPostgresOrphanTimeout)) {
         return fail(Errc::conflict, "an old PostgreSQL does not end: pid=" + text);
       }
     }

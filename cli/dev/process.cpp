@@ -19,7 +19,7 @@ extern char** environ;  // NOLINT(readability-redundant-declaration)
 namespace cambrian::cli::dev {
 namespace {
 
-constexpr std::chrono::milliseconds kPollInterval{20};
+constexpr std::chrono::milliseconds kExitPollInterval{20};
 
 /// The attributes and file actions of posix_spawn, freed at the end.
 class SpawnSettings {
@@ -112,7 +112,7 @@ bool wait_for_end(const ProcessId& process, std::chrono::milliseconds timeout) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   while (is_alive(process)) {
     if (std::chrono::steady_clock::now() >= deadline) return false;
-    rpc::wait_unless_stopped({}, kPollInterval);
+    rpc::wait_unless_stopped({}, kExitPollInterval);
   }
   return true;
 }
@@ -149,7 +149,7 @@ Result<int> run(const SpawnRequest& request, std::chrono::milliseconds timeout) 
       return fail(Errc::deadline_exceeded, request.arguments[0] + " took longer than " +
                                                std::to_string(timeout.count() / 1000) + " s");
     }
-    rpc::wait_unless_stopped({}, kPollInterval);
+    rpc::wait_unless_stopped({}, kExitPollInterval);
   }
   constexpr int kSignalBase = 128;
   return WIFEXITED(status) ? WEXITSTATUS(status) : kSignalBase + WTERMSIG(status);

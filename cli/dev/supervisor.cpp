@@ -34,7 +34,7 @@ constexpr std::chrono::seconds kHealthyAfter{30};
 constexpr milliseconds kAliveFor{300};
 /// So many failures in a row before it was ever ready: `dev up` gives up.
 constexpr int kFailuresMax = 4;
-constexpr std::size_t kErrorBytesMax = 2000;
+constexpr std::size_t kProgramErrorBytesMax = 2000;
 constexpr std::uintmax_t kLogBytesMax = 32U << 20;
 
 /// A service with what became of it.
@@ -200,7 +200,7 @@ class Supervisor {
     if (!is_ready_ && one.failures >= kFailuresMax) {
       const fs::path log = layout_.log_of(one.service.name);
       error_ = one.service.name + " does not start (" + one.last_exit + "); the end of " +
-               log.string() + ":\n" + tail_of(log, kErrorBytesMax);
+               log.string() + ":\n" + tail_of(log, kProgramErrorBytesMax);
     }
   }
 

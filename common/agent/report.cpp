@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 constexpr auto kReportTimeout = 30s;
 // A token that was replaced is read again within seconds.
-constexpr auto kTokenPatience = 10s;
+constexpr auto kReportTokenPatience = 10s;
 // Longer outages than this lose the work of one attempt, not the variant.
 constexpr auto kReportPatience = 1h;
 
@@ -64,7 +64,7 @@ Report report(v1::AgentService::Stub& stub, const std::string& agent_id, const v
       return {};
     }
     if (status.error_code() == grpc::StatusCode::UNAUTHENTICATED) {
-      give_up = std::min(give_up, std::chrono::steady_clock::now() + kTokenPatience);
+      give_up = std::min(give_up, std::chrono::steady_clock::now() + kReportTokenPatience);
     }
     if (is_final(status.error_code()) || std::chrono::steady_clock::now() > give_up) {
       log::error(

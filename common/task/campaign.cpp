@@ -12,9 +12,9 @@ namespace cambrian::task {
 namespace {
 
 // The bounds are the coordinator's: a test of its resolver compares them.
-constexpr std::size_t kDescriptionBytesMax = 4 * 1024;
+constexpr std::size_t kCampaignDescriptionBytesMax = 4 * 1024;
 constexpr std::size_t kInstructionsBytesMax = 16 * 1024;
-constexpr int kFeaturesMax = 6;
+constexpr int kMapFeaturesMax = 6;
 constexpr int kConstraintsMax = 8;
 constexpr int kRungsMax = 16;
 
@@ -49,7 +49,7 @@ class CampaignChecker {
     require(spec_.kind() == "Campaign", "kind", "kind must be Campaign", "write kind: Campaign");
     require(is_resource_name(spec_.name()), "name", "name is missing or not a valid name",
             "use 1 to 63 lower case letters, digits and dashes");
-    require(spec_.description().size() <= kDescriptionBytesMax, "description",
+    require(spec_.description().size() <= kCampaignDescriptionBytesMax, "description",
             "description is longer than 4 KiB");
     range(spec_.priority(), "priority", 0, 100, "0 to 100");
     const auto& task = spec_.task();
@@ -93,8 +93,8 @@ class CampaignChecker {
   }
 
   void check_features() {
-    require(spec_.search().features_size() <= kFeaturesMax, "search.features",
-            "more than " + std::to_string(kFeaturesMax) + " features");
+    require(spec_.search().features_size() <= kMapFeaturesMax, "search.features",
+            "more than " + std::to_string(kMapFeaturesMax) + " features");
     for (int i = 0; i < spec_.search().features_size(); ++i) {
       const auto& feature = spec_.search().features(i);
       const std::string field = "search.features[" + std::to_string(i) + "]";

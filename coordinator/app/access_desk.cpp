@@ -11,7 +11,7 @@ namespace {
 constexpr milliseconds kRefreshInterval{1'000};
 /// Between two looks for tokens that are not known: guessing gets no faster than this, and costs
 /// the database no more.
-constexpr milliseconds kLookInterval{100};
+constexpr milliseconds kTokenLookInterval{100};
 constexpr milliseconds kLookPause{10};
 /// How often the uses of tokens are noted.
 constexpr milliseconds kNoteInterval{60'000};
@@ -85,7 +85,7 @@ awaitable<Status> AccessDesk::look_again() {
   const Counted looker(lookers_);
   const auto came_at = Clock::now();
   while (seen_at_ < came_at && !hub_.is_closed()) {
-    if (is_loading_ || Clock::now() - tried_at_ < kLookInterval) {
+    if (is_loading_ || Clock::now() - tried_at_ < kTokenLookInterval) {
       co_await hub_.pause(kLookPause);
     } else {
       CAMBRIAN_CO_TRY_STATUS(co_await load());

@@ -25,7 +25,7 @@ constexpr milliseconds kAcquirePause{50};
 constexpr int kStepInputsMax = 32;
 constexpr int kReplayPage = 500;
 /// A driver looks for events of other coordinators at least this often.
-constexpr milliseconds kIdleInterval{5'000};
+constexpr milliseconds kLogLookInterval{5'000};
 /// Pause after a failure, so that a broken campaign does not spin; doubles with every one.
 constexpr milliseconds kFailureDelayMin{50};
 constexpr milliseconds kFailureDelayMax{5'000};
@@ -155,7 +155,7 @@ awaitable<Status> Drivers::drive_once(DrivenPtr driven) {
   if (limit && driven->running_ms >= *limit && !driven->is_time_told) {
     co_return co_await tell_time(driven);
   }
-  co_await hub_.wait(topic, seen, kIdleInterval);
+  co_await hub_.wait(topic, seen, kLogLookInterval);
   co_return Status();
 }
 

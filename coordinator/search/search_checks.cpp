@@ -8,14 +8,14 @@
 namespace cambrian::search {
 namespace {
 
-constexpr VariantNumber kSeed{0};
+constexpr VariantNumber kSeedVariant{0};
 
 }  // namespace
 
 /// The seed once more, and again: one variant that everything else is compared with.
 void Search::plan_noise() {
   for (int repeat = 0; repeat < settings_.noise_repeats; ++repeat) {
-    backlog_.push_back({kSeed, std::nullopt, Split::validation, repeat});
+    backlog_.push_back({kSeedVariant, std::nullopt, Split::validation, repeat});
     ++evaluations_unissued_;
   }
 }

@@ -17,11 +17,11 @@ using Layers = std::vector<Layer>;
 /// Multiplications for one example that a network made here may cost. A core does some 10^10 in a
 /// second, three times that many are needed to learn from an example, and thousands of steps are
 /// needed to learn anything.
-constexpr double kMultiplicationsMax = 1.5e6;
+constexpr double kNetworkMultiplicationsMax = 1.5e6;
 constexpr std::size_t kLayersMax = 40;
 
-constexpr std::array<std::string_view, 5> kActivations = {"ReLU", "GELU", "SiLU", "LeakyReLU",
-                                                          "ELU"};
+constexpr std::array<std::string_view, 5> kActivationModules = {"ReLU", "GELU", "SiLU", "LeakyReLU",
+                                                                "ELU"};
 
 std::int64_t outputs_of(const Layer& layer) {
   return layer.arguments.size() > 1 ? std::atoll(layer.arguments[1].c_str()) : 0;
@@ -126,7 +126,7 @@ std::optional<Edit> define_residual(const Code& code, const LayerList& list) {
 std::optional<Mutation> finish(const Context& context, LayerList list, std::string note) {
   if (list.layers.size() > kLayersMax) return std::nullopt;
   const auto cost = mend_shapes(list.layers, list.input);
-  if (!cost || cost->multiplications > kMultiplicationsMax) return std::nullopt;
+  if (!cost || cost->multiplications > kNetworkMultiplicationsMax) return std::nullopt;
   Mutation mutation{.edits = {}, .note = std::move(note)};
   mutation.edits.push_back({context.code.token(list.open).end, context.code.token(list.close).begin,
                             print_layers(list, context.code)});
@@ -227,7 +227,8 @@ std::optional<Mutation> swap_activation(const Context& context) {
   const auto places =
       positions(list->layers, [&](std::size_t i) { return is_activation(list->layers[i]); });
   if (places.empty()) return std::nullopt;
-  const Layer drawn = make_layer(std::string(kActivations[context.rng.below(kActivations.size())]));
+  const Layer drawn =
+      make_layer(std::string(kActivationModules[context.rng.below(kActivationModules.size())]));
   const bool changes_all = context.rng.chance(0.6);
   const std::size_t only = context.rng.pick(places);
   bool is_changed = false;

@@ -8,7 +8,7 @@
 namespace cambrian::coordinator::wire {
 namespace {
 
-constexpr std::size_t kRequestIdBytesMax = 64;
+constexpr std::size_t kCreationIdBytesMax = 64;
 /// A watcher whose caller went away without a word notices after this.
 constexpr milliseconds kWatchWait{5'000};
 
@@ -19,7 +19,7 @@ Requester requester_of(const Caller& caller, const std::string& request_id) {
 }
 
 Problems check_request_id(const std::string& request_id) {
-  if (request_id.size() <= kRequestIdBytesMax && request_id.find('\0') == std::string::npos) {
+  if (request_id.size() <= kCreationIdBytesMax && request_id.find('\0') == std::string::npos) {
     return {};
   }
   return {{"request_id", "must be at most 64 characters"}};

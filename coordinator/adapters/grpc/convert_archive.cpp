@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kLineBytesMax = 1024;
 constexpr std::size_t kTextBytesMax = 16 * 1024;
 constexpr std::size_t kPayloadBytesMax = 1024 * 1024;
-constexpr int kFilesMax = 64;
+constexpr int kArchivedFilesMax = 64;
 
 Instant instant_of(const google::protobuf::Timestamp& time) {
   constexpr std::int64_t kSecondsMax = 253'402'300'799;  // The year 9999.
@@ -125,7 +125,7 @@ class ArchiveReader {
     if (variant.has_score()) record.score = variant.score();
     if (variant.has_island()) record.island = variant.island();
     if (variant.has_duplicate_of()) record.duplicate_of = variant.duplicate_of();
-    require(variant.files_size() <= kFilesMax, "variants.files", "must be at most 64");
+    require(variant.files_size() <= kArchivedFilesMax, "variants.files", "must be at most 64");
     for (const auto& file : variant.files()) {
       require(task::is_inner_path(file.path()) && is_sha256_hex(file.sha256()), "variants.files",
               "must have paths inside the seed folder, and digests");

@@ -15,12 +15,12 @@ constexpr std::int64_t kTokensMax = 10'000;
   " (extract(epoch FROM last_used_at) * 1000000)::bigint,"                             \
   " (extract(epoch FROM revoked_at) * 1000000)::bigint,"                               \
   " (extract(epoch FROM expires_at - now()) * 1000)::bigint FROM access_token "
-constexpr const char* kList = TOKEN_COLUMNS "ORDER BY created_at DESC, id LIMIT $1";
-constexpr const char* kFind = TOKEN_COLUMNS "WHERE id = $1";
+constexpr const char* kListTokens = TOKEN_COLUMNS "ORDER BY created_at DESC, id LIMIT $1";
+constexpr const char* kFindTokens = TOKEN_COLUMNS "WHERE id = $1";
 constexpr const char* kFindAny = TOKEN_COLUMNS "WHERE id = $1 OR name = $1 ORDER BY id";
 #undef TOKEN_COLUMNS
 
-constexpr const char* kInsert =
+constexpr const char* kInsertToken =
     "INSERT INTO access_token (id, name, role, sha256, expires_at)"
     " SELECT $1, $2, $3, $4,"
     " CASE WHEN $5::bigint > 0 THEN now() + $5::bigint * interval '1 millisecond' END"
@@ -57,9 +57,9 @@ TokenRecord token_of(const pqxx::row& row) {
 
 Result<TokenRecord> create_token(pqxx::work& transaction, const TokenDefinition& definition) {
   const std::int64_t lifetime_ms = definition.lifetime ? definition.lifetime->count() : 0;
-  transaction.exec(kInsert, pqxx::params{definition.id, definition.name, word(definition.role),
-                                         definition.sha256, lifetime_ms, kTokensMax});
-  const auto rows = transaction.exec(kFind, pqxx::params{definition.id});
+  transaction.exec(kInsertToken, pqxx::params{definition.id, definition.name, word(definition.role),
+                                              definition.sha256, lifetime_ms, kTokensMax});
+  const auto rows = transaction.exec(kFindTokens, pqxx::params{definition.id});
   if (rows.empty()) {
     return fail(Errc::exhausted, "there are too many tokens: count=" + std::to_string(kTokensMax));
   }
@@ -83,7 +83,7 @@ awaitable<Result<TokenRecord>> PostgresTokenStore::create(TokenDefinition defini
 awaitable<Result<std::vector<TokenRecord>>> PostgresTokenStore::list() {
   auto body = [](pqxx::work& transaction) -> Result<std::vector<TokenRecord>> {
     std::vector<TokenRecord> records;
-    for (const auto& row : transaction.exec(kList, pqxx::params{kTokensMax})) {
+    for (const auto& row : transaction.exec(kListTokens, pqxx::params{kTokensMax})) {
       records.push_back(token_of(row));
     }
     return records;

@@ -4,7 +4,7 @@
 namespace cambrian::coordinator::postgres {
 namespace {
 
-constexpr const char* kList =
+constexpr const char* kListAgents =
     "SELECT a.agent_id, a.name, a.kind, a.description, a.running,"
     " a.is_draining OR a.should_drain, a.last_sync_at < now() - $2 * interval '1 millisecond',"
     " coalesce(held.leases, 0),"
@@ -25,7 +25,7 @@ constexpr const char* kResolve =
     " OR (name = $1 AND last_sync_at >= now() - $2 * interval '1 millisecond')"
     " ORDER BY agent_id = $1 DESC LIMIT 2";
 constexpr const char* kDrain = "UPDATE agent SET should_drain = true WHERE agent_id = $1";
-constexpr const char* kCampaign = "SELECT id FROM campaign WHERE name = $1 AND NOT is_deleting";
+constexpr const char* kWorkedOn = "SELECT id FROM campaign WHERE name = $1 AND NOT is_deleting";
 constexpr const char* kUsage =
     "SELECT m.model, m.endpoint, count(*),"
     " count(*) FILTER (WHERE m.finish_reason = 'error' OR m.is_outcome_unknown),"
@@ -89,7 +89,8 @@ awaitable<Result<std::vector<AgentRecord>>> PostgresAgentStore::list(bool with_l
                                                                      milliseconds lease) {
   auto body = [=](pqxx::work& transaction) -> Result<std::vector<AgentRecord>> {
     std::vector<AgentRecord> records;
-    for (const auto& row : transaction.exec(kList, pqxx::params{with_lost, lease.count(), ""})) {
+    for (const auto& row :
+         transaction.exec(kListAgents, pqxx::params{with_lost, lease.count(), ""})) {
       records.push_back(agent_of(row));
     }
     return records;
@@ -106,7 +107,7 @@ awaitable<Result<AgentRecord>> PostgresAgentStore::drain(std::string agent, mill
       return fail(Errc::conflict, "several agents have this name, give the id: worker=" + agent);
     }
     transaction.exec(kDrain, pqxx::params{id});
-    const auto rows = transaction.exec(kList, pqxx::params{true, lease.count(), id});
+    const auto rows = transaction.exec(kListAgents, pqxx::params{true, lease.count(), id});
     if (rows.empty()) return fail(Errc::not_found, "no such agent: worker=" + agent);
     return agent_of(rows[0]);
   };
@@ -117,7 +118,7 @@ awaitable<Result<std::vector<ModelUsage>>> PostgresAgentStore::usage(std::string
   auto body = [=](pqxx::work& transaction) -> Result<std::vector<ModelUsage>> {
     std::int64_t id = 0;
     if (!campaign.empty()) {
-      const auto found = transaction.exec(kCampaign, pqxx::params{campaign});
+      const auto found = transaction.exec(kWorkedOn, pqxx::params{campaign});
       if (found.empty()) return fail(Errc::not_found, "no such campaign: name=" + campaign);
       id = found[0][0].as<std::int64_t>();
     }

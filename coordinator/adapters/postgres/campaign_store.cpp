@@ -23,16 +23,16 @@ namespace {
   " c.evaluations_stopped_early, c.time_saved_ms"                                           \
   " FROM campaign c "
 
-constexpr const char* kGet = CAMPAIGN_COLUMNS "WHERE c.name = $1 AND NOT c.is_deleting";
+constexpr const char* kGetCampaign = CAMPAIGN_COLUMNS "WHERE c.name = $1 AND NOT c.is_deleting";
 constexpr const char* kGetByRequest = CAMPAIGN_COLUMNS "WHERE c.request_id = $1";
-constexpr const char* kList = CAMPAIGN_COLUMNS
+constexpr const char* kListCampaigns = CAMPAIGN_COLUMNS
     "WHERE NOT c.is_deleting AND ($1 = 0 OR c.id < $1) ORDER BY c.id DESC LIMIT $2";
 constexpr const char* kListActive = CAMPAIGN_COLUMNS
     "WHERE c.state IN ('running', 'paused', 'draining', 'finalizing') AND ($1 = 0 OR c.id < $1)"
     " ORDER BY c.id DESC LIMIT $2";
 #undef CAMPAIGN_COLUMNS
 
-constexpr const char* kInsert =
+constexpr const char* kInsertCampaign =
     "INSERT INTO campaign (name, request_id, spec, definition, task_digest, task_name,"
     " objective_metric, is_maximized, priority, owner)"
     " VALUES ($1, nullif($2, ''), $3, $4::jsonb, $5, $6, $7, $8, $9, $10)"
@@ -154,7 +154,7 @@ Result<CampaignRecord> find_existing(pqxx::work& transaction, const CampaignDefi
       return record;
     }
   }
-  const auto rows = transaction.exec(kGet, pqxx::params{definition.name});
+  const auto rows = transaction.exec(kGetCampaign, pqxx::params{definition.name});
   if (rows.empty()) return fail(Errc::not_found, "not there yet");
   auto record = campaign_of(rows[0]);
   if (!may_change(requester, record.owner)) return somebody_elses();
@@ -173,7 +173,7 @@ Result<CampaignRecord> create_campaign(pqxx::work& transaction,
   }
   const auto& objective = definition.settings.objectives.front();
   const auto inserted = transaction.exec(
-      kInsert,
+      kInsertCampaign,
       pqxx::params{definition.name, requester.request_id, pqxx::binary_cast(definition.spec),
                    to_json(definition).dump(), definition.task_digest, definition.task_name,
                    objective.metric, objective.goal == search::Goal::maximize, definition.priority,
@@ -187,7 +187,7 @@ Result<CampaignRecord> create_campaign(pqxx::work& transaction,
   event.payload["task_digest"] = definition.task_digest;
   event.payload["settings"] = journal::to_json(definition.settings);
   append_event(transaction, id, event);
-  return campaign_of(transaction.exec(kGet, pqxx::params{definition.name}).one_row());
+  return campaign_of(transaction.exec(kGetCampaign, pqxx::params{definition.name}).one_row());
 }
 
 StoredEvent event_of(pqxx::work& transaction, CampaignId campaign, UserAction action) {
@@ -259,7 +259,7 @@ awaitable<Result<CampaignRecord>> PostgresCampaignStore::create(CampaignDefiniti
 
 awaitable<Result<CampaignRecord>> PostgresCampaignStore::get(std::string name) {
   auto body = [name = std::move(name)](pqxx::work& transaction) -> Result<CampaignRecord> {
-    const auto rows = transaction.exec(kGet, pqxx::params{name});
+    const auto rows = transaction.exec(kGetCampaign, pqxx::params{name});
     if (rows.empty()) return fail(no_campaign(name));
     auto record = campaign_of(rows[0]);
     add_finals(transaction, record);
@@ -275,7 +275,7 @@ awaitable<Result<CampaignRecord>> PostgresCampaignStore::get(std::string name) {
 awaitable<Result<std::vector<CampaignRecord>>> PostgresCampaignStore::list(CampaignPage page) {
   auto body = [=](pqxx::work& transaction) -> Result<std::vector<CampaignRecord>> {
     std::vector<CampaignRecord> records;
-    const auto* sql = page.only_active ? kListActive : kList;
+    const auto* sql = page.only_active ? kListActive : kListCampaigns;
     for (const auto& row : transaction.exec(sql, pqxx::params{page.before, page.count})) {
       records.push_back(campaign_of(row));
     }

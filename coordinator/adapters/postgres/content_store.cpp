@@ -28,7 +28,7 @@ constexpr const char* kSumCheckpoints =
 constexpr const char* kPutCheckpoint =
     "INSERT INTO blob (sha256, size_bytes, content, is_checkpoint) VALUES ($1, $2, $3, true)"
     " ON CONFLICT (sha256) DO UPDATE SET created_at = now() WHERE blob.is_checkpoint";
-constexpr const char* kGet = "SELECT size_bytes, content FROM blob WHERE sha256 = $1";
+constexpr const char* kGetContent = "SELECT size_bytes, content FROM blob WHERE sha256 = $1";
 constexpr const char* kAddTask =
     "INSERT INTO task (digest, name) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 constexpr const char* kGetTask =
@@ -88,7 +88,7 @@ void put_blob(pqxx::work& transaction, const std::string& sha256, const std::str
 }
 
 Result<std::string> read_blob(pqxx::work& transaction, const std::string& sha256) {
-  const auto rows = transaction.exec(kGet, pqxx::params{sha256});
+  const auto rows = transaction.exec(kGetContent, pqxx::params{sha256});
   if (rows.empty()) return fail(Errc::not_found, "no such content: sha256=" + sha256);
   return unpack(rows[0][0], rows[0][1], sha256);
 }

@@ -16,7 +16,7 @@ constexpr const char* kAcquire =
     "  ORDER BY id LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED)) RETURNING id, driver_epoch";
 // Running time is what drivers saw: a gap between two renewals counts up to one lease, so that a
 // coordinator that was away does not use up the campaign's wall time.
-constexpr const char* kRenew =
+constexpr const char* kRenewDrive =
     "UPDATE campaign c SET driver_expires_at = now() + $3 * interval '1 millisecond',"
     " running_ms = running_ms + CASE WHEN c.state = 'running' THEN"
     "  least(extract(epoch FROM now() - coalesce(accrued_at, now())) * 1000, $3)::bigint"
@@ -85,7 +85,7 @@ awaitable<Result<std::vector<RenewedDriver>>> PostgresDriverStore::renew(
                duration](pqxx::work& transaction) -> Result<std::vector<RenewedDriver>> {
     std::vector<RenewedDriver> renewed;
     for (const auto& row :
-         execute(transaction, kRenew,
+         execute(transaction, kRenewDrive,
                  pqxx::params{campaign_array(leases), epoch_array(leases), duration.count()})) {
       renewed.push_back({{CampaignId{row[0].as<std::int64_t>()}, row[1].as<std::int64_t>()},
                          row[2].as<std::int64_t>()});

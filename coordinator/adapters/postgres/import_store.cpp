@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kRowsAtOnce = 500;
 
 constexpr const char* kFindByRequest = "SELECT name FROM campaign WHERE request_id = $1";
-constexpr const char* kTaskExists = "SELECT 1 FROM task WHERE digest = $1";
+constexpr const char* kImportedTaskExists = "SELECT 1 FROM task WHERE digest = $1";
 constexpr const char* kMissing =
     "SELECT d FROM unnest($1::text[]) AS d WHERE NOT EXISTS"
     " (SELECT 1 FROM blob b WHERE b.sha256 = d) LIMIT 1";
@@ -263,7 +263,7 @@ void insert_rows(pqxx::work& transaction, std::int64_t campaign, const CampaignA
 
 Status check_contents(pqxx::work& transaction, const CampaignDefinition& definition,
                       const journal::Imported& imported) {
-  if (transaction.exec(kTaskExists, pqxx::params{definition.task_digest}).empty()) {
+  if (transaction.exec(kImportedTaskExists, pqxx::params{definition.task_digest}).empty()) {
     return fail(Errc::not_found, "no such task: digest=" + definition.task_digest);
   }
   if (definition.started.seed_token_digest != imported.started.seed_token_digest ||

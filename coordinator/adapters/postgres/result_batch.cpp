@@ -46,7 +46,7 @@ constexpr const char* kStore =
     "  finished_at = now() FROM r WHERE e.campaign_id = r.campaign AND e.number = r.number"
     "  AND e.outcome IS NULL RETURNING 1)"
     " SELECT count(*) FROM stored";
-constexpr const char* kCount =
+constexpr const char* kCountResults =
     "UPDATE campaign c SET last_sequence = g.last_sequence, evaluations = c.evaluations"
     "  + g.evaluations, evaluations_failed = c.evaluations_failed + g.evaluations_failed,"
     " final_evaluations = c.final_evaluations + g.final_evaluations,"
@@ -184,7 +184,7 @@ class ResultBatch {
                         {"evaluations_stopped_early", tally.evaluations_stopped_early},
                         {"time_saved_ms", tally.time_saved_ms}});
     }
-    execute(transaction_, kCount, pqxx::params{counts.dump()});
+    execute(transaction_, kCountResults, pqxx::params{counts.dump()});
     note_results(transaction_, notes_);
   }
 

@@ -12,7 +12,7 @@ namespace {
 constexpr int kOthersMax = 1'000;
 
 // In the order of the ids, so that two of these never wait for each other in a circle.
-constexpr const char* kFind =
+constexpr const char* kFindRungs =
     "SELECT l.place, w.campaign_id, w.number, c.is_maximized, c.definition -> 'early_stop',"
     " (SELECT coalesce(jsonb_object_agg(r.rung, r.is_hopeless), '{}') FROM rung r"
     "  WHERE r.campaign_id = w.campaign_id AND r.number = w.number)"
@@ -25,7 +25,7 @@ constexpr const char* kFind =
     " AND NOT e.is_confirmation ORDER BY w.id";
 constexpr const char* kOthers =
     "SELECT value FROM rung WHERE campaign_id = $1 AND rung = $2 ORDER BY number DESC LIMIT $3";
-constexpr const char* kNote =
+constexpr const char* kNoteRungs =
     "INSERT INTO rung (campaign_id, rung, number, value, is_hopeless) VALUES ($1, $2, $3, $4, $5)"
     " ON CONFLICT DO NOTHING";
 
@@ -60,7 +60,8 @@ bool decide(pqxx::work& transaction, const pqxx::row& row, const search::EarlySt
   }
   const auto goal = row[3].as<bool>() ? search::Goal::maximize : search::Goal::minimize;
   const bool is_hopeless = search::is_hopeless(rule, goal, value.value, others);
-  execute(transaction, kNote, pqxx::params{campaign, value.rung, number, value.value, is_hopeless});
+  execute(transaction, kNoteRungs,
+          pqxx::params{campaign, value.rung, number, value.value, is_hopeless});
   if (is_hopeless) {
     log::info("training_found_hopeless", {{"campaign", campaign},
                                           {"evaluation", number},
@@ -83,7 +84,7 @@ void note_rungs(pqxx::work& transaction, const std::vector<AgentReport>& reports
     epochs.push_back(training.progress->lease.epoch);
   }
   for (const auto& row :
-       execute(transaction, kFind, pqxx::params{number_array(items), number_array(epochs)})) {
+       execute(transaction, kFindRungs, pqxx::params{number_array(items), number_array(epochs)})) {
     const auto& training = trainings[row[0].as<std::size_t>() - 1];
     const auto rule = early_stop_from_json(json_of(row[4]));
     const Json noted = json_of(row[5]);

@@ -7,7 +7,7 @@
 namespace cambrian::coordinator::postgres {
 namespace {
 
-constexpr const char* kFind =
+constexpr const char* kFindShortages =
     "WITH living AS (SELECT kind, description FROM agent"
     "  WHERE last_sync_at >= now() - $1 * interval '1 millisecond'"
     "  AND NOT is_draining AND NOT should_drain),"
@@ -36,13 +36,13 @@ constexpr const char* kNoted =
     "  AND type IN ('work_waiting', 'work_served') ORDER BY sequence DESC LIMIT 1) e"
     " WHERE c.state IN ('running', 'paused', 'draining', 'finalizing')"
     " AND e.type = 'work_waiting'";
-constexpr const char* kLock = "SELECT state FROM campaign WHERE id = $1 FOR NO KEY UPDATE";
+constexpr const char* kLockShortages = "SELECT state FROM campaign WHERE id = $1 FOR NO KEY UPDATE";
 constexpr const char* kLastNote =
     "SELECT coalesce(payload ->> 'reason', '') FROM event WHERE campaign_id = $1"
     " AND type IN ('work_waiting', 'work_served') ORDER BY sequence DESC LIMIT 1";
 
 Status note_one(pqxx::work& transaction, CampaignId campaign, const std::string& reason) {
-  const auto rows = transaction.exec(kLock, pqxx::params{campaign.value});
+  const auto rows = transaction.exec(kLockShortages, pqxx::params{campaign.value});
   if (rows.empty()) return {};
   const auto state = known_word<CampaignState>(rows[0][0].view());
   if (has_ended(state) || state == CampaignState::paused) return {};
@@ -63,7 +63,7 @@ awaitable<Result<std::vector<Shortage>>> PostgresShortageStore::find(millisecond
   auto body = [=](pqxx::work& transaction) -> Result<std::vector<Shortage>> {
     std::vector<Shortage> shortages;
     for (const auto& row :
-         transaction.exec(kFind, pqxx::params{silence_max.count(), patience.count()})) {
+         transaction.exec(kFindShortages, pqxx::params{silence_max.count(), patience.count()})) {
       shortages.push_back({.campaign = {row[0].as<std::int64_t>()},
                            .kind = known_word<WorkKind>(row[1].view()),
                            .model = row[2].as<std::string>(),

@@ -81,7 +81,7 @@ VariantRecord variant_of(const pqxx::row& row) {
   return record;
 }
 
-EvaluationRecord evaluation_of(const pqxx::row& row) {
+EvaluationRecord evaluation_record(const pqxx::row& row) {
   EvaluationRecord record{.number = row[0].as<std::int64_t>(),
                           .split = known_word<search::Split>(row[1].view()),
                           .seed = seed_of(row[2]),
@@ -113,7 +113,7 @@ EvaluationRecord evaluation_of(const pqxx::row& row) {
 void add_evaluations(pqxx::work& transaction, std::int64_t campaign, VariantRecord& record) {
   const pqxx::params parameters{campaign, record.number, kLogsMax, kEvaluationsMax};
   for (const auto& row : transaction.exec(kEvaluations, parameters)) {
-    record.evaluations.push_back(evaluation_of(row));
+    record.evaluations.push_back(evaluation_record(row));
     const auto& result = record.evaluations.back().result;
     if (result && result->outcome != search::Outcome::success && record.diagnostics.empty()) {
       record.diagnostics = result->diagnostics;

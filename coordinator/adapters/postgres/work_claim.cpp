@@ -116,7 +116,7 @@ milliseconds milliseconds_of(const pqxx::field& field) {
   return milliseconds(field.as<std::int64_t>());
 }
 
-Assignment evaluation_of(const pqxx::row& row) {
+Assignment evaluation_assignment(const pqxx::row& row) {
   EvaluationWork work{.task_digest = row[3].as<std::string>(),
                       .files = files_from_json(json_of(row[6])),
                       .split = known_word<search::Split>(row[7].view()),
@@ -304,7 +304,7 @@ class ClaimRun {
         pqxx::params{number_array(deal.items), number_array(deal.places), text_array(deal.agents),
                      text_array(deal.names), times_.lease.count(), attempt.count()});
     for (const auto& row : rows) {
-      answers_[row[5].as<std::size_t>()].push_back(is_worker ? evaluation_of(row)
+      answers_[row[5].as<std::size_t>()].push_back(is_worker ? evaluation_assignment(row)
                                                              : proposal_of(transaction_, row));
     }
   }

@@ -32,7 +32,7 @@ namespace cambrian::worker {
 namespace {
 
 // Received descriptors are moved up here, so that putting one in place never overwrites another.
-constexpr int kFirstFreeDescriptor = 64;
+constexpr int kFirstForkDescriptor = 64;
 
 struct Request {
   SupervisorSettings settings;
@@ -273,7 +273,7 @@ struct HighDescriptors {
 HighDescriptors place_descriptors(const Request& request) {
   std::vector<int> high;
   for (const int descriptor : request.descriptors) {
-    high.push_back(fcntl(descriptor, F_DUPFD_CLOEXEC, kFirstFreeDescriptor));
+    high.push_back(fcntl(descriptor, F_DUPFD_CLOEXEC, kFirstForkDescriptor));
     if (high.back() < 0) die("descriptors");
   }
   if (dup2(high[1], 1) < 0 || dup2(high[1], 2) < 0 || dup2(high[0], kProgramSocket) < 0 ||
