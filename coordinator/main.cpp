@@ -123,7 +123,7 @@ class Program {
                                       variants_,
                                       agents_,
                                       calls_,
-                                      {tokens_, audit_, access_desk_}},
+                                      {tokens_, audit_, access_desk_, cleanup_}},
                                      context_.get_executor(), registry_));
     const auto metrics_address =
         config_.metrics_listen.substr(0, config_.metrics_listen.rfind(':') + 1) +

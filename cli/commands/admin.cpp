@@ -196,6 +196,31 @@ int run_audit(Session& session, int count) {
   return to_int(ExitCode::ok);
 }
 
+int run_disown(Session& session, const std::string& reason) {
+  user::v1::DisownResultsRequest request;
+  request.set_reason(reason);
+  const auto response = session.call(&AdminService::Stub::DisownResults, request);
+  if (!response) return session.fail(response.error());
+  if (!session.is_for_people()) {
+    session.print_document(*response);
+  } else {
+    session.print("disowned " + std::to_string(response->results()) +
+                  " results: none of them is used again; campaigns keep what they have\n");
+  }
+  return to_int(ExitCode::ok);
+}
+
+void add_results_command(Cli& cli, CLI::App* admin) {
+  CLI::App* parent = cli.add(admin, "results", "results that are found again by content");
+  parent->require_subcommand(1);
+  auto reason = std::make_shared<std::string>();
+  CLI::App* disown =
+      cli.add(parent, "disown", "use no result again that was made or begun until now",
+              "cambrian admin results disown --reason 'gpu-3 computed wrong numbers'");
+  disown->add_option("--reason", *reason, "why, for the audit log")->required();
+  cli.on(disown, [reason](Session& session) { return run_disown(session, *reason); });
+}
+
 void add_token_commands(Cli& cli, CLI::App* admin) {
   CLI::App* parent =
       cli.add(admin, "token", "who may call the coordinator", "cambrian admin token list");
@@ -226,10 +251,12 @@ void add_token_commands(Cli& cli, CLI::App* admin) {
 }  // namespace
 
 void add_admin_commands(Cli& cli) {
-  CLI::App* admin = cli.add(&cli.app, "admin", "tokens, certificates and the audit log");
+  CLI::App* admin =
+      cli.add(&cli.app, "admin", "tokens, certificates, disowned results and the audit log");
   admin->require_subcommand(1);
   add_token_commands(cli, admin);
   add_admin_certs_command(cli, admin);
+  add_results_command(cli, admin);
   auto count = std::make_shared<int>(50);
   CLI::App* audit =
       cli.add(admin, "audit", "who changed what, newest first", "cambrian admin audit --limit 200");

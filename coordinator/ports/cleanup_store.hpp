@@ -19,6 +19,11 @@ class CleanupStore {
   /// ended 90 days ago, entries of the audit log after a year or behind a million younger ones, and
   /// checkpoints after an hour, unless an open item names them.
   virtual awaitable<Status> forget() = 0;
+
+  /// No result that was made or begun before now is found again by content, in any campaign, and
+  /// no task is known as repeatable or noisy: for when a worker may have made wrong ones. Campaigns
+  /// keep what they have. Gives how many results could be found until now.
+  virtual awaitable<Result<std::int64_t>> disown_results() = 0;
 };
 
 }  // namespace cambrian::coordinator

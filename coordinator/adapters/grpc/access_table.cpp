@@ -43,7 +43,8 @@ constexpr std::array kTable = {
     Access{"GetUsage", kReaders},
     // AdminService.
     Access{"CreateToken", kNobody, true}, Access{"ListTokens", kNobody},
-    Access{"RevokeToken", kNobody, true}, Access{"ListAuditEntries", kNobody}};
+    Access{"RevokeToken", kNobody, true}, Access{"ListAuditEntries", kNobody},
+    Access{"DisownResults", kNobody, true}};
 
 }  // namespace
 

@@ -128,4 +128,15 @@ awaitable<grpc::Status> AdminService::audit(const user::v1::ListAuditEntriesRequ
   co_return grpc::Status::OK;
 }
 
+awaitable<grpc::Status> AdminService::disown(const user::v1::DisownResultsRequest* request,
+                                             user::v1::DisownResultsResponse* response) {
+  if (request->reason().empty()) {
+    co_return status_of(Problems{{"reason", "must be set: the audit log keeps it"}});
+  }
+  const auto results = co_await ports_.cleanup.disown_results();
+  if (!results) co_return status_of(results.error());
+  response->set_results(*results);
+  co_return grpc::Status::OK;
+}
+
 }  // namespace cambrian::coordinator::wire

@@ -2,6 +2,7 @@
 
 #include "cambrian/user/v1/admin_service.grpc.pb.h"
 #include "coordinator/adapters/grpc/calls.hpp"
+#include "coordinator/ports/cleanup_store.hpp"
 
 namespace cambrian::coordinator::wire {
 
@@ -10,6 +11,7 @@ struct AdminPorts {
   TokenStore& tokens;
   AuditStore& audit;
   AccessApi& access;
+  CleanupStore& cleanup;
 };
 
 class AdminService final : public user::v1::AdminService::CallbackService {
@@ -20,6 +22,7 @@ class AdminService final : public user::v1::AdminService::CallbackService {
   CAMBRIAN_UNARY(user::v1, ListTokens, list(request, response))
   CAMBRIAN_UNARY(user::v1, RevokeToken, revoke(request, response))
   CAMBRIAN_UNARY(user::v1, ListAuditEntries, audit(request, response))
+  CAMBRIAN_UNARY(user::v1, DisownResults, disown(request, response))
 
  private:
   // Pointers are gRPC's and live until Finish, which comes after the coroutine.
@@ -31,6 +34,8 @@ class AdminService final : public user::v1::AdminService::CallbackService {
                                  user::v1::RevokeTokenResponse* response);
   awaitable<grpc::Status> audit(const user::v1::ListAuditEntriesRequest* request,
                                 user::v1::ListAuditEntriesResponse* response);
+  awaitable<grpc::Status> disown(const user::v1::DisownResultsRequest* request,
+                                 user::v1::DisownResultsResponse* response);
 
   Calls& calls_;
   AdminPorts ports_;

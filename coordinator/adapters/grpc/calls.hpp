@@ -176,6 +176,8 @@ std::string object_of(const Request& request) {
     return audit_text(request.token());
   } else if constexpr (requires { request.name(); }) {
     return audit_text(request.name());
+  } else if constexpr (requires { request.reason(); }) {
+    return audit_text(request.reason());
   } else {
     return {};
   }

@@ -42,6 +42,12 @@ constexpr const char* kForgetCheckpoints =
     "DELETE FROM blob b WHERE b.is_checkpoint AND b.created_at < now() - interval '1 hour'"
     " AND NOT EXISTS (SELECT 1 FROM work_item w WHERE w.checkpoint = b.sha256"
     "  AND w.state IN ('ready', 'leased'))";
+// Nor are those found that are being made: their evaluations have keys with the salt of before.
+constexpr const char* kDisownResults = "UPDATE result_salt SET value = value + 1";
+constexpr const char* kForgetRepeatability =
+    "UPDATE task SET repeatability = 'unknown' WHERE repeatability <> 'unknown'";
+// Keys that nobody looks for any more; the evaluations stay.
+constexpr const char* kDeleteKeys = "DELETE FROM result";
 
 }  // namespace
 
@@ -69,6 +75,15 @@ awaitable<Status> PostgresCleanupStore::forget() {
     return {};
   };
   co_return co_await database_.run(Lane::driver, "forget", body);
+}
+
+awaitable<Result<std::int64_t>> PostgresCleanupStore::disown_results() {
+  auto body = [](pqxx::work& transaction) -> Result<std::int64_t> {
+    transaction.exec(kDisownResults);
+    transaction.exec(kForgetRepeatability);
+    return transaction.exec(kDeleteKeys).affected_rows();
+  };
+  co_return co_await database_.run(Lane::user, "results_disown", body);
 }
 
 }  // namespace cambrian::coordinator::postgres

@@ -11,6 +11,7 @@ class PostgresCleanupStore final : public CleanupStore {
 
   awaitable<Result<bool>> purge(int count) override;
   awaitable<Status> forget() override;
+  awaitable<Result<std::int64_t>> disown_results() override;
 
  private:
   Database& database_;

@@ -6,15 +6,16 @@ namespace cambrian::coordinator::postgres {
 namespace {
 
 /// Begins every key. Another one makes results of older releases unfindable.
-constexpr const char* kKeySalt = "1";
+constexpr const char* kKeyRelease = "2";
 
-constexpr const char* kInsert =
+constexpr const char* kInsertEvaluation =
     "INSERT INTO evaluation (campaign_id, number, variant, split, seed, is_final, content_key,"
     " is_confirmation)"
     " SELECT $1::bigint, $2::bigint, v.number, $4::text, $5::numeric, $6::boolean,"
     " CASE WHEN $7::boolean THEN encode(sha256("
     "  convert_to(concat_ws(E'\\n', $8::text, $9::text, $10::jsonb::text, $11::integer, v.files,"
-    "   $4::text, $5::text, (SELECT value FROM judge_secret)), 'UTF8')), 'hex') ELSE '' END,"
+    "   $4::text, $5::text, (SELECT value FROM judge_secret), (SELECT value FROM result_salt)),"
+    "  'UTF8')), 'hex') ELSE '' END,"
     " $12::boolean"
     " FROM variant v WHERE v.campaign_id = $1 AND v.number = $3";
 // Connected: heard of within the time of a lease.
@@ -30,12 +31,12 @@ constexpr const char* kReuse =
     "  AND a.last_sync_at > now() - interval '1 minute'"
     "  AND a.description ->> 'toolchain' = r.toolchain)"
     " RETURNING e.outcome, e.metrics, e.agent_name";
-constexpr const char* kCount =
+constexpr const char* kCountReused =
     "UPDATE campaign SET evaluations = evaluations + 1,"
     " evaluations_reused = evaluations_reused + 1,"
     " evaluations_failed = evaluations_failed + $2 WHERE id = $1";
 // The update sees the table as it was before the insert: a result is compared with an earlier one.
-constexpr const char* kNote =
+constexpr const char* kNoteResults =
     "WITH r AS (SELECT * FROM json_to_recordset($1::json) AS r (campaign bigint, number bigint,"
     "  agent_id text, outcome text, metrics jsonb)),"
     " content AS (SELECT e.content_key, a.description ->> 'toolchain' AS toolchain,"
@@ -78,11 +79,11 @@ void insert_evaluation(pqxx::work& transaction, CampaignId campaign,
                        const search::RequestEvaluation& command, const EvaluationContent* content) {
   const EvaluationContent none{.task_digest = "", .parameters = "{}", .gpus = 0};
   const EvaluationContent& used = content == nullptr ? none : *content;
-  execute(transaction, kInsert,
+  execute(transaction, kInsertEvaluation,
           pqxx::params{campaign.value, command.evaluation.value, command.variant.value,
                        word(command.split), std::to_string(command.seed), command.is_final,
-                       content != nullptr, kKeySalt, used.task_digest, used.parameters, used.gpus,
-                       command.jump.has_value()});
+                       content != nullptr, kKeyRelease, used.task_digest, used.parameters,
+                       used.gpus, command.jump.has_value()});
 }
 
 std::optional<StoredEvent> reuse_result(pqxx::work& transaction, CampaignId campaign,
@@ -97,7 +98,7 @@ std::optional<StoredEvent> reuse_result(pqxx::work& transaction, CampaignId camp
   result.metrics = json_of(rows[0][1]).get<std::map<std::string, double>>();
   result.is_cached = true;
   const int failed = result.outcome == search::Outcome::success ? 0 : 1;
-  execute(transaction, kCount, pqxx::params{campaign.value, failed});
+  execute(transaction, kCountReused, pqxx::params{campaign.value, failed});
   return evaluation_event(command, result, rows[0][2].as<std::string>());
 }
 
@@ -112,7 +113,7 @@ void note_results(pqxx::work& transaction, const std::vector<NotedResult>& resul
                     {"metrics", one.result->metrics}});
   }
   if (rows.empty()) return;
-  for (const auto& row : execute(transaction, kNote, pqxx::params{rows.dump()})) {
+  for (const auto& row : execute(transaction, kNoteResults, pqxx::params{rows.dump()})) {
     log::info("task_repeatability_seen",
               {{"task", row[0].as<std::string>()}, {"repeatability", row[1].as<std::string>()}});
   }

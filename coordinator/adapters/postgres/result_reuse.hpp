@@ -5,7 +5,8 @@
 /// Results that are found again by content instead of being made anew.
 ///
 /// The key is a digest of the task (with its judge and limits), the variant's files, the
-/// parameters, the split, the seed and the service's secret. A result counts for the toolchain of
+/// parameters, the split, the seed, the service's secret and a salt, of which a new value disowns
+/// all results so far (`CleanupStore::disown_results`). A result counts for the toolchain of
 /// the worker that made it, and is found while a connected worker has the same. Only outcomes that
 /// follow from the content are kept: a timeout may be the machine's.
 ///

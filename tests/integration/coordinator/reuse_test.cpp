@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 #include <pqxx/pqxx>
 
+#include "cambrian/user/v1/admin_service.grpc.pb.h"
 #include "coordinator/adapters/postgres/driver_step.hpp"
 #include "tests/integration/coordinator/fixture.hpp"
 
@@ -97,6 +98,34 @@ TEST_CASE("coordinator: a task whose results differ is always evaluated anew",
   finish_seed(service, "fourth", 2.5);
   CHECK(query_number(service.database, "SELECT count(*) FROM task WHERE repeatability = 'noisy'") ==
         1);
+}
+
+TEST_CASE("coordinator: disowned results are not found, nor those that were being made",
+          "[integration][coordinator]") {
+  Service service;
+  finish_seed(service, "first", 2.5);
+  const auto begun = claim_seed(service, service.user.make_spec("second", 5));
+  REQUIRE(begun);
+
+  const auto admin = user::v1::AdminService::NewStub(service.coordinator.channel());
+  user::v1::DisownResultsRequest request;
+  user::v1::DisownResultsResponse response;
+  const auto disown = [&] {
+    grpc::ClientContext context;
+    return admin->DisownResults(&context, request, &response);
+  };
+  CHECK(disown().error_code() == grpc::StatusCode::INVALID_ARGUMENT);
+  request.set_reason("a worker computed wrong numbers");
+  REQUIRE(disown().ok());
+  CHECK(response.results() == 1);
+  REQUIRE(service.worker.finish(begun->lease(), success(2.5)).ok());
+  service.user.stop("second");
+
+  // Were the second's known, the third would agree with it, and the fourth be found.
+  finish_seed(service, "third", 2.5);
+  finish_seed(service, "fourth", 2.5);
+  REQUIRE_FALSE(claim_seed(service, service.user.make_spec("fifth", 5)));
+  CHECK(seed_result(service, "fifth").is_cached());
 }
 
 TEST_CASE("coordinator: results of a deleted campaign and of a lost toolchain are not found",
