@@ -166,7 +166,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   FrameLinks links;
   const ReportProgress report = [](std::string_view phase, const TrainingProgress& training) {
     CAMBRIAN_ASSERT(!phase.empty());
-    const auto& [fraction, step, loss] = training;
+    const auto& [fraction, step, loss, rungs] = training;
     CAMBRIAN_ASSERT(!fraction || (*fraction >= 0 && *fraction <= 1));
     CAMBRIAN_ASSERT(!step || *step >= 0);
     CAMBRIAN_ASSERT(!loss || std::isfinite(*loss));
