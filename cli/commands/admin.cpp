@@ -211,12 +211,12 @@ int run_disown(Session& session, const std::string& reason) {
 }
 
 void add_results_command(Cli& cli, CLI::App* admin) {
-  CLI::App* parent = cli.add(admin, "results", "results that are found again by content");
+  const char* example = "cambrian admin results disown --reason 'gpu-3 computed wrong numbers'";
+  CLI::App* parent = cli.add(admin, "results", "results that are found again by content", example);
   parent->require_subcommand(1);
   auto reason = std::make_shared<std::string>();
   CLI::App* disown =
-      cli.add(parent, "disown", "use no result again that was made or begun until now",
-              "cambrian admin results disown --reason 'gpu-3 computed wrong numbers'");
+      cli.add(parent, "disown", "use no result again that was made or begun until now", example);
   disown->add_option("--reason", *reason, "why, for the audit log")->required();
   cli.on(disown, [reason](Session& session) { return run_disown(session, *reason); });
 }

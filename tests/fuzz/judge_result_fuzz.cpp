@@ -170,6 +170,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     CAMBRIAN_ASSERT(!fraction || (*fraction >= 0 && *fraction <= 1));
     CAMBRIAN_ASSERT(!step || *step >= 0);
     CAMBRIAN_ASSERT(!loss || std::isfinite(*loss));
+    for (const auto& rung : rungs) CAMBRIAN_ASSERT(std::isfinite(rung.value));
   };
   EvaluationResult result;
   JudgeSession session(candidates, request, programs, report, nullptr);
