@@ -64,7 +64,7 @@ class Campaigns(unittest.TestCase):
     def test_doctor_finds_everything_before_the_first_local_environment(self):
         said = self.service.run("doctor")
         self.assertRegex(said, r"ok +postgresql")
-        self.assertRegex(said, r"ok +sandbox: standard")
+        self.assertRegex(said, r"ok +sandbox: (standard|strict)")
         self.assertRegex(said, r"ok +workers: 2 alive")
 
     def test_doctor_asks_the_endpoint_of_the_local_environment(self):

@@ -3,7 +3,7 @@
 #include "act.hpp"
 
 std::vector<double> act(const Question& question) {
-  const std::size_t size = 64 << 20;
+  const std::size_t size = 16 << 20;
   auto* memory = static_cast<double*>(
       mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   auto* heap = static_cast<double*>(std::malloc(size));

@@ -225,7 +225,9 @@ Examples read_npy_examples(const std::filesystem::path& folder, const std::strin
 // The files of a folder and which version of them it has: data without a digest may change.
 std::string files_of(const std::filesystem::path& folder) {
   std::vector<std::string> lines;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+  std::error_code none;  // Whoever reads the data says what is missing.
+  for (const auto& entry : std::filesystem::directory_iterator(folder, none)) {
+    if (!entry.is_regular_file(none)) continue;
     lines.push_back(entry.path().filename().string() + " " + std::to_string(entry.file_size()) +
                     " " + std::to_string(entry.last_write_time().time_since_epoch().count()) +
                     "\n");
