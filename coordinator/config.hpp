@@ -9,6 +9,9 @@
 
 namespace cambrian::coordinator {
 
+/// How long a start waits for a database that is not there yet.
+inline constexpr milliseconds kDatabasePatience{10'000};
+
 /// `token create`: on the database itself, for whoever may write there needs no other right.
 struct TokenCommand {
   std::string name;

@@ -44,8 +44,6 @@ namespace {
 
 namespace asio = boost::asio;
 
-/// How long start-up waits for a database that is not there yet.
-constexpr milliseconds kDatabasePatience{10'000};
 /// Whoever started us kills at 15 s, and the grace is 12 s at most: behind it, waits for a database
 /// that hangs are ended, and then the process, whatever is left.
 constexpr milliseconds kLastMoment{2'500};

@@ -16,8 +16,6 @@ namespace {
 
 namespace asio = boost::asio;
 
-constexpr milliseconds kTokenDatabasePatience{10'000};
-
 awaitable<Status> store(TokenStore& tokens, AuditStore& audit, TokenDefinition definition) {
   AuditEntry entry{.caller = {.name = "cambrian-coordinator", .role = Role::admin, .token_id = {}},
                    .peer = "command line",
@@ -37,7 +35,7 @@ Status create_token(const Config& config) {
                 "--name must be lower case letters, digits and dashes: name=" + command.name);
   }
   CAMBRIAN_TRY_STATUS(
-      postgres::migrate(config.database, postgres::embedded_migrations(), kTokenDatabasePatience));
+      postgres::migrate(config.database, postgres::embedded_migrations(), kDatabasePatience));
   metrics::Registry registry;
   postgres::Database database({.connection = config.database, .connections = postgres::kLanes},
                               registry);
