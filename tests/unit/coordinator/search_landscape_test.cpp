@@ -292,11 +292,12 @@ TEST_CASE("Search: a worker that lies seldom wins where jumps are confirmed", "[
 
 TEST_CASE("Search: confirming jumps costs few evaluations", "[unit][search]") {
   for (const PolicyKind policy : {PolicyKind::islands, PolicyKind::hill_climb}) {
+    const Land land = hill();
     std::int64_t confirmations = 0;
     for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
       auto settings = settings_for(seed, policy, 300);
       settings.confirm_sigma = kConfirmSigmaDefault;
-      Walk walk(hill(), settings);
+      Walk walk(land, settings);
       walk.run();
       confirmations += walk.confirmations();
     }
