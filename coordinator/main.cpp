@@ -28,6 +28,7 @@
 #include "coordinator/adapters/postgres/driver_store.hpp"
 #include "coordinator/adapters/postgres/import_store.hpp"
 #include "coordinator/adapters/postgres/migrate.hpp"
+#include "coordinator/adapters/postgres/neighbours.hpp"
 #include "coordinator/adapters/postgres/shortage_store.hpp"
 #include "coordinator/adapters/postgres/work_store.hpp"
 #include "coordinator/app/access_desk.hpp"
@@ -35,6 +36,7 @@
 #include "coordinator/app/campaign_desk.hpp"
 #include "coordinator/app/driver.hpp"
 #include "coordinator/app/housekeeping.hpp"
+#include "coordinator/app/news_desk.hpp"
 #include "coordinator/app/shortage_watch.hpp"
 #include "coordinator/config.hpp"
 #include "coordinator/token_command.hpp"
@@ -101,9 +103,14 @@ class Program {
         shortages_(shortage_store_, hub_, config_.times.lease),
         agent_desk_(work_, hub_, observer_, config_.times, config_.sync_interval),
         campaign_desk_(campaigns_, hub_, shortages_),
-        drivers_(drivers_store_, hub_, observer_, make_instance_name()),
+        drivers_(drivers_store_, hub_, observer_, name_),
         housekeeping_({work_, campaigns_, agents_, cleanup_}, hub_, observer_, config_.times,
-                      [this](bool is_up) { on_health(is_up); }) {}
+                      [this](bool is_up) { on_health(is_up); }),
+        neighbours_(database_, config_.database, name_,
+                    [this](News news) {
+                      asio::post(context_, [this, news = std::move(news)] { hub_.hear(news); });
+                    }),
+        news_desk_(neighbours_, hub_) {}
 
   Status run() {
     CAMBRIAN_TRY(auto credentials,
@@ -132,7 +139,8 @@ class Program {
     });
     for (auto&& loop : {&Program::run_acquisition, &Program::run_renewal, &Program::run_poll,
                         &Program::run_sweep, &Program::run_overview, &Program::run_shortages,
-                        &Program::run_cleanup, &Program::run_access, &Program::run_certificates}) {
+                        &Program::run_cleanup, &Program::run_access, &Program::run_certificates,
+                        &Program::run_tell, &Program::run_look}) {
       spawn((this->*loop)());
     }
     CAMBRIAN_TRY_STATUS(write_address_file(
@@ -164,6 +172,8 @@ class Program {
   awaitable<void> run_shortages() { return shortages_.run(); }
   awaitable<void> run_cleanup() { return housekeeping_.run_cleanup(); }
   awaitable<void> run_access() { return access_desk_.run_refresh(); }
+  awaitable<void> run_tell() { return news_desk_.run_tell(); }
+  awaitable<void> run_look() { return news_desk_.run_look(); }
 
   awaitable<void> run_certificates() {
     if (!config_.tls) co_return;
@@ -224,6 +234,7 @@ class Program {
   }
 
   Config config_;
+  const std::string name_ = make_instance_name();
   metrics::Registry registry_;
   asio::io_context context_{1};
   postgres::Database database_;
@@ -248,6 +259,8 @@ class Program {
   CampaignDesk campaign_desk_;
   Drivers drivers_;
   Housekeeping housekeeping_;
+  postgres::PostgresNeighbours neighbours_;  // Its thread posts to the context, for the hub.
+  NewsDesk news_desk_;
   std::unique_ptr<wire::Server> server_;
   std::thread closer_;
   asio::steady_timer end_timer_{context_};

@@ -17,6 +17,9 @@ using namespace std::chrono_literals;
 constexpr auto kCallTimeout = 60s;
 constexpr int kTriesMax = 20;  // With the back-off of 5 s: about a minute.
 constexpr std::size_t kFindBatch = 1000;
+/// A single content up to this size is sent without asking whether it is there: the question would
+/// cost as much.
+constexpr std::size_t kUnaskedBytes = 16 * 1024;
 
 /// Calls `call` until it succeeds, fails for good, or the tries are used up.
 template <class Call>
@@ -76,6 +79,14 @@ Result<std::string> BlobClient::download(const std::string& sha256, std::stop_to
 Status BlobClient::upload(const std::vector<std::string_view>& contents, std::stop_token stop) {
   std::map<std::string, std::string_view> by_digest;
   for (const auto content : contents) by_digest[sha256_hex(content)] = content;
+  const auto send = [this, &stop](const std::string& sha256, std::string_view content) -> Status {
+    const auto sent =
+        with_retries(stop, [&] { return upload_one(sha256, content, kCallTimeout, false); });
+    return sent.ok() ? Status() : fail(rpc::from_status(sent));
+  };
+  if (by_digest.size() == 1 && by_digest.begin()->second.size() <= kUnaskedBytes) {
+    return send(by_digest.begin()->first, by_digest.begin()->second);
+  }
   auto next = by_digest.begin();
   while (next != by_digest.end()) {
     agent::v1::FindMissingBlobsRequest request;
@@ -92,9 +103,7 @@ Status BlobClient::upload(const std::vector<std::string_view>& contents, std::st
     for (const auto& missing : response.sha256()) {
       const auto found = by_digest.find(missing);
       if (found == by_digest.end()) continue;
-      const auto sent = with_retries(
-          stop, [&] { return upload_one(missing, found->second, kCallTimeout, false); });
-      if (!sent.ok()) return fail(rpc::from_status(sent));
+      CAMBRIAN_TRY_STATUS(send(found->first, found->second));
     }
   }
   return {};

@@ -60,7 +60,8 @@ class BlobClient {
   /// the content does not fit its digest.
   Result<std::string> download(const std::string& sha256, std::stop_token stop = {});
 
-  /// Makes sure that the coordinator has all of these. Sends only what it lacks.
+  /// Makes sure that the coordinator has all of these. Sends only what it lacks, and a single
+  /// small one without asking.
   Status upload(const std::vector<std::string_view>& contents, std::stop_token stop = {});
 
   /// Stores a checkpoint, by one try that lasts at most so long. Gives its digest.

@@ -4,6 +4,7 @@
 #include <set>
 #include <string>
 
+#include "common/base/limits.hpp"
 #include "common/config/nearest.hpp"
 #include "common/digest/sha256.hpp"
 #include "common/task/names.hpp"
@@ -16,7 +17,6 @@ constexpr std::size_t kCampaignDescriptionBytesMax = 4 * 1024;
 constexpr std::size_t kInstructionsBytesMax = 16 * 1024;
 constexpr int kMapFeaturesMax = 6;
 constexpr int kConstraintsMax = 8;
-constexpr int kRungsMax = 16;
 
 class CampaignChecker {
  public:

@@ -22,7 +22,7 @@ constexpr milliseconds kAcquireInterval{1'000};
 /// Where there are more: others who serve the same database get their share.
 constexpr milliseconds kAcquirePause{50};
 /// Inputs of one step: bounds the transaction.
-constexpr int kStepInputsMax = 32;
+constexpr int kStepInputsMax = 64;
 constexpr int kReplayPage = 500;
 /// A driver looks for events of other coordinators at least this often.
 constexpr milliseconds kLogLookInterval{5'000};

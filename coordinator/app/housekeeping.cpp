@@ -35,15 +35,15 @@ awaitable<void> Housekeeping::run_poll() {
 
 awaitable<Status> Housekeeping::poll_once() {
   CAMBRIAN_CO_TRY(const auto ready, co_await stores_.work.count_ready());
-  hub_.offer(WorkKind::evaluation, static_cast<std::size_t>(ready.evaluations));
-  hub_.offer(WorkKind::proposal, static_cast<std::size_t>(ready.proposals));
+  News news;
+  news.ready = {{WorkKind::evaluation, static_cast<std::size_t>(ready.evaluations)},
+                {WorkKind::proposal, static_cast<std::size_t>(ready.proposals)}};
   CAMBRIAN_CO_TRY(auto sequences, co_await stores_.campaigns.last_sequences());
   for (const auto& [campaign, sequence] : sequences) {
     const auto known = sequences_.find(campaign);
-    if (known == sequences_.end() || known->second != sequence) {
-      hub_.notify(Topic::campaign(campaign));
-    }
+    if (known == sequences_.end() || known->second != sequence) news.campaigns.insert(campaign);
   }
+  hub_.hear(news);
   sequences_ = std::move(sequences);
   co_return Status();
 }

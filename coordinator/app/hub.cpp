@@ -34,7 +34,7 @@ asio::awaitable<void> Hub::park(Waiters& waiters, milliseconds time) {
   waiters.erase(place);
 }
 
-void Hub::notify(Topic topic, std::size_t count) {
+void Hub::wake(Topic topic, std::size_t count) {
   auto& state = state_of(topic);
   state.version = ++notices_;
   for (auto* timer : state.waiters) {
@@ -43,8 +43,25 @@ void Hub::notify(Topic topic, std::size_t count) {
   }
 }
 
+void Hub::notify(Topic topic) {
+  wake(topic, kEverybody);
+  if (topic.kind != Topic::Kind::campaign || news_.campaigns.size() >= kNewsMax) return;
+  news_.campaigns.insert(CampaignId{topic.id});
+  wake(Topic::news(), kEverybody);
+}
+
 void Hub::offer(WorkKind kind, std::size_t count) {
-  if (count > 0) notify(Topic::work(kind), std::max(count, kWokenMin));
+  if (count == 0) return;
+  wake(Topic::work(kind), std::max(count, kWokenMin));
+  news_.ready[kind] += count;
+  wake(Topic::news(), kEverybody);
+}
+
+void Hub::hear(const News& news) {
+  for (const auto& [kind, count] : news.ready) {
+    if (count > 0) wake(Topic::work(kind), std::max(count, kWokenMin));
+  }
+  for (const auto campaign : news.campaigns) wake(Topic::campaign(campaign), kEverybody);
 }
 
 std::size_t Hub::waiting(Topic topic) const {

@@ -6,8 +6,9 @@
 #include <cstdint>
 #include <list>
 #include <map>
+#include <utility>
 
-#include "coordinator/ports/work.hpp"
+#include "coordinator/ports/neighbours.hpp"
 
 namespace cambrian::coordinator {
 
@@ -17,6 +18,7 @@ struct Topic {
     work,      ///< Items of one WorkKind became ready.
     campaign,  ///< A campaign got events.
     drivers,   ///< A campaign may need a driver.
+    news,      ///< There is something to tell other coordinators.
   };
   Kind kind = Kind::work;
   std::int64_t id = 0;
@@ -25,6 +27,7 @@ struct Topic {
   static Topic work(WorkKind kind) { return {Kind::work, static_cast<std::int64_t>(kind)}; }
   static Topic campaign(CampaignId id) { return {Kind::campaign, id.value}; }
   static Topic drivers() { return {Kind::drivers, 0}; }
+  static Topic news() { return {Kind::news, 0}; }
 };
 
 /// Where long polls, watchers and drivers sleep. Lives on the app's single thread; so do all its
@@ -42,11 +45,16 @@ class Hub {
   boost::asio::awaitable<void> pause(milliseconds time);
 
   /// Wakes everybody who waits for the topic.
-  void notify(Topic topic) { notify(topic, kEverybody); }
+  void notify(Topic topic);
 
   /// So many items became ready: wakes as many of those who have waited longest, and some more, as
   /// not everybody can do the work at hand.
   void offer(WorkKind kind, std::size_t count);
+
+  /// Wakes as the two above do, for what others did.
+  void hear(const News& news);
+  /// What happened here since the last time, for others to hear.
+  News take_news() { return std::exchange(news_, {}); }
 
   /// Wakes everybody for good.
   void close();
@@ -57,6 +65,8 @@ class Hub {
   std::size_t topics() const { return topics_.size(); }
 
   static constexpr std::size_t kTopicsMax = 4'096;
+  /// Of the campaigns that there is news of; others hear of more by their polls.
+  static constexpr std::size_t kNewsMax = 256;
   /// At least so many are woken by an offer.
   static constexpr std::size_t kWokenMin = 16;
 
@@ -69,11 +79,12 @@ class Hub {
   static constexpr std::size_t kEverybody = static_cast<std::size_t>(-1);
 
   State& state_of(Topic topic);
-  void notify(Topic topic, std::size_t count);
+  void wake(Topic topic, std::size_t count);
   boost::asio::awaitable<void> park(Waiters& waiters, milliseconds time);
 
   std::map<Topic, State> topics_;
   Waiters sleepers_;
+  News news_;
   /// Notices of all topics: the version of one that was forgotten never comes again.
   std::uint64_t notices_ = 0;
   bool is_closed_ = false;

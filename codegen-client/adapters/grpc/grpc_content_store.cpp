@@ -2,6 +2,7 @@
 
 #include "cambrian/spec/v1/task.pb.h"
 #include "codegen-client/adapters/grpc/convert.hpp"
+#include "common/digest/sha256.hpp"
 
 namespace cambrian::codegen {
 
@@ -26,7 +27,10 @@ Result<std::string> GrpcContentStore::get_content(const std::string& sha256, std
 
 Status GrpcContentStore::put_contents(const std::vector<std::string_view>& contents,
                                       std::stop_token stop) {
-  return client_.upload(contents, stop);
+  CAMBRIAN_TRY_STATUS(client_.upload(contents, stop));
+  // What was made here is often a parent soon.
+  for (const auto content : contents) remember(sha256_hex(content), std::string(content));
+  return {};
 }
 
 void GrpcContentStore::remember(const std::string& sha256, const std::string& content) {

@@ -12,8 +12,8 @@
 
 namespace cambrian::codegen {
 
-/// Contents of the coordinator, by its BlobService. Keeps what was read lately in memory: parents
-/// and inspirations come again and again.
+/// Contents of the coordinator, by its BlobService. Keeps what was read or written lately in
+/// memory: parents and inspirations come again and again.
 class GrpcContentStore : public ContentStore {
  public:
   static constexpr std::size_t kCacheBytesMax = std::size_t{32} << 20;

@@ -27,7 +27,6 @@ constexpr int kVariantsMax = 16;
 constexpr int kFilesMax = 64;
 constexpr int kCallsMax = 256;
 constexpr int kMetricsMax = 256;
-constexpr int kRungsMax = 16;
 constexpr int kListMax = 64;
 constexpr int kSlotsMax = 1024;
 // Of one report: more is a mistake of the agent, and sums of these stay far from overflow.

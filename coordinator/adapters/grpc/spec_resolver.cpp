@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "common/base/limits.hpp"
 #include "common/digest/sha256.hpp"
 #include "common/task/names.hpp"
 #include "common/task/task_folder.hpp"
@@ -20,7 +21,6 @@ constexpr std::size_t kDescriptionBytesMax = 4 * 1024;
 constexpr std::size_t kModelBytesMax = 256;
 constexpr int kOutputTokensMax = 1'000'000;
 constexpr double kMicro = 1e6;
-constexpr int kSpecRungsMax = 16;
 constexpr int kRungMinimumMax = 10'000;
 constexpr milliseconds kCompileTimeDefault{120'000};
 constexpr milliseconds kRunTimeDefault{300'000};
@@ -177,7 +177,7 @@ void check_early_stop(const TaskManifest& task, const CampaignSpec& spec, Check&
                     "early_stop out");
   check.require(spec::v1::EarlyStopRule_IsValid(rule.rule()), field + ".rule",
                 "this coordinator does not know it: " + std::to_string(rule.rule()));
-  check.require(rule.rungs_size() <= kSpecRungsMax, field + ".rungs", "must be 1 to 16");
+  check.require(rule.rungs_size() <= kRungsMax, field + ".rungs", "must be 1 to 16");
   double last = 0;
   for (const double rung : rule.rungs()) {
     check.require(rung > last && rung < 1, field + ".rungs",

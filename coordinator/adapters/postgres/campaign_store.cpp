@@ -1,5 +1,6 @@
 #include "coordinator/adapters/postgres/campaign_store.hpp"
 
+#include "coordinator/adapters/postgres/content_store.hpp"
 #include "coordinator/adapters/postgres/events.hpp"
 
 namespace cambrian::coordinator::postgres {
@@ -37,7 +38,6 @@ constexpr const char* kInsertCampaign =
     " objective_metric, is_maximized, priority, owner)"
     " VALUES ($1, nullif($2, ''), $3, $4::jsonb, $5, $6, $7, $8, $9, $10)"
     " ON CONFLICT DO NOTHING RETURNING id";
-constexpr const char* kTaskExists = "SELECT 1 FROM task WHERE digest = $1";
 constexpr const char* kFinals =
     "SELECT variant, split, metrics FROM evaluation WHERE campaign_id = $1 AND is_final"
     " AND outcome = 'success' ORDER BY number";
@@ -168,9 +168,7 @@ Result<CampaignRecord> create_campaign(pqxx::work& transaction,
                                        const Requester& requester) {
   auto existing = find_existing(transaction, definition, requester);
   if (existing || existing.error().code != Errc::not_found) return existing;
-  if (transaction.exec(kTaskExists, pqxx::params{definition.task_digest}).empty()) {
-    return fail(Errc::not_found, "no such task: digest=" + definition.task_digest);
-  }
+  CAMBRIAN_TRY_STATUS(check_task(transaction, definition.task_digest));
   const auto& objective = definition.settings.objectives.front();
   const auto inserted = transaction.exec(
       kInsertCampaign,

@@ -2,6 +2,7 @@
 
 #include <zstd.h>
 
+#include <algorithm>
 #include <set>
 
 #include "common/digest/sha256.hpp"
@@ -12,6 +13,10 @@ namespace {
 
 // Sources compress to a quarter at this level in well under a millisecond each.
 constexpr int kCompressionLevel = 3;
+/// Contents up to this size share transactions. Most are sources of some kilobytes.
+constexpr std::size_t kSmallBytes = 64 * 1024;
+constexpr std::size_t kPutsTogether = 32;
+constexpr std::size_t kPutsParallel = 2;
 /// What a row may claim to unpack to; the same limit as on the wire.
 constexpr std::int64_t kContentBytesMax = 64 * 1024 * 1024;
 
@@ -29,6 +34,7 @@ constexpr const char* kPutCheckpoint =
     "INSERT INTO blob (sha256, size_bytes, content, is_checkpoint) VALUES ($1, $2, $3, true)"
     " ON CONFLICT (sha256) DO UPDATE SET created_at = now() WHERE blob.is_checkpoint";
 constexpr const char* kGetContent = "SELECT size_bytes, content FROM blob WHERE sha256 = $1";
+constexpr const char* kTaskExists = "SELECT 1 FROM task WHERE digest = $1";
 constexpr const char* kAddTask =
     "INSERT INTO task (digest, name) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 constexpr const char* kGetTask =
@@ -81,14 +87,19 @@ Result<TaskRecord> find_task(pqxx::work& transaction, const std::string& digest)
 }  // namespace
 
 void put_blob(pqxx::work& transaction, const std::string& sha256, const std::string& content) {
-  const auto stored =
-      transaction.exec(kPut, pqxx::params{sha256, static_cast<std::int64_t>(content.size()),
-                                          pqxx::binary_cast(compress(content))});
-  if (stored.affected_rows() == 0) transaction.exec(kKeep, pqxx::params{sha256});
+  const auto stored = execute(transaction, kPut,
+                              pqxx::params{sha256, static_cast<std::int64_t>(content.size()),
+                                           pqxx::binary_cast(compress(content))});
+  if (stored.affected_rows() == 0) execute(transaction, kKeep, pqxx::params{sha256});
+}
+
+Status check_task(pqxx::work& transaction, const std::string& digest) {
+  if (!execute(transaction, kTaskExists, pqxx::params{digest}).empty()) return {};
+  return fail(Errc::not_found, "no such task: digest=" + digest);
 }
 
 Result<std::string> read_blob(pqxx::work& transaction, const std::string& sha256) {
-  const auto rows = transaction.exec(kGetContent, pqxx::params{sha256});
+  const auto rows = execute(transaction, kGetContent, pqxx::params{sha256});
   if (rows.empty()) return fail(Errc::not_found, "no such content: sha256=" + sha256);
   return unpack(rows[0][0], rows[0][1], sha256);
 }
@@ -99,7 +110,7 @@ awaitable<Result<std::vector<std::string>>> PostgresBlobStore::find_missing(
       [digests = std::move(digests)](pqxx::work& transaction) -> Result<std::vector<std::string>> {
     std::vector<std::string> missing = digests;
     std::set<std::string, std::less<>> present;
-    for (const auto& row : transaction.exec(kFindPresent, pqxx::params{text_array(digests)})) {
+    for (const auto& row : execute(transaction, kFindPresent, pqxx::params{text_array(digests)})) {
       present.insert(row[0].as<std::string>());
     }
     std::erase_if(missing, [&](const std::string& one) { return present.contains(one); });
@@ -108,13 +119,33 @@ awaitable<Result<std::vector<std::string>>> PostgresBlobStore::find_missing(
   co_return co_await database_.run(Lane::user, "blob_find_missing", std::move(body));
 }
 
-awaitable<Status> PostgresBlobStore::put(std::string sha256, std::string content) {
-  auto body = [sha256 = std::move(sha256),
-               content = std::move(content)](pqxx::work& transaction) -> Status {
-    put_blob(transaction, sha256, content);
-    return {};
+PostgresBlobStore::PostgresBlobStore(Database& database)
+    : database_(database),
+      puts_({.parallel = kPutsParallel, .together = kPutsTogether},
+            [this](std::vector<Content> contents) { return put_all(std::move(contents)); }) {}
+
+awaitable<Result<std::vector<std::monostate>>> PostgresBlobStore::put_all(
+    std::vector<Content> contents) {
+  // In one order: two of these never wait for each other in a circle.
+  std::ranges::sort(contents, {}, &Content::sha256);
+  auto body = [contents = std::move(contents)](
+                  pqxx::work& transaction) -> Result<std::vector<std::monostate>> {
+    for (const auto& one : contents) put_blob(transaction, one.sha256, one.content);
+    return std::vector<std::monostate>(contents.size());
   };
   co_return co_await database_.run(Lane::blob, "blob_put", std::move(body));
+}
+
+awaitable<Status> PostgresBlobStore::put(std::string sha256, std::string content) {
+  Content one{.sha256 = std::move(sha256), .content = std::move(content)};
+  if (one.content.size() <= kSmallBytes) {
+    CAMBRIAN_CO_TRY_STATUS(co_await puts_.ask(std::move(one)));
+  } else {
+    std::vector<Content> alone;
+    alone.push_back(std::move(one));
+    CAMBRIAN_CO_TRY_STATUS(co_await put_all(std::move(alone)));
+  }
+  co_return Status();
 }
 
 awaitable<Status> PostgresBlobStore::put_checkpoint(std::string sha256, std::string content) {

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <variant>
+
 #include "coordinator/adapters/postgres/database.hpp"
+#include "coordinator/adapters/postgres/gather.hpp"
 #include "coordinator/ports/agent_store.hpp"
 #include "coordinator/ports/content_store.hpp"
 
@@ -11,9 +14,13 @@ Result<std::string> read_blob(pqxx::work& transaction, const std::string& sha256
 /// Stores a content under its digest, for good. Again: no change.
 void put_blob(pqxx::work& transaction, const std::string& sha256, const std::string& content);
 
+/// Errors: not_found.
+Status check_task(pqxx::work& transaction, const std::string& digest);
+
+/// Puts of several callers share transactions (`Gather`). One thread.
 class PostgresBlobStore final : public BlobStore {
  public:
-  explicit PostgresBlobStore(Database& database) : database_(database) {}
+  explicit PostgresBlobStore(Database& database);
 
   awaitable<Result<std::vector<std::string>>> find_missing(
       std::vector<std::string> digests) override;
@@ -22,7 +29,15 @@ class PostgresBlobStore final : public BlobStore {
   awaitable<Result<std::string>> get(std::string sha256) override;
 
  private:
+  struct Content {
+    std::string sha256;
+    std::string content;
+  };
+
+  awaitable<Result<std::vector<std::monostate>>> put_all(std::vector<Content> contents);
+
   Database& database_;
+  Gather<Content, std::monostate> puts_;
 };
 
 class PostgresTaskStore final : public TaskStore {

@@ -26,31 +26,46 @@ class Busy {
   metrics::Gauge gauge_;
 };
 
+/// What these lanes do touches few rows of tables that may be large. A plan that is made from
+/// counts that lag behind would read the whole table for them.
+constexpr const char* kReadByIndex =
+    "SELECT set_config(name, 'off', false) FROM unnest(ARRAY['enable_seqscan', 'enable_hashjoin',"
+    " 'enable_mergejoin', 'jit']) AS name";
+
 struct LaneLimits {
   const char* name;
   int statement_timeout_ms;
   int lock_timeout_ms;
   std::chrono::milliseconds call_max;  ///< The wait for a thread and every try included.
+  bool reads_by_index;
 };
 
 // Agents wait for the first three, and give up a call after 15 s; a driver's step may write
 // hundreds of rows; lists may be long, and so may contents.
 constexpr std::array<LaneLimits, kLanes> kLimits = {{
-    {"agent", 8'000, 5'000, std::chrono::milliseconds(10'000)},
-    {"result", 8'000, 5'000, std::chrono::milliseconds(10'000)},
-    {"claim", 5'000, 2'000, std::chrono::milliseconds(10'000)},
-    {"driver", 20'000, 10'000, std::chrono::milliseconds(25'000)},
-    {"user", 15'000, 5'000, std::chrono::milliseconds(20'000)},
-    {"blob", 15'000, 5'000, std::chrono::milliseconds(20'000)},
+    {"agent", 8'000, 5'000, std::chrono::milliseconds(10'000), true},
+    {"result", 8'000, 5'000, std::chrono::milliseconds(10'000), true},
+    {"claim", 5'000, 2'000, std::chrono::milliseconds(10'000), true},
+    {"driver", 20'000, 10'000, std::chrono::milliseconds(25'000), true},
+    {"user", 15'000, 5'000, std::chrono::milliseconds(20'000), false},
+    {"blob", 15'000, 5'000, std::chrono::milliseconds(20'000), true},
 }};
 
 const LaneLimits& limits_of(Lane lane) { return kLimits[static_cast<std::size_t>(lane)]; }
 
-/// libpq waits for ever by default. The time to connect is for each address of a name. Keepalives
-/// find a dead link under a connection that lies idle, before a call has to.
+/// The time to connect is for each address of a name. Keepalives find a dead link under a
+/// connection that lies idle, before a call has to.
 constexpr std::array<const char*, 5> kTimeouts = {"connect_timeout=4", "tcp_user_timeout=8000",
                                                   "keepalives_idle=15", "keepalives_interval=5",
                                                   "keepalives_count=3"};
+
+/// True for states in which the server cannot serve now, and another connection may do better.
+bool is_away(std::string_view state) {
+  return state.starts_with("08") || state.starts_with("57P") || state.starts_with("53") ||
+         state == "25006";
+}
+
+}  // namespace
 
 std::string with_timeouts(const std::string& connection) {
   const bool is_uri =
@@ -64,18 +79,6 @@ std::string with_timeouts(const std::string& connection) {
   }
   return bounded;
 }
-
-/// True for states in which the server cannot serve now, and another connection may do better.
-bool is_away(std::string_view state) {
-  return state.starts_with("08") || state.starts_with("57P") || state.starts_with("53") ||
-         state == "25006";
-}
-
-std::string first_line(std::string_view text) {
-  return std::string(text.substr(0, text.find('\n')));
-}
-
-}  // namespace
 
 Database::Database(DatabaseOptions options, metrics::Registry& registry)
     : options_(std::move(options)),
@@ -117,6 +120,7 @@ std::unique_ptr<Session> Database::connect(const Call& call) {
       pqxx::params{std::to_string(limits.statement_timeout_ms),
                    std::to_string(limits.lock_timeout_ms),
                    std::string("cambrian-coordinator-") + limits.name});
+  if (limits.reads_by_index) setup.exec(kReadByIndex);
   return connection;
 }
 
@@ -139,6 +143,7 @@ Status Database::try_once(const Call& call, const Erased& body, bool& may_repeat
   {
     const Busy busy(busy_);
     const SocketWatch::Scope scope(watch_, connection->sock(), call.deadline);
+    connection->forget_old_plans();
     {
       pqxx::work transaction(*connection);
       is_done = body(transaction);

@@ -34,6 +34,10 @@ struct DatabaseOptions {
   int connections = 12;    ///< At least one for each lane; the first lanes get what is left over.
 };
 
+/// The connection string with limits for every wait of the network: libpq waits for ever by
+/// default.
+std::string with_timeouts(const std::string& connection);
+
 /// Connections to PostgreSQL and the one place where its failures become ours. A lost connection
 /// is replaced at the next call; nothing here ends the process.
 ///

@@ -1,6 +1,8 @@
 #include "coordinator/adapters/postgres/driver_step.hpp"
 
 #include <algorithm>
+#include <deque>
+#include <stdexcept>
 
 #include "coordinator/adapters/postgres/result_reuse.hpp"
 #include "coordinator/adapters/postgres/tuning.hpp"
@@ -12,31 +14,46 @@ constexpr const char* kLock =
     "SELECT applied_sequence, last_sequence, state, definition, priority, end_reason, reason,"
     " task_digest"
     " FROM campaign WHERE id = $1 AND driver_epoch = $2 FOR NO KEY UPDATE";
-constexpr const char* kInsertProposal =
+// One statement for all commands of a kind: a step of many inputs costs as many round trips as one
+// of a single input. The rows name their campaign, too: a key is then looked up for each of them,
+// where the planner may read everything of a campaign that is given once.
+constexpr const char* kInsertProposals =
     "INSERT INTO proposal (campaign_id, number, operator, parents, inspirations, failures, seed,"
-    " variants, model, temperature) VALUES ($1, $2, $3, $4::bigint[], $5::bigint[], $6::bigint[],"
-    " $7::numeric, $8, $9, $10)";
-constexpr const char* kInsertItem =
+    " variants, model, temperature) SELECT r.* FROM json_to_recordset($1::json) AS r"
+    " (campaign bigint, number bigint, operator text, parents bigint[], inspirations bigint[],"
+    " failures bigint[], seed numeric, variants integer, model text,"
+    " temperature double precision)";
+// Of a jump that is to be confirmed: those who evaluated the variant before, by name. What runs
+// under one name may be one machine.
+constexpr const char* kInsertItems =
     "INSERT INTO work_item (campaign_id, kind, number, priority, runtime, sandbox_level, gpus,"
-    " model, attempt_budget_min_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-// Those who evaluated the variant before, by name: what runs under one name may be one machine.
-constexpr const char* kInsertConfirmation =
-    "INSERT INTO work_item (campaign_id, kind, number, priority, runtime, sandbox_level, gpus,"
-    " model, attempt_budget_min_ms, other_than) SELECT $1::bigint, $2::text, $3::bigint,"
-    " $4::integer, $5::text, $6::integer, $7::integer, $8::text, $9::bigint,"
-    " ARRAY(SELECT DISTINCT e.agent_name FROM evaluation e WHERE e.campaign_id = $1::bigint"
-    "  AND e.variant = $10::bigint AND e.agent_name <> '' ORDER BY 1)";
+    " model, attempt_budget_min_ms, other_than) SELECT r.campaign, r.kind, r.number, r.priority,"
+    " r.runtime, r.sandbox_level, r.gpus, r.model, r.attempt_budget_min_ms,"
+    " CASE WHEN r.confirms IS NOT NULL THEN ARRAY(SELECT DISTINCT e.agent_name FROM evaluation e"
+    "  WHERE e.campaign_id = r.campaign AND e.variant = r.confirms AND e.agent_name <> ''"
+    "  ORDER BY 1) END FROM json_to_recordset($1::json) AS r"
+    " (campaign bigint, kind text, number bigint, priority integer, runtime text,"
+    " sandbox_level integer, gpus integer, model text, attempt_budget_min_ms bigint,"
+    " confirms bigint)";
 constexpr const char* kFindProposed =
-    "SELECT p.result_variants -> $3::integer, p.model FROM proposal p"
-    " WHERE p.campaign_id = $1 AND p.number = $2";
-constexpr const char* kInsertVariant =
+    "SELECT p.result_variants -> r.place, p.model FROM unnest($2::bigint[], $3::integer[])"
+    " WITH ORDINALITY AS r (proposal, place, turn) CROSS JOIN LATERAL (SELECT * FROM proposal"
+    " WHERE campaign_id = $1 AND number = r.proposal OFFSET 0) p ORDER BY r.turn";
+constexpr const char* kInsertVariants =
     "INSERT INTO variant (campaign_id, number, parents, proposal, operator, model, island,"
     " generation, duplicate_of, files, token_digest, source_tokens, rationale, state)"
-    " VALUES ($1, $2, $3::bigint[], $4, $5, $6, $7, $8, $9, $10::jsonb, $11, $12, $13, $14)";
-constexpr const char* kSettleVariant =
-    "UPDATE variant SET state = $3, outcome = $4, metrics = $5::jsonb, score = $6,"
-    " confirmation = $7, jump_score = $8, second_score = $9, settled_at = now()"
-    " WHERE campaign_id = $1 AND number = $2";
+    " SELECT r.* FROM json_to_recordset($1::json) AS r (campaign bigint, number bigint,"
+    " parents bigint[], proposal bigint, operator text, model text, island integer,"
+    " generation integer, duplicate_of bigint, files jsonb, token_digest text,"
+    " source_tokens bigint, rationale text, state text)";
+constexpr const char* kSettleVariants =
+    "UPDATE variant v SET state = r.state, outcome = r.outcome, metrics = r.metrics,"
+    " score = r.score, confirmation = r.confirmation, jump_score = r.jump_score,"
+    " second_score = r.second_score, settled_at = now()"
+    " FROM json_to_recordset($1::json) AS r (campaign bigint, number bigint, state text,"
+    " outcome text, metrics jsonb, score double precision, confirmation text,"
+    " jump_score double precision, second_score double precision)"
+    " WHERE v.campaign_id = r.campaign AND v.number = r.number";
 constexpr const char* kCancelItems =
     "UPDATE work_item SET state = 'cancelled' WHERE campaign_id = $1 AND kind = $2"
     " AND number = ANY($3::bigint[]) AND state IN ('ready', 'leased')";
@@ -57,9 +74,51 @@ constexpr const char* kStoreStep =
     " driver_id = CASE WHEN $7 THEN NULL ELSE driver_id END,"
     " best_variant = coalesce($8, best_variant), best_score = coalesce($9, best_score),"
     " seed_score = coalesce($10, seed_score), duplicates = duplicates + $11,"
-    " noise_deviation = coalesce($12, noise_deviation) WHERE id = $1";
+    " noise_deviation = coalesce($12, noise_deviation), evaluations = evaluations + $13,"
+    " evaluations_reused = evaluations_reused + $13,"
+    " evaluations_failed = evaluations_failed + $14 WHERE id = $1";
 
-/// One step in progress. Each overload carries out one kind of command.
+template <class Id>
+Json id_list(const std::vector<Id>& ids) {
+  Json list = Json::array();
+  for (const auto& id : ids) list.push_back(id.value);
+  return list;
+}
+
+/// The answer of a model that a new variant is.
+struct Proposed {
+  ProposedVariant content;
+  std::string model;
+};
+
+/// What the step's new variants are, in the order of their commands; the seed is not among them.
+std::deque<Proposed> find_proposed(pqxx::work& transaction, CampaignId campaign,
+                                   const std::vector<search::Command>& commands) {
+  std::vector<std::int64_t> proposals;
+  std::vector<std::int64_t> places;
+  for (const auto& command : commands) {
+    const auto* added = std::get_if<search::AddVariant>(&command);
+    if (added == nullptr || !added->proposal) continue;
+    proposals.push_back(added->proposal->value);
+    places.push_back(static_cast<std::int64_t>(added->index));
+  }
+  std::deque<Proposed> found;
+  if (proposals.empty()) return found;
+  for (const auto& row :
+       execute(transaction, kFindProposed,
+               pqxx::params{campaign.value, number_array(proposals), number_array(places)})) {
+    auto content = proposed_from_json(Json::array({json_of(row[0])})).front();
+    found.push_back({std::move(content), row[1].as<std::string>()});
+  }
+  if (found.size() != proposals.size()) {
+    throw std::logic_error("a variant without a proposal: found=" + std::to_string(found.size()) +
+                           " of=" + std::to_string(proposals.size()));
+  }
+  return found;
+}
+
+/// One step in progress. Takes what the commands say, each kind by an overload, and writes it at
+/// the end, in as few statements as there are kinds.
 class Step {
  public:
   Step(pqxx::work& transaction, CampaignId campaign, const pqxx::row& row)
@@ -74,84 +133,114 @@ class Step {
     state_.state = known_word<CampaignState>(row[2].view());
   }
 
+  void take(const std::vector<search::Command>& commands) {
+    proposed_ = find_proposed(transaction_, campaign_, commands);
+    for (const auto& command : commands) std::visit(*this, command);
+  }
+
   void operator()(const search::RequestProposal& command) {
-    std::optional<double> temperature = command.temperature;
-    execute(transaction_, kInsertProposal,
-            pqxx::params{campaign_.value, command.proposal.value, word(command.operation),
-                         id_array(command.parents), id_array(command.inspirations),
-                         id_array(command.failures), std::to_string(command.seed), command.variants,
-                         command.model, temperature});
+    proposals_.push_back({{"campaign", campaign_.value},
+                          {"number", command.proposal.value},
+                          {"operator", word(command.operation)},
+                          {"parents", id_list(command.parents)},
+                          {"inspirations", id_list(command.inspirations)},
+                          {"failures", id_list(command.failures)},
+                          {"seed", command.seed},
+                          {"variants", command.variants},
+                          {"model", command.model},
+                          {"temperature", journal::optional_json(command.temperature)}});
     if (command.operation == search::Operator::tune) {
       tuned_.push_back(command);
       return;
     }
-    execute(transaction_, kInsertItem,
-            pqxx::params{campaign_.value, "proposal", command.proposal.value, priority_, "", 0, 0,
-                         command.model, 0});
+    items_.push_back({{"campaign", campaign_.value},
+                      {"kind", "proposal"},
+                      {"number", command.proposal.value},
+                      {"priority", priority_},
+                      {"runtime", ""},
+                      {"sandbox_level", 0},
+                      {"gpus", 0},
+                      {"model", command.model},
+                      {"attempt_budget_min_ms", 0},
+                      {"confirms", nullptr}});
     ++state_.proposals_added;
   }
 
   void operator()(const search::FindConstants& command) { untold_.push_back(command); }
 
   void operator()(const search::RequestEvaluation& command) {
-    const EvaluationContent content{.task_digest = definition_.task_digest,
-                                    .parameters = Json(definition_.parameters).dump(),
-                                    .gpus = definition_.gpus};
     const bool is_reusing = definition_.reuses_results && !command.is_final && !command.jump;
-    insert_evaluation(transaction_, campaign_, command, is_reusing ? &content : nullptr);
+    evaluations_.push_back({command, is_reusing});
     if (is_reusing) {
       reusable_.push_back(command);
     } else {
-      insert_item(command);
+      add_item(command);
     }
     if (command.jump) append_jump(command);
   }
 
   void operator()(const search::AddVariant& command) {
-    const bool is_seed = !command.proposal.has_value();
-    ProposedVariant content;
-    std::string model;
-    std::optional<std::string> operation;
-    std::optional<std::int64_t> proposal;
-    if (is_seed) {
-      content = {.files = definition_.seed_files,
-                 .token_digest = definition_.started.seed_token_digest,
-                 .source_tokens = definition_.started.seed_source_tokens,
-                 .rationale = ""};
-    } else {
+    Proposed added{.content = {.files = definition_.seed_files,
+                               .token_digest = definition_.started.seed_token_digest,
+                               .source_tokens = definition_.started.seed_source_tokens,
+                               .rationale = ""},
+                   .model = ""};
+    Json proposal;
+    Json operation;
+    if (command.proposal) {
       proposal = command.proposal->value;
       operation = word(command.operation);
-      content = find_proposed(command, model);
+      added = std::move(proposed_.front());
+      proposed_.pop_front();
     }
-    std::optional<std::int64_t> duplicate_of;
-    if (command.duplicate_of) duplicate_of = command.duplicate_of->value;
-    if (duplicate_of) ++duplicates_;
-    execute(
-        transaction_, kInsertVariant,
-        pqxx::params{campaign_.value, command.variant.value, id_array(command.parents), proposal,
-                     operation, model, command.island, command.generation, duplicate_of,
-                     to_json(content.files).dump(), content.token_digest, content.source_tokens,
-                     content.rationale, duplicate_of ? "duplicate" : "pending"});
+    Json duplicate_of;
+    if (command.duplicate_of) {
+      duplicate_of = command.duplicate_of->value;
+      ++duplicates_;
+    }
+    const auto& content = added.content;
+    variants_.push_back({{"campaign", campaign_.value},
+                         {"number", command.variant.value},
+                         {"parents", id_list(command.parents)},
+                         {"proposal", std::move(proposal)},
+                         {"operator", std::move(operation)},
+                         {"model", added.model},
+                         {"island", journal::optional_json(command.island)},
+                         {"generation", command.generation},
+                         {"duplicate_of", std::move(duplicate_of)},
+                         {"files", to_json(content.files)},
+                         {"token_digest", content.token_digest},
+                         {"source_tokens", content.source_tokens},
+                         {"rationale", content.rationale},
+                         {"state", command.duplicate_of ? "duplicate" : "pending"}});
     append_added(command, content);
   }
 
   void operator()(const search::SettleVariant& command) {
-    std::optional<std::string> outcome;
+    Json outcome;
     if (command.state != search::VariantState::duplicate) outcome = word(command.outcome);
-    std::optional<std::string> confirmation;
+    Json confirmation;
     if (command.jump_score) confirmation = word(command.confirmation);
-    execute(transaction_, kSettleVariant,
-            pqxx::params{campaign_.value, command.variant.value, word(command.state), outcome,
-                         Json(command.metrics).dump(), command.score, confirmation,
-                         command.jump_score, command.second_score});
+    settled_.push_back({{"campaign", campaign_.value},
+                        {"number", command.variant.value},
+                        {"state", word(command.state)},
+                        {"outcome", std::move(outcome)},
+                        {"metrics", command.metrics},
+                        {"score", journal::optional_json(command.score)},
+                        {"confirmation", std::move(confirmation)},
+                        {"jump_score", journal::optional_json(command.jump_score)},
+                        {"second_score", journal::optional_json(command.second_score)}});
     if (command.variant.value == 0 && command.score) seed_score_ = command.score;
     const bool is_stopped = command.outcome == search::Outcome::stopped_early;
     auto message = "variant " + std::to_string(command.variant.value) + " " +
                    (is_stopped ? "stopped early" : word(command.state));
     if (command.score) message += ": score " + short_number(*command.score);
-    if (command.state == search::VariantState::failed && !is_stopped) message += ": " + *outcome;
-    if (confirmation) {
-      message += ", a jump to " + short_number(*command.jump_score) + " is " + *confirmation;
+    if (command.state == search::VariantState::failed && !is_stopped) {
+      message += ": " + word(command.outcome);
+    }
+    if (command.jump_score) {
+      message +=
+          ", a jump to " + short_number(*command.jump_score) + " is " + word(command.confirmation);
       if (command.second_score) message += " by " + short_number(*command.second_score);
     }
     append(command, command.variant.value, std::move(message));
@@ -175,7 +264,7 @@ class Step {
     std::erase_if(tuned_, [&command](const search::RequestProposal& request) {
       return std::ranges::find(command.proposals, request.proposal) != command.proposals.end();
     });
-    cancel(WorkKind::proposal, id_array(command.proposals));
+    for (const auto& proposal : command.proposals) cancelled_proposals_.push_back(proposal.value);
   }
 
   void operator()(const search::CancelEvaluations& command) {
@@ -183,7 +272,7 @@ class Step {
       return std::ranges::find(command.evaluations, request.evaluation) !=
              command.evaluations.end();
     });
-    cancel(WorkKind::evaluation, id_array(command.evaluations));
+    for (const auto& one : command.evaluations) cancelled_evaluations_.push_back(one.value);
   }
 
   void operator()(const search::SetPhase& command) {
@@ -192,30 +281,27 @@ class Step {
       end_reason_ = command.reason;
       reason_ = command.explanation;
     }
-    if (has_ended(state_.state)) cancel_rest();
+    if (has_ended(state_.state)) {
+      untold_.clear();
+      tuned_.clear();
+      reusable_.clear();
+    }
     auto message = "campaign is " + word(state_.state);
     if (!command.explanation.empty()) message += ": " + command.explanation;
     append(command, std::nullopt, std::move(message));
   }
 
   StepState store(std::int64_t applied) {
-    for (const auto& command : untold_) {
-      insert_event(transaction_, campaign_, ++last_sequence_,
-                   find_constants(transaction_, campaign_, definition_, command));
-    }
-    for (const auto& command : tuned_) {
-      insert_event(transaction_, campaign_, ++last_sequence_,
-                   make_tuned(transaction_, campaign_, definition_, command));
-    }
-    for (const auto& command : reusable_) {
-      if (const auto event =
-              reuse_result(transaction_, campaign_, command, definition_.task_digest)) {
-        insert_event(transaction_, campaign_, ++last_sequence_, *event);
-        ++state_.evaluations_reused;
-      } else {
-        insert_item(command);
-      }
-    }
+    write(kInsertProposals, proposals_);
+    write(kInsertVariants, variants_);
+    insert_evaluations(transaction_, campaign_, definition_, evaluations_);
+    write(kSettleVariants, settled_);
+    answer_here();
+    write(kInsertItems, items_);
+    cancel(WorkKind::evaluation, cancelled_evaluations_);
+    cancel(WorkKind::proposal, cancelled_proposals_);
+    if (has_ended(state_.state)) cancel_rest();
+    insert_events(transaction_, events_);
     std::optional<std::int64_t> best_variant;
     std::optional<double> best_score;
     if (best_) {
@@ -225,23 +311,50 @@ class Step {
     execute(transaction_, kStoreStep,
             pqxx::params{campaign_.value, applied, last_sequence_, word(state_.state),
                          word(end_reason_), reason_, has_ended(state_.state), best_variant,
-                         best_score, seed_score_, duplicates_, noise_deviation_});
+                         best_score, seed_score_, duplicates_, noise_deviation_,
+                         state_.evaluations_reused, reused_failures_});
     return state_;
   }
 
  private:
-  void insert_item(const search::RequestEvaluation& command) {
-    pqxx::params parameters{campaign_.value,
-                            "evaluation",
-                            command.evaluation.value,
-                            priority_,
-                            definition_.runtime,
-                            definition_.sandbox_level,
-                            definition_.gpus,
-                            "",
-                            definition_.attempt_budget_min.count()};
-    if (command.jump) parameters.append(command.variant.value);
-    execute(transaction_, command.jump ? kInsertConfirmation : kInsertItem, parameters);
+  void write(const char* sql, const Json& rows) {
+    if (!rows.empty()) execute(transaction_, sql, pqxx::params{rows.dump()});
+  }
+
+  /// What the coordinator answers itself comes behind everything that the step says.
+  void answer_here() {
+    for (const auto& command : untold_) {
+      append(find_constants(transaction_, campaign_, definition_, command));
+    }
+    for (const auto& command : tuned_) {
+      append(make_tuned(transaction_, campaign_, definition_, command));
+    }
+    auto reused = reuse_results(transaction_, campaign_, definition_.task_digest, reusable_);
+    for (const auto& command : reusable_) {
+      const auto found = reused.find(command.evaluation);
+      if (found == reused.end()) {
+        add_item(command);
+        continue;
+      }
+      append(std::move(found->second.event));
+      ++state_.evaluations_reused;
+      reused_failures_ += found->second.has_failed ? 1 : 0;
+    }
+  }
+
+  void add_item(const search::RequestEvaluation& command) {
+    Json confirms;
+    if (command.jump) confirms = command.variant.value;
+    items_.push_back({{"campaign", campaign_.value},
+                      {"kind", "evaluation"},
+                      {"number", command.evaluation.value},
+                      {"priority", priority_},
+                      {"runtime", definition_.runtime},
+                      {"sandbox_level", definition_.sandbox_level},
+                      {"gpus", definition_.gpus},
+                      {"model", ""},
+                      {"attempt_budget_min_ms", definition_.attempt_budget_min.count()},
+                      {"confirms", std::move(confirms)}});
     ++state_.evaluations_added;
   }
 
@@ -259,29 +372,22 @@ class Step {
               std::string message, const Json& content = Json::object()) {
     auto derived = journal::derived_of(command);
     derived->payload.update(content);
-    insert_event(transaction_, campaign_, ++last_sequence_,
-                 {.type = std::move(derived->type),
-                  .is_input = false,
-                  .variant = variant,
-                  .message = std::move(message),
-                  .payload = std::move(derived->payload)});
+    append({.type = std::move(derived->type),
+            .is_input = false,
+            .variant = variant,
+            .message = std::move(message),
+            .payload = std::move(derived->payload)});
   }
 
-  ProposedVariant find_proposed(const search::AddVariant& command, std::string& model) {
-    const auto row = execute(transaction_, kFindProposed,
-                             pqxx::params{campaign_.value, command.proposal->value,
-                                          static_cast<int>(command.index)})
-                         .one_row();
-    model = row[1].as<std::string>();
-    return proposed_from_json(Json::array({json_of(row[0])})).front();
+  void append(StoredEvent event) {
+    events_.push_back({campaign_, ++last_sequence_, std::move(event)});
   }
 
   void append_added(const search::AddVariant& command, const ProposedVariant& content) {
-    Json parents = Json::array();
-    for (const auto& parent : command.parents) parents.push_back(parent.value);
     auto message = "variant " + std::to_string(command.variant.value);
-    message += command.proposal ? " by " + word(command.operation) + " of " + parents.dump()
-                                : std::string(" is the seed");
+    message += command.proposal
+                   ? " by " + word(command.operation) + " of " + id_list(command.parents).dump()
+                   : std::string(" is the seed");
     if (command.duplicate_of) {
       message += ", equal to " + std::to_string(command.duplicate_of->value);
     }
@@ -292,8 +398,9 @@ class Step {
   }
 
   /// Withdraws items whether or not an agent works on them; that agent learns it at its next call.
-  void cancel(WorkKind kind, const std::string& numbers) {
-    const pqxx::params parameters{campaign_.value, word(kind), numbers};
+  void cancel(WorkKind kind, const std::vector<std::int64_t>& numbers) {
+    if (numbers.empty()) return;
+    const pqxx::params parameters{campaign_.value, word(kind), number_array(numbers)};
     execute(transaction_, kCancelItems, parameters);
     const auto ended = execute(transaction_, kCancelAttempts, parameters).affected_rows();
     state_.cancelled.insert(state_.cancelled.end(), static_cast<std::size_t>(ended),
@@ -302,17 +409,14 @@ class Step {
 
   /// An ended campaign has no open work, whatever the search forgot.
   void cancel_rest() {
-    untold_.clear();
-    tuned_.clear();
-    reusable_.clear();
     std::vector<std::int64_t> evaluations;
     std::vector<std::int64_t> proposals;
     for (const auto& row : execute(transaction_, kOpenItems, pqxx::params{campaign_.value})) {
       (row[0].view() == "evaluation" ? evaluations : proposals)
           .push_back(row[1].as<std::int64_t>());
     }
-    if (!evaluations.empty()) cancel(WorkKind::evaluation, number_array(evaluations));
-    if (!proposals.empty()) cancel(WorkKind::proposal, number_array(proposals));
+    cancel(WorkKind::evaluation, evaluations);
+    cancel(WorkKind::proposal, proposals);
   }
 
   pqxx::work& transaction_;
@@ -327,11 +431,21 @@ class Step {
   std::optional<double> seed_score_;
   std::optional<double> noise_deviation_;
   std::int64_t duplicates_ = 0;
+  int reused_failures_ = 0;
+  std::deque<Proposed> proposed_;  // Of the variants that are to come.
+  // Rows of the tables, as they are to be written.
+  Json proposals_ = Json::array();
+  Json variants_ = Json::array();
+  Json settled_ = Json::array();
+  Json items_ = Json::array();
+  std::vector<NewEvaluation> evaluations_;
+  std::vector<LoggedEvent> events_;
+  std::vector<std::int64_t> cancelled_evaluations_;
+  std::vector<std::int64_t> cancelled_proposals_;
   /// What the coordinator answers itself: at the end, when all that the step says is known.
   std::vector<search::FindConstants> untold_;
   std::vector<search::RequestProposal> tuned_;
-  /// Looked for at the end: what the step cancels itself is not, and the results that are found
-  /// come behind everything that the step says.
+  /// Looked for at the end: what the step cancels itself is not.
   std::vector<search::RequestEvaluation> reusable_;
 };
 
@@ -350,7 +464,7 @@ Result<StepState> carry_out(pqxx::work& transaction, const DriverStep& step) {
     return fail(applied_differs(rows[0][0]));
   }
   Step run(transaction, step.lease.campaign, rows[0]);
-  for (const auto& command : step.commands) std::visit(run, command);
+  run.take(step.commands);
   return run.store(step.applied_after);
 }
 

@@ -4,6 +4,7 @@
 
 #include "coordinator/adapters/postgres/campaign_store.hpp"
 #include "coordinator/adapters/postgres/codec.hpp"
+#include "coordinator/adapters/postgres/content_store.hpp"
 #include "coordinator/journal/import.hpp"
 
 namespace cambrian::coordinator::postgres {
@@ -13,11 +14,10 @@ namespace {
 constexpr std::size_t kRowsAtOnce = 500;
 
 constexpr const char* kFindByRequest = "SELECT name FROM campaign WHERE request_id = $1";
-constexpr const char* kImportedTaskExists = "SELECT 1 FROM task WHERE digest = $1";
 constexpr const char* kMissing =
     "SELECT d FROM unnest($1::text[]) AS d WHERE NOT EXISTS"
     " (SELECT 1 FROM blob b WHERE b.sha256 = d) LIMIT 1";
-constexpr const char* kInsertCampaign =
+constexpr const char* kImportCampaign =
     "INSERT INTO campaign (name, request_id, spec, definition, task_digest, task_name,"
     " objective_metric, is_maximized, priority, state, end_reason, reason, created_at, ended_at,"
     " last_sequence, applied_sequence, running_ms, evaluations, evaluations_failed,"
@@ -40,14 +40,14 @@ constexpr const char* kInsertCampaign =
     "  noise_deviation double precision, evaluations_stopped_early bigint,"
     "  time_saved_ms bigint)"
     " ON CONFLICT DO NOTHING RETURNING id";
-constexpr const char* kInsertEvents =
+constexpr const char* kImportEvents =
     "INSERT INTO event (campaign_id, sequence, created_at, type, is_input, variant, message,"
     " payload) SELECT $1::bigint, r.sequence,"
     " 'epoch'::timestamptz + r.created_at * interval '1 microsecond', r.type, r.is_input,"
     " r.variant, r.message, r.payload FROM jsonb_to_recordset($2::jsonb) AS r (sequence bigint,"
     "  created_at bigint, type text, is_input boolean, variant bigint, message text,"
     "  payload jsonb)";
-constexpr const char* kInsertVariants =
+constexpr const char* kImportVariants =
     "INSERT INTO variant (campaign_id, number, parents, proposal, operator, model, island,"
     " generation, duplicate_of, files, token_digest, source_tokens, rationale, created_at, state,"
     " outcome, metrics, score, confirmation, jump_score, second_score, settled_at)"
@@ -63,7 +63,7 @@ constexpr const char* kInsertVariants =
     "  files jsonb, token_digest text, source_tokens bigint, rationale text, created_at bigint,"
     "  state text, outcome text, metrics jsonb, score double precision, confirmation text,"
     "  jump_score double precision, second_score double precision)";
-constexpr const char* kInsertEvaluations =
+constexpr const char* kImportEvaluations =
     "INSERT INTO evaluation (campaign_id, number, variant, split, seed, is_final,"
     " is_confirmation, outcome,"
     " metrics, diagnostics, log, timings_ms, cpu_time_ms, gpu_time_ms, memory_peak_bytes,"
@@ -82,7 +82,7 @@ constexpr const char* kInsertEvaluations =
     "  result_key text, behaviour_digest text, is_cached boolean, agent_name text,"
     "  attempts integer, evaluator text, time_saved_ms bigint, is_resumed boolean,"
     "  finished_at bigint)";
-constexpr const char* kInsertProposals =
+constexpr const char* kImportProposals =
     "INSERT INTO proposal (campaign_id, number, operator, parents, inspirations, failures, seed,"
     " variants, model, temperature, outcome, result_variants, rejections, agent_name)"
     " SELECT $1::bigint, r.number, r.operator,"
@@ -243,16 +243,16 @@ class Rows {
 
 void insert_rows(pqxx::work& transaction, std::int64_t campaign, const CampaignArchive& archive,
                  const journal::Imported& imported) {
-  Rows events(transaction, campaign, kInsertEvents);
+  Rows events(transaction, campaign, kImportEvents);
   for (const auto& event : archive.events) events.add(row_of(event));
   events.flush();
-  Rows proposals(transaction, campaign, kInsertProposals);
+  Rows proposals(transaction, campaign, kImportProposals);
   for (const auto& proposal : imported.proposals) proposals.add(row_of(proposal));
   proposals.flush();
-  Rows variants(transaction, campaign, kInsertVariants);
+  Rows variants(transaction, campaign, kImportVariants);
   for (const auto& variant : imported.variants) variants.add(row_of(variant));
   variants.flush();
-  Rows evaluations(transaction, campaign, kInsertEvaluations);
+  Rows evaluations(transaction, campaign, kImportEvaluations);
   for (const auto& variant : imported.variants) {
     for (const auto& one : variant.record.evaluations) {
       evaluations.add(row_of(variant.record.number, one));
@@ -263,9 +263,7 @@ void insert_rows(pqxx::work& transaction, std::int64_t campaign, const CampaignA
 
 Status check_contents(pqxx::work& transaction, const CampaignDefinition& definition,
                       const journal::Imported& imported) {
-  if (transaction.exec(kImportedTaskExists, pqxx::params{definition.task_digest}).empty()) {
-    return fail(Errc::not_found, "no such task: digest=" + definition.task_digest);
-  }
+  CAMBRIAN_TRY_STATUS(check_task(transaction, definition.task_digest));
   if (definition.started.seed_token_digest != imported.started.seed_token_digest ||
       definition.seed_files != imported.variants.front().record.files) {
     return fail(Errc::invalid_argument,
@@ -294,7 +292,7 @@ Result<std::string> store_archive(pqxx::work& transaction, CampaignDefinition de
   definition.settings = imported.settings;
   const auto& objective = definition.settings.objectives.front();
   const auto inserted = transaction.exec(
-      kInsertCampaign,
+      kImportCampaign,
       pqxx::params{definition.name, request_id, pqxx::binary_cast(definition.spec),
                    to_json(definition).dump(), definition.task_digest, definition.task_name,
                    objective.metric, objective.goal == search::Goal::maximize, definition.priority,

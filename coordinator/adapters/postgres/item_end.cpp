@@ -6,7 +6,6 @@ namespace cambrian::coordinator::postgres {
 namespace {
 
 constexpr const char* kFindCampaign = "SELECT campaign_id FROM work_item WHERE id = $1";
-constexpr const char* kLockCampaign = "SELECT state FROM campaign WHERE id = $1 FOR NO KEY UPDATE";
 constexpr const char* kLockItem =
     "SELECT kind, number, state, epoch, coalesce(agent_id, ''), worker_faults, losses"
     " FROM work_item WHERE id = $1 FOR UPDATE";
@@ -109,7 +108,9 @@ void conclude_unreported(pqxx::work& transaction, const LockedItem& item, search
   ProposalResult result;
   result.outcome = ProposalOutcome::infrastructure;
   result.rejections = {evidence};
-  conclude_proposal(transaction, item, result, "");
+  const auto event = store_proposal(transaction, item.campaign, {item.number}, result, "");
+  execute(transaction, kMakeDone, pqxx::params{item.id.value, item.worker_faults, item.losses});
+  append_event(transaction, item.campaign, event);
 }
 
 /// Poison when enough different agents went down with it, or it used up its budget as often.
@@ -139,8 +140,8 @@ std::optional<LockedItem> lock_item(pqxx::work& transaction, ItemId item) {
   const auto found = execute(transaction, kFindCampaign, pqxx::params{item.value});
   if (found.empty()) return std::nullopt;
   const CampaignId campaign{found[0][0].as<std::int64_t>()};
-  const auto state = execute(transaction, kLockCampaign, pqxx::params{campaign.value});
-  if (state.empty()) return std::nullopt;
+  const auto state = lock_campaign(transaction, campaign);
+  if (!state) return std::nullopt;
   const auto rows = execute(transaction, kLockItem, pqxx::params{item.value});
   if (rows.empty()) return std::nullopt;
   const auto row = rows[0];
@@ -153,7 +154,7 @@ std::optional<LockedItem> lock_item(pqxx::work& transaction, ItemId item) {
                     .agent_id = row[4].as<std::string>(),
                     .worker_faults = row[5].as<int>(),
                     .losses = row[6].as<int>(),
-                    .has_campaign_ended = has_ended(known_word<CampaignState>(state[0][0].view()))};
+                    .has_campaign_ended = has_ended(*state)};
 }
 
 void charge(pqxx::work& transaction, const LockedItem& item, const Cost& cost,
@@ -173,6 +174,15 @@ void charge(pqxx::work& transaction, const LockedItem& item, const Cost& cost,
   event.payload["why"] = why;
   event.payload["agent"] = agent_name;
   append_event(transaction, item.campaign, event);
+}
+
+Cost cost_of(const ProposalResult& result) {
+  Cost cost;
+  for (const auto& call : result.calls) {
+    cost.tokens += call.prompt_tokens + call.completion_tokens;
+    cost.cost_micro_usd += call.cost_micro_usd;
+  }
+  return cost;
 }
 
 Cost take_open_calls(pqxx::work& transaction, const LockedItem& item, std::int64_t epoch) {
@@ -290,28 +300,19 @@ void conclude_evaluation(pqxx::work& transaction, const LockedItem& item,
                evaluation_event(request, result, agent_name, confirming));
 }
 
-StoredEvent store_proposal(pqxx::work& transaction, CampaignId campaign,
-                           search::ProposalNumber number, const ProposalResult& result,
+StoredEvent proposal_event(search::ProposalNumber number, const ProposalResult& result,
                            const std::string& agent_name) {
+  const auto cost = cost_of(result);
   search::ProposalFinished finished{
       .proposal = number,
       .variants = {},
+      .tokens = cost.tokens,
+      .cost_micro_usd = cost.cost_micro_usd,
       .is_quota_exhausted = result.outcome == ProposalOutcome::no_quota,
       .is_infrastructure = result.outcome == ProposalOutcome::infrastructure};
   for (const auto& variant : result.variants) {
     finished.variants.push_back({variant.token_digest, variant.source_tokens});
   }
-  for (const auto& call : result.calls) {
-    finished.tokens += call.prompt_tokens + call.completion_tokens;
-    finished.cost_micro_usd += call.cost_micro_usd;
-  }
-  execute(transaction, kStoreProposal,
-          pqxx::params{campaign.value, number.value, word(result.outcome),
-                       to_json(result.variants).dump(), Json(result.rejections).dump(), agent_name,
-                       result.calls.empty() ? "" : result.calls.back().model});
-  execute(transaction, kCountProposal,
-          pqxx::params{campaign.value, result.variants.empty() ? 1 : 0, finished.tokens,
-                       finished.cost_micro_usd});
   auto event =
       make_input(finished, "proposal " + std::to_string(number.value) + " " + word(result.outcome) +
                                ": " + std::to_string(result.variants.size()) +
@@ -323,11 +324,18 @@ StoredEvent store_proposal(pqxx::work& transaction, CampaignId campaign,
   return event;
 }
 
-void conclude_proposal(pqxx::work& transaction, const LockedItem& item,
-                       const ProposalResult& result, const std::string& agent_name) {
-  const auto event = store_proposal(transaction, item.campaign, {item.number}, result, agent_name);
-  execute(transaction, kMakeDone, pqxx::params{item.id.value, item.worker_faults, item.losses});
-  append_event(transaction, item.campaign, event);
+StoredEvent store_proposal(pqxx::work& transaction, CampaignId campaign,
+                           search::ProposalNumber number, const ProposalResult& result,
+                           const std::string& agent_name) {
+  const auto cost = cost_of(result);
+  execute(transaction, kStoreProposal,
+          pqxx::params{campaign.value, number.value, word(result.outcome),
+                       to_json(result.variants).dump(), Json(result.rejections).dump(), agent_name,
+                       result.calls.empty() ? "" : result.calls.back().model});
+  execute(transaction, kCountProposal,
+          pqxx::params{campaign.value, result.variants.empty() ? 1 : 0, cost.tokens,
+                       cost.cost_micro_usd});
+  return proposal_event(number, result, agent_name);
 }
 
 }  // namespace cambrian::coordinator::postgres

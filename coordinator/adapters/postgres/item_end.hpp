@@ -53,6 +53,9 @@ struct Cost {
   std::int64_t cost_micro_usd = 0;
 };
 
+/// What the calls of a model took.
+Cost cost_of(const ProposalResult& result);
+
 /// Counts what an attempt without a result used: in the campaign's consumption and, while that
 /// goes on, in what the search knows of its budgets. `why` and `agent` are for people.
 void charge(pqxx::work& transaction, const LockedItem& item, const Cost& cost,
@@ -72,7 +75,7 @@ struct Confirming {
   bool is_same_worker = false;  ///< As one that evaluated the variant before: no other came.
 };
 
-/// The input that a counted result is, with what people want to know of it.
+/// The inputs that counted results are, with what people want to know of them.
 StoredEvent evaluation_event(const search::RequestEvaluation& request,
                              const EvaluationResult& result, const std::string& agent_name,
                              std::optional<Confirming> confirming = {});
@@ -81,13 +84,13 @@ StoredEvent evaluation_event(const search::RequestEvaluation& request,
 void conclude_evaluation(pqxx::work& transaction, const LockedItem& item,
                          const EvaluationResult& result, const std::string& agent_name);
 
-/// Stores the final result of a proposal and counts it. Gives the event to be appended.
+StoredEvent proposal_event(search::ProposalNumber number, const ProposalResult& result,
+                           const std::string& agent_name);
+
+/// Stores the final result of a proposal that no agent reports, and counts it. Gives the event to
+/// be appended.
 StoredEvent store_proposal(pqxx::work& transaction, CampaignId campaign,
                            search::ProposalNumber number, const ProposalResult& result,
                            const std::string& agent_name);
-
-/// The same for a proposal that is a work item: marks it done, appends the event.
-void conclude_proposal(pqxx::work& transaction, const LockedItem& item,
-                       const ProposalResult& result, const std::string& agent_name);
 
 }  // namespace cambrian::coordinator::postgres

@@ -6,6 +6,7 @@
 
 #include "common/digest/sha256.hpp"
 #include "common/log/log.hpp"
+#include "coordinator/adapters/postgres/session.hpp"
 
 namespace cambrian::coordinator::postgres {
 namespace {
@@ -18,10 +19,6 @@ constexpr const char* kCreateTable =
     "CREATE TABLE IF NOT EXISTS schema_migration ("
     " version integer PRIMARY KEY, name text NOT NULL, sha256 text NOT NULL,"
     " applied_at timestamptz NOT NULL DEFAULT now())";
-
-std::string first_line(std::string_view text) {
-  return std::string(text.substr(0, text.find('\n')));
-}
 
 /// One migration, or the check that it is the one applied before.
 Status apply(pqxx::connection& connection, const Migration& migration) {

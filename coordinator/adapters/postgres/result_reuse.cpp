@@ -11,13 +11,15 @@ constexpr const char* kKeyRelease = "2";
 constexpr const char* kInsertEvaluation =
     "INSERT INTO evaluation (campaign_id, number, variant, split, seed, is_final, content_key,"
     " is_confirmation)"
-    " SELECT $1::bigint, $2::bigint, v.number, $4::text, $5::numeric, $6::boolean,"
-    " CASE WHEN $7::boolean THEN encode(sha256("
-    "  convert_to(concat_ws(E'\\n', $8::text, $9::text, $10::jsonb::text, $11::integer, v.files,"
-    "   $4::text, $5::text, (SELECT value FROM judge_secret), (SELECT value FROM result_salt)),"
+    " SELECT v.campaign_id, r.number, v.number, r.split, r.seed, r.is_final,"
+    " CASE WHEN r.may_reuse THEN encode(sha256("
+    "  convert_to(concat_ws(E'\\n', $2::text, $3::text, $4::jsonb::text, $5::integer, v.files,"
+    "   r.split, r.seed::text, (SELECT value FROM judge_secret), (SELECT value FROM result_salt)),"
     "  'UTF8')), 'hex') ELSE '' END,"
-    " $12::boolean"
-    " FROM variant v WHERE v.campaign_id = $1 AND v.number = $3";
+    " r.is_confirmation"
+    " FROM json_to_recordset($1::json) AS r (campaign bigint, number bigint, variant bigint,"
+    "  split text, seed numeric, is_final boolean, may_reuse boolean, is_confirmation boolean)"
+    " JOIN variant v ON v.campaign_id = r.campaign AND v.number = r.variant";
 // Connected: heard of within the time of a lease.
 constexpr const char* kReuse =
     "UPDATE evaluation e SET outcome = s.outcome, metrics = s.metrics, diagnostics = s.diagnostics,"
@@ -26,23 +28,21 @@ constexpr const char* kReuse =
     " evaluator = s.evaluator, is_resumed = s.is_resumed, finished_at = now()"
     " FROM result r JOIN evaluation s ON s.campaign_id = r.campaign_id AND s.number = r.number"
     " JOIN task t ON t.digest = $3"
-    " WHERE e.campaign_id = $1 AND e.number = $2 AND r.content_key = e.content_key"
+    " WHERE e.campaign_id = $1 AND e.number = ANY($2::bigint[]) AND r.content_key = e.content_key"
     " AND t.repeatability = 'repeatable' AND EXISTS (SELECT 1 FROM agent a WHERE a.kind = 'worker'"
     "  AND a.last_sync_at > now() - interval '1 minute'"
     "  AND a.description ->> 'toolchain' = r.toolchain)"
-    " RETURNING e.outcome, e.metrics, e.agent_name";
-constexpr const char* kCountReused =
-    "UPDATE campaign SET evaluations = evaluations + 1,"
-    " evaluations_reused = evaluations_reused + 1,"
-    " evaluations_failed = evaluations_failed + $2 WHERE id = $1";
+    " RETURNING e.number, e.outcome, e.metrics, e.agent_name";
 // The update sees the table as it was before the insert: a result is compared with an earlier one.
 constexpr const char* kNoteResults =
     "WITH r AS (SELECT * FROM json_to_recordset($1::json) AS r (campaign bigint, number bigint,"
     "  agent_id text, outcome text, metrics jsonb)),"
+    " c AS MATERIALIZED (SELECT id, task_digest FROM campaign"
+    "  WHERE id = ANY(ARRAY(SELECT campaign FROM r))),"
     " content AS (SELECT e.content_key, a.description ->> 'toolchain' AS toolchain,"
     "  c.task_digest, r.campaign, r.number, r.outcome, r.metrics"
     "  FROM r JOIN evaluation e ON e.campaign_id = r.campaign AND e.number = r.number"
-    "  JOIN campaign c ON c.id = r.campaign JOIN agent a ON a.agent_id = r.agent_id"
+    "  JOIN c ON c.id = r.campaign JOIN agent a ON a.agent_id = r.agent_id"
     "  WHERE e.content_key <> ''),"
     " kept AS (INSERT INTO result (content_key, toolchain, campaign_id, number)"
     "  SELECT content_key, toolchain, campaign, number FROM content"
@@ -75,31 +75,51 @@ bool is_repeatable(search::Outcome outcome) {
 
 }  // namespace
 
-void insert_evaluation(pqxx::work& transaction, CampaignId campaign,
-                       const search::RequestEvaluation& command, const EvaluationContent* content) {
-  const EvaluationContent none{.task_digest = "", .parameters = "{}", .gpus = 0};
-  const EvaluationContent& used = content == nullptr ? none : *content;
+void insert_evaluations(pqxx::work& transaction, CampaignId campaign,
+                        const CampaignDefinition& definition,
+                        const std::vector<NewEvaluation>& evaluations) {
+  if (evaluations.empty()) return;
+  Json rows = Json::array();
+  for (const auto& one : evaluations) {
+    rows.push_back({{"campaign", campaign.value},
+                    {"number", one.request.evaluation.value},
+                    {"variant", one.request.variant.value},
+                    {"split", word(one.request.split)},
+                    {"seed", one.request.seed},
+                    {"is_final", one.request.is_final},
+                    {"may_reuse", one.may_reuse},
+                    {"is_confirmation", one.request.jump.has_value()}});
+  }
+  // The parameters' names are sorted: equal ones make equal keys.
   execute(transaction, kInsertEvaluation,
-          pqxx::params{campaign.value, command.evaluation.value, command.variant.value,
-                       word(command.split), std::to_string(command.seed), command.is_final,
-                       content != nullptr, kKeyRelease, used.task_digest, used.parameters,
-                       used.gpus, command.jump.has_value()});
+          pqxx::params{rows.dump(), kKeyRelease, definition.task_digest,
+                       Json(definition.parameters).dump(), definition.gpus});
 }
 
-std::optional<StoredEvent> reuse_result(pqxx::work& transaction, CampaignId campaign,
-                                        const search::RequestEvaluation& command,
-                                        const std::string& task_digest) {
-  if (command.evaluation.value % kReuseCheckInterval == 0) return std::nullopt;
-  const auto rows = execute(transaction, kReuse,
-                            pqxx::params{campaign.value, command.evaluation.value, task_digest});
-  if (rows.empty()) return std::nullopt;
-  EvaluationResult result;
-  result.outcome = known_word<search::Outcome>(rows[0][0].view());
-  result.metrics = json_of(rows[0][1]).get<std::map<std::string, double>>();
-  result.is_cached = true;
-  const int failed = result.outcome == search::Outcome::success ? 0 : 1;
-  execute(transaction, kCountReused, pqxx::params{campaign.value, failed});
-  return evaluation_event(command, result, rows[0][2].as<std::string>());
+std::map<search::EvaluationNumber, ReusedResult> reuse_results(
+    pqxx::work& transaction, CampaignId campaign, const std::string& task_digest,
+    const std::vector<search::RequestEvaluation>& evaluations) {
+  std::map<search::EvaluationNumber, const search::RequestEvaluation*> asked;
+  std::vector<std::int64_t> numbers;
+  for (const auto& one : evaluations) {
+    if (one.evaluation.value % kReuseCheckInterval == 0) continue;
+    asked[one.evaluation] = &one;
+    numbers.push_back(one.evaluation.value);
+  }
+  std::map<search::EvaluationNumber, ReusedResult> reused;
+  if (numbers.empty()) return reused;
+  for (const auto& row : execute(
+           transaction, kReuse, pqxx::params{campaign.value, number_array(numbers), task_digest})) {
+    const search::EvaluationNumber number{row[0].as<std::int64_t>()};
+    EvaluationResult result;
+    result.outcome = known_word<search::Outcome>(row[1].view());
+    result.metrics = json_of(row[2]).get<std::map<std::string, double>>();
+    result.is_cached = true;
+    reused[number] = {
+        .event = evaluation_event(*asked.at(number), result, row[3].as<std::string>()),
+        .has_failed = result.outcome != search::Outcome::success};
+  }
+  return reused;
 }
 
 void note_results(pqxx::work& transaction, const std::vector<NotedResult>& results) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <map>
+
 #include "coordinator/adapters/postgres/item_end.hpp"
 
 /// Results that are found again by content instead of being made anew.
@@ -18,22 +20,28 @@ namespace cambrian::coordinator::postgres {
 /// An evaluation whose number it divides is made although its result is known.
 inline constexpr std::int64_t kReuseCheckInterval = 64;
 
-/// What an evaluation is, as the key sees it.
-struct EvaluationContent {
-  std::string task_digest;
-  std::string parameters;  ///< JSON with sorted names.
-  int gpus = 0;
+/// An evaluation that the search asks for.
+struct NewEvaluation {
+  search::RequestEvaluation request;
+  bool may_reuse = false;  ///< A result that is known would do.
 };
 
-/// Inserts the row of an evaluation. `content` is null for one that must be made anew.
-void insert_evaluation(pqxx::work& transaction, CampaignId campaign,
-                       const search::RequestEvaluation& command, const EvaluationContent* content);
+/// Inserts the rows of evaluations whose variants are stored.
+void insert_evaluations(pqxx::work& transaction, CampaignId campaign,
+                        const CampaignDefinition& definition,
+                        const std::vector<NewEvaluation>& evaluations);
 
-/// Fills the row with a result that is known and counts it. Gives the event to be appended, or
-/// nothing where there is no result that may be used.
-std::optional<StoredEvent> reuse_result(pqxx::work& transaction, CampaignId campaign,
-                                        const search::RequestEvaluation& command,
-                                        const std::string& task_digest);
+/// A result that was found.
+struct ReusedResult {
+  StoredEvent event;  ///< To be appended.
+  bool has_failed = false;
+};
+
+/// Fills the rows of those evaluations whose results are known and may be used. They are not
+/// counted yet.
+std::map<search::EvaluationNumber, ReusedResult> reuse_results(
+    pqxx::work& transaction, CampaignId campaign, const std::string& task_digest,
+    const std::vector<search::RequestEvaluation>& evaluations);
 
 /// A result that was stored for an evaluation. The result is borrowed.
 struct NotedResult {

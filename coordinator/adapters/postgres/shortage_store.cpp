@@ -36,16 +36,13 @@ constexpr const char* kNoted =
     "  AND type IN ('work_waiting', 'work_served') ORDER BY sequence DESC LIMIT 1) e"
     " WHERE c.state IN ('running', 'paused', 'draining', 'finalizing')"
     " AND e.type = 'work_waiting'";
-constexpr const char* kLockWaiting = "SELECT state FROM campaign WHERE id = $1 FOR NO KEY UPDATE";
 constexpr const char* kLastNote =
     "SELECT coalesce(payload ->> 'reason', '') FROM event WHERE campaign_id = $1"
     " AND type IN ('work_waiting', 'work_served') ORDER BY sequence DESC LIMIT 1";
 
 Status note_one(pqxx::work& transaction, CampaignId campaign, const std::string& reason) {
-  const auto rows = transaction.exec(kLockWaiting, pqxx::params{campaign.value});
-  if (rows.empty()) return {};
-  const auto state = known_word<CampaignState>(rows[0][0].view());
-  if (has_ended(state) || state == CampaignState::paused) return {};
+  const auto state = lock_campaign(transaction, campaign);
+  if (!state || has_ended(*state) || *state == CampaignState::paused) return {};
   const auto last = transaction.exec(kLastNote, pqxx::params{campaign.value});
   if (reason == (last.empty() ? "" : last[0][0].as<std::string>())) return {};
   StoredEvent event;

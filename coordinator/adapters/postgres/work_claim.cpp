@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "coordinator/adapters/postgres/codec.hpp"
 #include "coordinator/adapters/postgres/work_store.hpp"
@@ -61,7 +62,8 @@ constexpr const char* kPickProposals =
     "   WHERE a.item_id = q.id AND a.agent_id = ANY($1::text[]) AND a.outcome = 'unable'"
     "   AND a.ended_at > now() - interval '1 minute')) < cardinality($1::text[]))"
     "  ORDER BY q.id LIMIT $3::bigint FOR UPDATE SKIP LOCKED) w LIMIT $3::bigint";
-// Of items that are locked: whoever picked them decides alone.
+// Of items that are locked: whoever picked them decides alone. Each campaign is read once, however
+// many of its items there are.
 constexpr const char* kGrantEvaluations =
     "WITH given AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[])"
     "  AS g (item, place, agent_id, agent_name)),"
@@ -69,17 +71,20 @@ constexpr const char* kGrantEvaluations =
     "  agent_id = g.agent_id, renewed_at = now(),"
     "  lease_expires_at = now() + $5 * interval '1 millisecond', attempt_deadline = now()"
     "   + greatest($6, w.attempt_budget_min_ms) * interval '1 millisecond'"
-    "  FROM given g WHERE w.id = g.item AND w.state = 'ready' RETURNING w.id, w.campaign_id,"
+    "  FROM given g WHERE w.id = g.item RETURNING w.id, w.campaign_id,"
     "  w.number, w.epoch, greatest($6, w.attempt_budget_min_ms) AS budget_ms, g.place,"
     "  g.agent_id, g.agent_name, greatest(w.created_at, w.not_before) AS ready_at, w.checkpoint),"
     " noted AS (INSERT INTO attempt (item_id, epoch, agent_id, agent_name)"
-    "  SELECT id, epoch, agent_id, agent_name FROM claimed)"
+    "  SELECT id, epoch, agent_id, agent_name FROM claimed),"
+    " c AS MATERIALIZED (SELECT id, task_digest, definition -> 'parameters' AS parameters,"
+    "  definition -> 'early_stop' -> 'rungs' AS rungs"
+    "  FROM campaign WHERE id = ANY(ARRAY(SELECT campaign_id FROM claimed)))"
     " SELECT i.id, i.epoch, i.budget_ms, c.task_digest, i.campaign_id, i.place, v.files, e.split,"
-    "  e.seed, c.definition -> 'parameters', (SELECT value FROM judge_secret),"
+    "  e.seed, c.parameters, (SELECT value FROM judge_secret),"
     "  (extract(epoch FROM now() - i.ready_at) * 1000)::bigint,"
-    "  CASE WHEN e.variant > 0 AND NOT e.is_final AND NOT e.is_confirmation"
-    "   THEN c.definition -> 'early_stop' -> 'rungs' END, coalesce(i.checkpoint, '')"
-    " FROM claimed i JOIN campaign c ON c.id = i.campaign_id"
+    "  CASE WHEN e.variant > 0 AND NOT e.is_final AND NOT e.is_confirmation THEN c.rungs END,"
+    "  coalesce(i.checkpoint, '')"
+    " FROM claimed i JOIN c ON c.id = i.campaign_id"
     " JOIN evaluation e ON e.campaign_id = i.campaign_id AND e.number = i.number"
     " JOIN variant v ON v.campaign_id = i.campaign_id AND v.number = e.variant ORDER BY i.id";
 constexpr const char* kGrantProposals =
@@ -89,28 +94,30 @@ constexpr const char* kGrantProposals =
     "  agent_id = g.agent_id, renewed_at = now(),"
     "  lease_expires_at = now() + $5 * interval '1 millisecond', attempt_deadline = now()"
     "   + greatest($6, w.attempt_budget_min_ms) * interval '1 millisecond'"
-    "  FROM given g WHERE w.id = g.item AND w.state = 'ready' RETURNING w.id, w.campaign_id,"
+    "  FROM given g WHERE w.id = g.item RETURNING w.id, w.campaign_id,"
     "  w.number, w.epoch, greatest($6, w.attempt_budget_min_ms) AS budget_ms, g.place,"
     "  g.agent_id, g.agent_name, greatest(w.created_at, w.not_before) AS ready_at),"
     " noted AS (INSERT INTO attempt (item_id, epoch, agent_id, agent_name)"
-    "  SELECT id, epoch, agent_id, agent_name FROM claimed)"
+    "  SELECT id, epoch, agent_id, agent_name FROM claimed),"
+    " c AS MATERIALIZED (SELECT id, task_digest, definition -> 'output_tokens' AS output_tokens,"
+    "  definition ->> 'instructions' AS instructions,"
+    "  definition -> 'settings' -> 'tokens_reserved' AS tokens_reserved,"
+    "  definition -> 'settings' -> 'cost_reserved_micro_usd' AS cost_reserved"
+    "  FROM campaign WHERE id = ANY(ARRAY(SELECT campaign_id FROM claimed)))"
     " SELECT i.id, i.epoch, i.budget_ms, c.task_digest, i.campaign_id, i.place, p.operator,"
     "  to_jsonb(p.parents), to_jsonb(p.inspirations), to_jsonb(p.failures), p.seed, p.variants,"
-    "  p.model, p.temperature, c.definition -> 'output_tokens', c.definition ->> 'instructions',"
-    "  c.definition -> 'settings' -> 'tokens_reserved',"
-    "  c.definition -> 'settings' -> 'cost_reserved_micro_usd',"
+    "  p.model, p.temperature, c.output_tokens, c.instructions, c.tokens_reserved, c.cost_reserved,"
     "  (SELECT coalesce(sum(a.tokens), 0)::bigint FROM attempt a WHERE a.item_id = i.id),"
     "  (SELECT coalesce(sum(a.cost_micro_usd), 0)::bigint FROM attempt a WHERE a.item_id = i.id),"
     "  (extract(epoch FROM now() - i.ready_at) * 1000)::bigint"
-    " FROM claimed i JOIN campaign c ON c.id = i.campaign_id"
+    " FROM claimed i JOIN c ON c.id = i.campaign_id"
     " JOIN proposal p ON p.campaign_id = i.campaign_id AND p.number = i.number ORDER BY i.id";
-// In the order of the array: the model sees parents and inspirations as the search ranked them.
 constexpr const char* kContexts =
-    "SELECT v.number, v.files, v.metrics, v.outcome,"
+    "SELECT v.campaign_id, v.number, v.files, v.metrics, v.outcome,"
     " coalesce((SELECT e.diagnostics FROM evaluation e WHERE e.campaign_id = v.campaign_id"
     "  AND e.variant = v.number AND e.outcome <> 'success' ORDER BY e.number LIMIT 1), '')"
-    " FROM unnest($2::bigint[]) WITH ORDINALITY AS wanted (number, place)"
-    " JOIN variant v ON v.campaign_id = $1 AND v.number = wanted.number ORDER BY wanted.place";
+    " FROM unnest($1::bigint[], $2::bigint[]) AS wanted (campaign, number)"
+    " JOIN variant v ON v.campaign_id = wanted.campaign AND v.number = wanted.number";
 
 milliseconds milliseconds_of(const pqxx::field& field) {
   return milliseconds(field.as<std::int64_t>());
@@ -132,22 +139,54 @@ Assignment evaluation_assignment(const pqxx::row& row) {
           .work = std::move(work)};
 }
 
-std::vector<ProgramContext> contexts_of(pqxx::work& transaction, std::int64_t campaign,
-                                        const pqxx::field& numbers) {
-  std::vector<ProgramContext> contexts;
-  const auto wanted = json_of(numbers).get<std::vector<std::int64_t>>();
+/// Programs by campaign and number of the variant.
+using Contexts = std::map<std::pair<std::int64_t, std::int64_t>, ProgramContext>;
+
+/// The columns of `kGrantProposals` with the numbers of variants.
+constexpr int kParents = 7;
+constexpr int kInspirations = 8;
+constexpr int kFailures = 9;
+
+/// What the proposals show, each program once.
+Contexts read_contexts(pqxx::work& transaction, const pqxx::result& proposals) {
+  std::set<std::pair<std::int64_t, std::int64_t>> wanted;
+  for (const auto& row : proposals) {
+    for (const int column : {kParents, kInspirations, kFailures}) {
+      for (const auto& number : json_of(row[column])) {
+        wanted.insert({row[4].as<std::int64_t>(), number.get<std::int64_t>()});
+      }
+    }
+  }
+  Contexts contexts;
   if (wanted.empty()) return contexts;
-  for (const auto& row :
-       execute(transaction, kContexts, pqxx::params{campaign, number_array(wanted)})) {
-    ProgramContext context{.variant = row[0].as<std::int64_t>(),
-                           .files = files_from_json(json_of(row[1])),
-                           .metrics = json_of(row[2]).get<std::map<std::string, double>>(),
+  std::vector<std::int64_t> campaigns;
+  std::vector<std::int64_t> numbers;
+  for (const auto& [campaign, number] : wanted) {
+    campaigns.push_back(campaign);
+    numbers.push_back(number);
+  }
+  for (const auto& row : execute(transaction, kContexts,
+                                 pqxx::params{number_array(campaigns), number_array(numbers)})) {
+    ProgramContext context{.variant = row[1].as<std::int64_t>(),
+                           .files = files_from_json(json_of(row[2])),
+                           .metrics = json_of(row[3]).get<std::map<std::string, double>>(),
                            .outcome = std::nullopt,
-                           .diagnostics = row[4].as<std::string>()};
-    if (!row[3].is_null()) context.outcome = known_word<search::Outcome>(row[3].view());
-    contexts.push_back(std::move(context));
+                           .diagnostics = row[5].as<std::string>()};
+    if (!row[4].is_null()) context.outcome = known_word<search::Outcome>(row[4].view());
+    contexts.emplace(std::pair(row[0].as<std::int64_t>(), context.variant), std::move(context));
   }
   return contexts;
+}
+
+/// In the order of the array: the model sees parents and inspirations as the search ranked them.
+std::vector<ProgramContext> contexts_of(const Contexts& contexts, std::int64_t campaign,
+                                        const pqxx::field& numbers) {
+  std::vector<ProgramContext> wanted;
+  for (const auto& number : json_of(numbers)) {
+    const auto found = contexts.find({campaign, number.get<std::int64_t>()});
+    if (found != contexts.end()) wanted.push_back(found->second);
+  }
+  return wanted;
 }
 
 /// What earlier attempts left of a reserve. Never nothing: that would be no limit.
@@ -157,13 +196,13 @@ std::int64_t left_of(const pqxx::field& reserved, const pqxx::field& used) {
   return std::max<std::int64_t>(1, whole - used.as<std::int64_t>());
 }
 
-Assignment proposal_of(pqxx::work& transaction, const pqxx::row& row) {
+Assignment proposal_of(const Contexts& contexts, const pqxx::row& row) {
   const auto campaign = row[4].as<std::int64_t>();
   ProposalWork work{.task_digest = row[3].as<std::string>(),
                     .operation = known_word<search::Operator>(row[6].view()),
-                    .parents = contexts_of(transaction, campaign, row[7]),
-                    .inspirations = contexts_of(transaction, campaign, row[8]),
-                    .failures = contexts_of(transaction, campaign, row[9]),
+                    .parents = contexts_of(contexts, campaign, row[kParents]),
+                    .inspirations = contexts_of(contexts, campaign, row[kInspirations]),
+                    .failures = contexts_of(contexts, campaign, row[kFailures]),
                     .seed = seed_of(row[10]),
                     .variants = row[11].as<int>(),
                     .model = row[12].as<std::string>(),
@@ -303,9 +342,10 @@ class ClaimRun {
         transaction_, is_worker ? kGrantEvaluations : kGrantProposals,
         pqxx::params{number_array(deal.items), number_array(deal.places), text_array(deal.agents),
                      text_array(deal.names), times_.lease.count(), attempt.count()});
+    const auto contexts = is_worker ? Contexts() : read_contexts(transaction_, rows);
     for (const auto& row : rows) {
       answers_[row[5].as<std::size_t>()].push_back(is_worker ? evaluation_assignment(row)
-                                                             : proposal_of(transaction_, row));
+                                                             : proposal_of(contexts, row));
     }
   }
 

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <map>
+#include <string>
+
 #include "coordinator/adapters/postgres/claim_hints.hpp"
 #include "coordinator/adapters/postgres/database.hpp"
 #include "coordinator/adapters/postgres/gather.hpp"
@@ -34,9 +37,13 @@ class PostgresWorkStore final : public WorkStore {
   awaitable<Result<std::vector<SyncState>>> sync_all(std::vector<Report> reports);
   awaitable<Result<std::vector<Assignments>>> claim_all(std::vector<ClaimCall> calls);
   awaitable<Result<std::vector<FinishState>>> finish_all(std::vector<WorkReport> reports);
+  awaitable<void> count_attempts();
 
   Database& database_;
   ClaimHints hints_;
+  /// Attempts that agents have finished since the last sweep, which writes them into the agents'
+  /// rows: one version of a row a second and not one for each report.
+  std::map<std::string, std::int64_t> finished_;
   Gather<Report, SyncState> syncs_;
   Gather<ClaimCall, Assignments> evaluations_;
   Gather<ClaimCall, Assignments> proposals_;

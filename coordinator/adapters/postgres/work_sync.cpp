@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "coordinator/adapters/postgres/item_end.hpp"
 #include "coordinator/adapters/postgres/rungs.hpp"
@@ -9,6 +10,16 @@
 namespace cambrian::coordinator::postgres {
 namespace {
 
+// Whose row says all this, and was written a moment ago. A row that is written at each call leaves
+// a dead version behind each time, and while an old transaction keeps VACUUM from its work, every
+// look at the row walks all of them.
+constexpr const char* kFindNoted =
+    "SELECT a.agent_id, a.should_drain FROM json_to_recordset($1::json) AS r (agent_id text,"
+    "  name text, kind text, description jsonb, running jsonb, is_draining boolean)"
+    " JOIN agent a USING (agent_id) WHERE a.name = r.name AND a.kind = r.kind"
+    " AND a.description = r.description AND a.running = r.running"
+    " AND a.is_draining = r.is_draining"
+    " AND a.last_sync_at > now() - $2 * interval '1 millisecond'";
 // In the order of the ids: two of these never wait for each other in a circle.
 constexpr const char* kNoteAgents =
     "INSERT INTO agent (agent_id, name, kind, description, running, is_draining)"
@@ -18,6 +29,12 @@ constexpr const char* kNoteAgents =
     " ON CONFLICT (agent_id) DO UPDATE SET name = excluded.name, kind = excluded.kind,"
     " description = excluded.description, running = excluded.running,"
     " is_draining = excluded.is_draining, last_sync_at = now() RETURNING agent_id, should_drain";
+// In the order of the ids, as heartbeats note them.
+constexpr const char* kCountAttempts =
+    "UPDATE agent a SET attempts_finished = a.attempts_finished + s.finished FROM ("
+    "  SELECT o.agent_id, g.finished FROM agent o"
+    "  JOIN unnest($1::text[], $2::bigint[]) AS g (agent_id, finished) USING (agent_id)"
+    "  ORDER BY o.agent_id FOR NO KEY UPDATE OF o) s WHERE a.agent_id = s.agent_id";
 constexpr const char* kRenew =
     "WITH held AS (SELECT w.id FROM work_item w"
     "  JOIN unnest($1::bigint[], $2::bigint[], $3::text[]) AS l (id, epoch, agent_id)"
@@ -86,9 +103,12 @@ void renew(pqxx::work& transaction, const std::vector<AgentReport>& reports, mil
   }
 }
 
-/// One statement for all calls. Of several calls of one agent the last one is noted.
+/// A heartbeat that says nothing new is written once in this share of a lease.
+constexpr int kNotesPerLease = 12;
+
+/// Two statements for all calls. Of several calls of one agent the last one is noted.
 void note_agents(pqxx::work& transaction, const std::vector<AgentReport>& reports,
-                 std::vector<SyncState>& states) {
+                 milliseconds lease, std::vector<SyncState>& states) {
   std::map<std::string, const AgentReport*> latest;
   for (const auto& report : reports) latest[report.agent.agent_id] = &report;
   Json rows = Json::array();
@@ -101,8 +121,18 @@ void note_agents(pqxx::work& transaction, const std::vector<AgentReport>& report
                     {"is_draining", report->is_draining}});
   }
   std::map<std::string, bool> should_drain;
-  for (const auto& row : execute(transaction, kNoteAgents, pqxx::params{rows.dump()})) {
+  const auto interval = lease / kNotesPerLease;
+  for (const auto& row :
+       execute(transaction, kFindNoted, pqxx::params{rows.dump(), interval.count()})) {
     should_drain[row[0].as<std::string>()] = row[1].as<bool>();
+  }
+  std::erase_if(rows.get_ref<Json::array_t&>(), [&should_drain](const Json& row) {
+    return should_drain.contains(row["agent_id"].get_ref<const std::string&>());
+  });
+  if (!rows.empty()) {
+    for (const auto& row : execute(transaction, kNoteAgents, pqxx::params{rows.dump()})) {
+      should_drain[row[0].as<std::string>()] = row[1].as<bool>();
+    }
   }
   for (std::size_t i = 0; i < reports.size(); ++i) {
     states[i].should_drain = should_drain.at(reports[i].agent.agent_id);
@@ -183,7 +213,7 @@ awaitable<Result<std::vector<SyncState>>> PostgresWorkStore::sync_all(std::vecto
     }
     renew(transaction, reports, times.lease, states);
     note_rungs(transaction, reports, states);
-    note_agents(transaction, reports, states);
+    note_agents(transaction, reports, times.lease, states);
     return states;
   };
   co_return co_await database_.run(Lane::agent, "sync", std::move(body));
@@ -210,7 +240,28 @@ awaitable<Status> PostgresWorkStore::give_back(std::vector<Lease> leases) {
   co_return co_await database_.run(Lane::agent, "give_back", std::move(body));
 }
 
+awaitable<void> PostgresWorkStore::count_attempts() {
+  const auto finished = std::exchange(finished_, {});
+  if (finished.empty()) co_return;
+  std::vector<std::string> agents;
+  std::vector<std::int64_t> counts;
+  for (const auto& [agent, count] : finished) {
+    agents.push_back(agent);
+    counts.push_back(count);
+  }
+  auto body = [agents = text_array(agents),
+               counts = number_array(counts)](pqxx::work& transaction) -> Status {
+    execute(transaction, kCountAttempts, pqxx::params{agents, counts});
+    return {};
+  };
+  const auto status =
+      co_await database_.run(Lane::agent, "count_attempts", std::move(body), InDoubt::report);
+  if (status || status.error().code == Errc::outcome_unknown) co_return;
+  for (const auto& [agent, count] : finished) finished_[agent] += count;
+}
+
 awaitable<Result<SweepState>> PostgresWorkStore::sweep(int count, Instant until) {
+  co_await count_attempts();
   const std::int64_t until_us = until.time_since_epoch().count();
   auto find = [count, until_us](pqxx::work& transaction) -> Result<Found> {
     Found found{.leases = {}, .now = instant_of(execute(transaction, kNow).one_row()[0])};

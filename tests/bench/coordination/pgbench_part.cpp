@@ -23,7 +23,7 @@ constexpr const char* kScript =
     " FOR UPDATE SKIP LOCKED)) RETURNING id AS item, epoch AS epoch \\gset\n"
     "UPDATE work_item SET state = 'done' WHERE id = :item AND epoch = :epoch"
     " AND state = 'leased';\n";
-constexpr std::int64_t kReadyPerSecond = 6'000;
+constexpr std::int64_t kPgbenchReadyPerSecond = 6'000;
 
 std::string pgbench() {
   for (const char* folder : {"/usr/lib/postgresql/17/bin", "/usr/bin"}) {
@@ -70,7 +70,7 @@ std::string make_folder() {
 
 Json measure_bare_sql(Stage& stage, const Options& options) {
   stage.clear();
-  stage.add_ready(options.load_seconds * kReadyPerSecond);
+  stage.add_ready(options.load_seconds * kPgbenchReadyPerSecond);
   const fs::path folder = make_folder();
   auto script = std::string(kScript);
   script.replace(script.find("CAMPAIGN"), 8,

@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr int kSlots = 32;
 constexpr int kWorkers = 8;
-constexpr int kClaimedAtOnce = 8;
+constexpr int kEvaluationsAtOnce = 8;
 constexpr milliseconds kLook{50};
 /// The rate at a population of n is that of the evaluations behind it: so many, or as many as were
 /// made in so long at the end.
@@ -97,7 +97,7 @@ class NoOpWorkers {
   void run(const std::string& address) {
     test::ScriptedAgent agent(rpc::make_channel(address), agent::v1::AGENT_KIND_WORKER, "no-op");
     while (!is_over_) {
-      for (const auto& assignment : agent.claim(kClaimedAtOnce, milliseconds(1'000))) {
+      for (const auto& assignment : agent.claim(kEvaluationsAtOnce, milliseconds(1'000))) {
         agent.finish(assignment.lease(), test::success(test::score_of(assignment.evaluation())));
       }
     }

@@ -1,6 +1,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <nlohmann/json.hpp>
 #include <pqxx/pqxx>
+#include <thread>
 
 #include "coordinator/adapters/postgres/work_claim.hpp"
 #include "tests/integration/coordinator/fixture.hpp"
@@ -14,6 +15,8 @@ using nlohmann::json;
 
 constexpr int kFinished = 1'000'000;
 constexpr int kReady = 20'000;
+/// Enough that one look at the whole table tells itself from many looks at a few rows.
+constexpr int kGrown = 200'000;
 constexpr int kWanted = 4;
 /// Of 8 KiB: two index paths, the rows, their locks; the whole queue would be hundreds.
 constexpr int kBuffersMax = 100;
@@ -38,20 +41,24 @@ void add_reads(const json& node, const std::string& table, const std::string& in
   }
 }
 
+void fill_history(pqxx::nontransaction& sql, int rows) {
+  sql.exec(
+      "INSERT INTO work_item (campaign_id, kind, number, state, priority, epoch, runtime)"
+      " SELECT 1, 'evaluation', n, 'done', 50, 1, 'cpp' FROM generate_series($1::bigint,"
+      " $2::bigint) n",
+      pqxx::params{100'000, 100'000 + rows - 1});
+  sql.exec(
+      "INSERT INTO attempt (item_id, epoch, agent_id, agent_name, ended_at, outcome)"
+      " SELECT id, 1, 'agent', 'agent', now(), 'finished' FROM work_item WHERE number >= 100000");
+}
+
 /// A campaign that nobody drives, with a deep queue behind a long history, and one beside it that
 /// had its turn.
 void fill(pqxx::nontransaction& sql) {
   sql.exec(
       "UPDATE campaign SET driver_id = 'test', driver_epoch = 100, driver_expires_at = 'infinity'");
   sql.exec("SET session_replication_role = replica");
-  sql.exec(
-      "INSERT INTO work_item (campaign_id, kind, number, state, priority, epoch, runtime)"
-      " SELECT 1, 'evaluation', n, 'done', 50, 1, 'cpp' FROM generate_series($1::bigint,"
-      " $2::bigint) n",
-      pqxx::params{100'000, 100'000 + kFinished - 1});
-  sql.exec(
-      "INSERT INTO attempt (item_id, epoch, agent_id, agent_name, ended_at, outcome)"
-      " SELECT id, 1, 'agent', 'agent', now(), 'finished' FROM work_item WHERE state = 'done'");
+  fill_history(sql, kFinished);
   sql.exec(
       "INSERT INTO work_item (campaign_id, kind, number, state, priority, epoch, runtime)"
       " SELECT 1 + n % 2, 'evaluation', n, 'ready', 50, n % 3, 'cpp' FROM"
@@ -60,7 +67,56 @@ void fill(pqxx::nontransaction& sql) {
   sql.exec("ANALYZE work_item, attempt");
 }
 
+/// Rows that were read from the tables of work so far: whole tables, and by index. Sessions tell
+/// their counts at most once a second.
+struct TableReads {
+  std::int64_t whole = 0;
+  std::int64_t by_index = 0;
+};
+
+TableReads reads_so_far(const Service& service) {
+  std::this_thread::sleep_for(milliseconds(2'500));
+  const auto sum = [&service](const std::string& column) {
+    return query_number(service.database,
+                        "SELECT sum(" + column +
+                            ")::bigint FROM pg_stat_user_tables WHERE relname IN ('work_item',"
+                            " 'attempt', 'evaluation', 'variant', 'proposal', 'event', 'open_call',"
+                            " 'model_call', 'result')");
+  };
+  return {.whole = sum("seq_tup_read"), .by_index = sum("coalesce(idx_tup_fetch, 0)")};
+}
+
+/// Claims and reports until so many items are finished.
+void work(Service& service, int items) {
+  int finished = 0;
+  REQUIRE(eventually([&] {
+    finished += work_once(service.worker, service.codegen);
+    return finished >= items;
+  }));
+}
+
 }  // namespace
+
+// Statements keep their plans, and the first ones are made when every table is empty.
+TEST_CASE("plan: no step, claim, report or heartbeat reads a table whole, however it has grown",
+          "[integration][coordinator]") {
+  constexpr int kItems = 60;
+  constexpr int kRowsOfItem = 300;
+  Service service;
+  service.user.create(service.user.make_spec("grows", 1'000));
+  work(service, kItems);
+  {
+    pqxx::connection connection(service.database);
+    pqxx::nontransaction sql(connection);
+    sql.exec("SET session_replication_role = replica");
+    fill_history(sql, kGrown);
+  }
+  const auto before = reads_so_far(service);
+  work(service, kItems);
+  const auto after = reads_so_far(service);
+  CHECK(after.whole - before.whole < kGrown);
+  CHECK(after.by_index - before.by_index < kItems * kRowsOfItem);
+}
 
 TEST_CASE("plan: a claim touches what it takes, beside a million finished items and a deep queue",
           "[integration][coordinator]") {

@@ -122,3 +122,36 @@ TEST_CASE("hub: a closed hub lets nobody sleep", "[unit][coordinator]") {
   CHECK(woken == std::vector{0, 1});
   CHECK(hub.is_closed());
 }
+
+TEST_CASE("hub: what happens here is news for others once, what they tell is not told back",
+          "[unit][coordinator]") {
+  asio::io_context context;
+  Hub hub;
+  std::vector<int> woken;
+  News heard;
+  heard.ready[WorkKind::evaluation] = 1;
+  heard.campaigns = {CampaignId{7}};
+  asio::co_spawn(context, sleeper(hub, 1, woken), rethrow);
+  context.poll();
+  const auto campaign_before = hub.version(Topic::campaign({7}));
+  hub.hear(heard);
+  context.poll();
+  CHECK(woken.size() == 1);
+  CHECK(hub.version(Topic::campaign({7})) != campaign_before);
+  CHECK(hub.take_news().is_empty());
+
+  const auto news_before = hub.version(Topic::news());
+  hub.offer(WorkKind::evaluation, 2);
+  hub.offer(WorkKind::evaluation, 3);
+  hub.notify(Topic::campaign({8}));
+  hub.notify(Topic::drivers());
+  CHECK(hub.version(Topic::news()) != news_before);
+  const auto news = hub.take_news();
+  CHECK(news.ready == std::map<WorkKind, std::size_t>{{WorkKind::evaluation, 5}});
+  CHECK(news.campaigns == std::set<CampaignId>{CampaignId{8}});
+  CHECK(hub.take_news().is_empty());
+  for (std::size_t i = 0; i < 2 * Hub::kNewsMax; ++i) {
+    hub.notify(Topic::campaign({static_cast<std::int64_t>(i)}));
+  }
+  CHECK(hub.take_news().campaigns.size() == Hub::kNewsMax);
+}

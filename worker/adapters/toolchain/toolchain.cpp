@@ -17,22 +17,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A compile of a template-heavy model takes 1 to 1.5 GiB.
-constexpr int kCompileProcesses = 64;
 constexpr std::chrono::seconds kPchTime(600);
 // 133 MB and 17 MB by Clang; g++ makes larger ones.
 constexpr std::int64_t kTorchPchBytes = std::int64_t{1} << 30;
 constexpr std::int64_t kPlainPchBytes = std::int64_t{256} << 20;
-constexpr std::int64_t kCompileLogBytes = 64 << 10;
 // They compile and run candidates, too.
 constexpr std::array kWarmPrograms = {"cambrian-evaluator", "cambrian-candidate-host"};
-
-std::string read_file(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
 
 // LibTorch's version from its own header; empty where there is none.
 std::string torch_version(const fs::path& prefix) {
@@ -63,6 +53,13 @@ std::string version_line(const std::string& text) {
 }
 
 }  // namespace
+
+std::string read_file(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
 
 Result<std::unique_ptr<Toolchain>> Toolchain::find(Options options, Sandbox& sandbox,
                                                    FolderCache& cache) {

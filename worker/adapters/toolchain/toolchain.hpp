@@ -29,14 +29,24 @@ class BuiltProgram final : public Program {
   CachedFolder folder_;
 };
 
+/// Limits of a compile, warm or not, where the job sets no other. A template-heavy model takes 1 to
+/// 1.5 GiB.
+inline constexpr std::int64_t kCompileMemoryBytes = std::int64_t{4} << 30;
+inline constexpr std::int64_t kCompileDiskBytes = std::int64_t{256} << 20;
+inline constexpr std::int64_t kCompileLogBytes = 64 << 10;
+inline constexpr int kCompileProcesses = 64;
+
+/// A whole file; empty where it cannot be read.
+std::string read_file(const std::filesystem::path& path);
+
 /// One run of a build command in its own sandbox.
 struct BuildJob {
   std::vector<std::string> command;
   std::string working_folder;
   std::vector<Mount> mounts;
   std::chrono::milliseconds time;
-  std::int64_t memory_bytes = std::int64_t{4} << 30;
-  std::int64_t output_bytes = std::int64_t{256} << 20;
+  std::int64_t memory_bytes = kCompileMemoryBytes;
+  std::int64_t output_bytes = kCompileDiskBytes;
   std::vector<std::filesystem::path> hidden = {};  ///< As in SandboxCommand.
 };
 

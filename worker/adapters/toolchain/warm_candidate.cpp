@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <csignal>
-#include <fstream>
 
 #include "common/log/log.hpp"
 
@@ -17,11 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kObjectName = "program.so";
-// As for a plain compile, whose memory does not hold the headers already.
-constexpr std::int64_t kCompileMemoryBytes = std::int64_t{4} << 30;
-constexpr std::int64_t kCompileDiskBytes = std::int64_t{256} << 20;
-constexpr std::int64_t kWarmCompileLogBytes = 64 << 10;
-constexpr int kWarmCompileProcesses = 64;
 
 /// A shared object of the cache as a program, and the library that it is loaded on top of: to make
 /// that takes long, and cannot be cancelled where a process is started.
@@ -136,20 +130,16 @@ struct WarmInputs {
   std::vector<std::string> names;    ///< Sources and objects, in the order of a plain compile.
 };
 
-std::string read_bytes(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return std::string(std::istreambuf_iterator<char>(in), {});
-}
-
 SandboxCommand compile_command(const EvaluationRequest& request) {
   SandboxCommand command;
   command.profile = SandboxProfile::compile;
   command.wall_time = request.task->manifest.limits.compile_time;
   command.cpu_time = std::chrono::duration_cast<std::chrono::seconds>(2 * command.wall_time);
+  // As for a plain compile, whose memory does not hold the headers already.
   command.memory_bytes = kCompileMemoryBytes;
   command.disk_bytes = kCompileDiskBytes;
-  command.log_bytes = kWarmCompileLogBytes;
-  command.processes = kWarmCompileProcesses;
+  command.log_bytes = kCompileLogBytes;
+  command.processes = kCompileProcesses;
   return command;
 }
 
@@ -162,7 +152,7 @@ WarmInputs warm_inputs(const std::vector<FileToWrite>& files, const CompileInput
     if (!fixed.objects || !name.starts_with(kFixedFolder)) continue;
     const std::string file = fs::path(name).filename();
     name = std::string(kFixedObjectFolder) + "/" + file;
-    inputs.objects.push_back(read_bytes(fixed.objects->path() / file));
+    inputs.objects.push_back(read_file(fixed.objects->path() / file));
     inputs.files.push_back({name, inputs.objects.back()});
   }
   return inputs;
