@@ -1,0 +1,259 @@
+#include "tests/bench/search/interpreter.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "codegen-client/model_server/mutation/literal.hpp"
+
+namespace cambrian::bench {
+
+using codemodel::Code;
+using codemodel::Expression;
+using codemodel::Function;
+using codemodel::TokenRange;
+
+enum class Interpreter::Operation {
+  negate,
+  invert,
+  either,
+  both,
+  equal,
+  differs,
+  less,
+  less_equal,
+  add,
+  subtract,
+  multiply,
+  divide,
+  choose,
+  absolute,
+  root,
+  logarithm,
+  logarithm_1p,
+  logarithm_2,
+  exponential,
+  tangent,
+  power,
+  smaller,
+  larger,
+  floor,
+  ceiling,
+  cube_root,
+  sine,
+  cosine,
+  hypotenuse,
+  clamp,
+};
+
+namespace {
+
+// Columns that are there from the start.
+constexpr std::size_t kItem = 0;
+constexpr std::size_t kRoom = 1;
+constexpr std::size_t kIndex = 2;
+constexpr std::size_t kCount = 3;
+constexpr std::size_t kRoomBefore = 4;
+constexpr std::size_t kRoomBehind = 5;
+constexpr std::size_t kGivenColumns = 6;
+
+/// The loop over the bins: its body, between the braces.
+std::optional<TokenRange> find_loop(const Code& code, const Function& function) {
+  for (std::size_t i = function.body.begin; i < function.body.end; ++i) {
+    if (!code.is(i, "for")) continue;
+    const std::size_t close = code.token(i + 1).partner;
+    if (close == codemodel::kNone || !code.is(close + 1, "{")) return std::nullopt;
+    return TokenRange{close + 2, code.token(close + 1).partner};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::size_t Interpreter::put(Operation operation, std::initializer_list<std::size_t> operands) {
+  Instruction instruction{operation, columns_.size(), {}};
+  std::ranges::copy(operands, instruction.operands);
+  columns_.emplace_back();
+  instructions_.push_back(instruction);
+  return instruction.result;
+}
+
+std::size_t Interpreter::constant(double value) {
+  const auto found = constants_.find(value);
+  if (found != constants_.end()) return found->second;
+  columns_.emplace_back();
+  return constants_[value] = columns_.size() - 1;
+}
+
+std::optional<std::size_t> Interpreter::compile_terminal(const std::string& text) {
+  static const std::map<std::string, std::size_t> kGiven = {
+      {"item", kItem},
+      {"bins[i]", kRoom},
+      {"i", kIndex},
+      {"static_cast<double>(i)", kIndex},
+      {"bins.size()", kCount},
+      {"static_cast<double>(bins.size())", kCount},
+      {"bins[std::max<std::size_t>(i, 1) - 1]", kRoomBefore},
+      {"bins[std::min<std::size_t>(i + 1, bins.size() - 1)]", kRoomBehind}};
+  if (const auto given = kGiven.find(text); given != kGiven.end()) return given->second;
+  const auto named = names_.find(text);
+  if (named == names_.end()) return std::nullopt;
+  return named->second;
+}
+
+std::optional<std::size_t> Interpreter::compile_call(const Expression& tree) {
+  using enum Operation;
+  static const std::map<std::string, std::pair<Operation, std::size_t>> kCalls = {
+      {"abs", {absolute, 1}},    {"fabs", {absolute, 1}},      {"sqrt", {root, 1}},
+      {"log", {logarithm, 1}},   {"log1p", {logarithm_1p, 1}}, {"log2", {logarithm_2, 1}},
+      {"exp", {exponential, 1}}, {"tanh", {tangent, 1}},       {"pow", {power, 2}},
+      {"min", {smaller, 2}},     {"max", {larger, 2}},         {"floor", {Operation::floor, 1}},
+      {"ceil", {ceiling, 1}},    {"cbrt", {cube_root, 1}},     {"sin", {sine, 1}},
+      {"cos", {cosine, 1}},      {"hypot", {hypotenuse, 2}},   {"clamp", {Operation::clamp, 3}}};
+  std::string name = tree.text.substr(0, tree.text.find('<'));
+  if (name.starts_with("std::")) name = name.substr(5);
+  const auto call = kCalls.find(name);
+  if (call == kCalls.end() || call->second.second != tree.children.size()) return std::nullopt;
+  std::size_t operands[3] = {};
+  for (std::size_t i = 0; i < tree.children.size(); ++i) {
+    const auto operand = compile(tree.children[i]);
+    if (!operand) return std::nullopt;
+    operands[i] = *operand;
+  }
+  return put(call->second.first, {operands[0], operands[1], operands[2]});
+}
+
+std::optional<std::size_t> Interpreter::compile(const Expression& tree) {
+  using enum Operation;
+  using Kind = Expression::Kind;
+  if (tree.kind == Kind::number) {
+    const auto literal = codemodel::parse_literal(tree.text);
+    if (!literal) return std::nullopt;
+    return constant(literal->value);
+  }
+  if (tree.kind == Kind::terminal) return compile_terminal(tree.text);
+  if (tree.kind == Kind::call) return compile_call(tree);
+  std::size_t operands[3] = {};
+  for (std::size_t i = 0; i < tree.children.size(); ++i) {
+    const auto operand = compile(tree.children[i]);
+    if (!operand) return std::nullopt;
+    operands[i] = *operand;
+  }
+  const auto [a, b, c] = operands;
+  if (tree.kind == Kind::conditional) return put(choose, {a, b, c});
+  if (tree.kind == Kind::unary) {
+    if (tree.text == "+") return a;
+    return put(tree.text == "!" ? invert : negate, {a});
+  }
+  if (tree.text == ">") return put(less, {b, a});
+  if (tree.text == ">=") return put(less_equal, {b, a});
+  static const std::map<std::string, Operation> kBinary = {
+      {"||", either},     {"&&", both},          {"==", equal},   {"!=", differs}, {"<", less},
+      {"<=", less_equal}, {"+", Operation::add}, {"-", subtract}, {"*", multiply}, {"/", divide}};
+  const auto known = kBinary.find(tree.text);
+  if (known == kBinary.end()) return std::nullopt;
+  return put(known->second, {a, b});
+}
+
+std::optional<Interpreter> Interpreter::read(const std::string& program) {
+  const auto code = Code::parse(program, source::Language::cpp);
+  if (!code) return std::nullopt;
+  const auto function = std::ranges::find_if(
+      code->functions(), [&](const Function& one) { return code->is(one.name, "priority"); });
+  if (function == code->functions().end()) return std::nullopt;
+  const auto loop = find_loop(*code, *function);
+  if (!loop) return std::nullopt;
+  Interpreter made;
+  made.columns_.resize(kGivenColumns);
+  made.scores_ = made.constant(0);
+  for (std::size_t i = loop->begin; i < loop->end;) {
+    std::size_t assign = i;
+    while (assign < loop->end && !code->at(assign).ends_with("=") && !code->is(assign, ";"))
+      ++assign;
+    std::size_t end = assign;
+    while (end < loop->end && !code->is(end, ";")) ++end;
+    if (end >= loop->end || assign == end) return std::nullopt;
+    const auto tree = codemodel::parse_expression(*code, {assign + 1, end});
+    if (!tree) return std::nullopt;
+    const auto value = made.compile(*tree);
+    if (!value) return std::nullopt;
+    const bool is_score = code->is(i, "scores");
+    std::size_t& place = is_score ? made.scores_ : made.names_[std::string(code->at(assign - 1))];
+    const std::string_view op = code->at(assign);
+    if (op == "=") {
+      place = *value;
+    } else {
+      const auto operation = op == "+="   ? Operation::add
+                             : op == "-=" ? Operation::subtract
+                             : op == "*=" ? Operation::multiply
+                                          : Operation::divide;
+      place = made.put(operation, {place, *value});
+    }
+    i = end + 1;
+  }
+  return made;
+}
+
+void Interpreter::carry_out(const Instruction& instruction, std::size_t size) {
+  double* const to = columns_[instruction.result].data();
+  const double* const a = columns_[instruction.operands[0]].data();
+  const double* const b = columns_[instruction.operands[1]].data();
+  const double* const c = columns_[instruction.operands[2]].data();
+  const auto each = [to, size](auto&& value) {
+    for (std::size_t i = 0; i < size; ++i) to[i] = value(i);
+  };
+  using enum Operation;
+  switch (instruction.operation) {
+    case negate: return each([=](std::size_t i) { return -a[i]; });
+    case invert: return each([=](std::size_t i) { return a[i] == 0 ? 1.0 : 0.0; });
+    case either: return each([=](std::size_t i) { return a[i] != 0 || b[i] != 0 ? 1.0 : 0.0; });
+    case both: return each([=](std::size_t i) { return a[i] != 0 && b[i] != 0 ? 1.0 : 0.0; });
+    case equal: return each([=](std::size_t i) { return a[i] == b[i] ? 1.0 : 0.0; });
+    case differs: return each([=](std::size_t i) { return a[i] != b[i] ? 1.0 : 0.0; });
+    case less: return each([=](std::size_t i) { return a[i] < b[i] ? 1.0 : 0.0; });
+    case less_equal: return each([=](std::size_t i) { return a[i] <= b[i] ? 1.0 : 0.0; });
+    case add: return each([=](std::size_t i) { return a[i] + b[i]; });
+    case subtract: return each([=](std::size_t i) { return a[i] - b[i]; });
+    case multiply: return each([=](std::size_t i) { return a[i] * b[i]; });
+    case divide: return each([=](std::size_t i) { return a[i] / b[i]; });
+    case choose: return each([=](std::size_t i) { return a[i] != 0 ? b[i] : c[i]; });
+    case absolute: return each([=](std::size_t i) { return std::abs(a[i]); });
+    case root: return each([=](std::size_t i) { return std::sqrt(a[i]); });
+    case logarithm: return each([=](std::size_t i) { return std::log(a[i]); });
+    case logarithm_1p: return each([=](std::size_t i) { return std::log1p(a[i]); });
+    case logarithm_2: return each([=](std::size_t i) { return std::log2(a[i]); });
+    case exponential: return each([=](std::size_t i) { return std::exp(a[i]); });
+    case tangent: return each([=](std::size_t i) { return std::tanh(a[i]); });
+    case power: return each([=](std::size_t i) { return std::pow(a[i], b[i]); });
+    case smaller: return each([=](std::size_t i) { return std::min(a[i], b[i]); });
+    case larger: return each([=](std::size_t i) { return std::max(a[i], b[i]); });
+    case Operation::floor: return each([=](std::size_t i) { return std::floor(a[i]); });
+    case ceiling: return each([=](std::size_t i) { return std::ceil(a[i]); });
+    case cube_root: return each([=](std::size_t i) { return std::cbrt(a[i]); });
+    case sine: return each([=](std::size_t i) { return std::sin(a[i]); });
+    case cosine: return each([=](std::size_t i) { return std::cos(a[i]); });
+    case hypotenuse: return each([=](std::size_t i) { return std::hypot(a[i], b[i]); });
+    case Operation::clamp:
+      return each([=](std::size_t i) { return std::min(std::max(a[i], b[i]), c[i]); });
+  }
+}
+
+std::span<const double> Interpreter::run(double item, std::span<const double> bins) {
+  const std::size_t size = bins.size();
+  // Constant columns are filled when they grow; the others are written at each run.
+  if (columns_[kIndex].size() < size) {
+    for (Column& column : columns_) column.resize(2 * size);
+    for (const auto& [value, column] : constants_) std::ranges::fill(columns_[column], value);
+    for (std::size_t i = 0; i < 2 * size; ++i) columns_[kIndex][i] = static_cast<double>(i);
+  }
+  std::fill_n(columns_[kItem].begin(), size, item);
+  std::fill_n(columns_[kCount].begin(), size, static_cast<double>(size));
+  std::ranges::copy(bins, columns_[kRoom].begin());
+  columns_[kRoomBefore][0] = bins[0];
+  std::copy_n(bins.begin(), size - 1, columns_[kRoomBefore].begin() + 1);
+  std::copy(bins.begin() + 1, bins.end(), columns_[kRoomBehind].begin());
+  columns_[kRoomBehind][size - 1] = bins[size - 1];
+  for (const Instruction& instruction : instructions_) carry_out(instruction, size);
+  return {columns_[scores_].data(), size};
+}
+
+}  // namespace cambrian::bench

@@ -1,0 +1,226 @@
+// Searches on interpreted bin packing: the coordinator's search and the embedded code model as they
+// are, in one thread, without service, compiler and sandbox. Prints the best scores of each arm.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <sstream>
+#include <thread>
+
+#include "codegen-client/model_server/mutation/mutator.hpp"
+#include "common/source/token_digest.hpp"
+#include "coordinator/search/search.hpp"
+#include "coordinator/search/settings.hpp"
+#include "tests/bench/search/bin_packing.hpp"
+
+namespace cambrian::bench {
+namespace {
+
+using namespace search;
+namespace model = codemodel;
+
+constexpr const char* kFile = "priority.cpp";
+
+struct Options {
+  std::vector<std::string> arms = {"random", "islands"};
+  int seeds = 10;
+  int first_seed = 1;
+  int evaluations = 400;
+  int parallel = 4;
+  int threads = 2;
+  BinPacking::Family family{.is_weibull = true, .items = 5000, .instances = 2};
+  std::string program = CAMBRIAN_SEED_PROGRAM;
+  bool prints_best = false;
+};
+
+/// The settings that a campaign of this arm has; fields behind colons, as in scripts/bench search.
+Settings settings_of(const std::string& arm, const Options& options, std::uint64_t seed) {
+  std::istringstream parts(arm);
+  std::string policy;
+  std::getline(parts, policy, ':');
+  Settings settings;
+  settings.seed = seed;
+  settings.objectives = {{"excess_percent", Goal::minimize, std::nullopt}};
+  settings.policy = policy == "random"       ? PolicyKind::random
+                    : policy == "sequential" ? PolicyKind::sequential
+                    : policy == "hill_climb" ? PolicyKind::hill_climb
+                    : policy == "clade"      ? PolicyKind::clade
+                                             : PolicyKind::islands;
+  settings.children = settings.policy == PolicyKind::sequential ? 20 : 8;
+  settings.climb_from = kClimbFromDefault;
+  settings.features = {{"source_tokens", 8, 50, 450, false}};
+  settings.final_repeats = 0;
+  settings.evaluations_parallel = options.parallel;
+  settings.proposals_parallel = options.parallel;
+  settings.budget.evaluations = options.evaluations;
+  double tune = 0;
+  settings.islands = 0;
+  for (std::string field; std::getline(parts, field, ':');) {
+    const auto at = field.find('=');
+    const auto name = field.substr(0, at);
+    const double value = std::stod(field.substr(at + 1));
+    if (name == "islands") settings.islands = static_cast<int>(value);
+    if (name == "exploitation") settings.exploitation = value;
+    if (name == "climb_from") settings.climb_from = value;
+    if (name == "children") settings.children = static_cast<int>(value);
+    if (name == "tune") tune = value;
+  }
+  if (settings.islands == 0) settings.islands = default_islands(options.evaluations);
+  settings.reset_interval = default_reset_interval(options.evaluations, settings.islands);
+  settings.operators = {{Operator::diff, 0.7 * (1 - tune)},
+                        {Operator::rewrite, 0.1 * (1 - tune)},
+                        {Operator::crossover, 0.2 * (1 - tune)}};
+  return settings;
+}
+
+class Campaign {
+ public:
+  Campaign(const Settings& settings, const BinPacking& land, const std::string& seed_program)
+      : land_(land), search_(settings) {
+    programs_[VariantNumber{0}] = seed_program;
+    const auto digest = source::token_digest(seed_program, source::Language::cpp);
+    take(search_.handle(Started{digest.digest, digest.count}));
+  }
+
+  /// Evaluations finish in the order of their requests.
+  void run() {
+    while (search_.phase() != Phase::ended) {
+      if (const auto open = search_.open_proposals(); !open.empty()) {
+        answer(open.front());
+      } else {
+        evaluate(search_.open_evaluations().front());
+      }
+    }
+  }
+
+  double best() const { return search_.best()->score; }
+  const std::string& best_program() const { return programs_.at(search_.best()->variant); }
+
+ private:
+  void take(const std::vector<Command>& commands) {
+    for (const Command& command : commands) {
+      if (const auto* proposal = std::get_if<RequestProposal>(&command)) {
+        requests_[proposal->proposal] = *proposal;
+      } else if (const auto* evaluation = std::get_if<RequestEvaluation>(&command)) {
+        variants_[evaluation->evaluation] = evaluation->variant;
+      } else if (const auto* added = std::get_if<AddVariant>(&command)) {
+        if (added->proposal) programs_[added->variant] = drafts_.at(*added->proposal);
+      }
+    }
+  }
+
+  model::Program program_of(VariantNumber variant) const {
+    return {.files = {{kFile, programs_.at(variant)}},
+            .languages = {{kFile, source::Language::cpp}}};
+  }
+
+  void answer(ProposalNumber number) {
+    const RequestProposal& wanted = requests_.at(number);
+    model::MutationRequest request;
+    request.parent = program_of(wanted.parents.front());
+    for (std::size_t i = 1; i < wanted.parents.size(); ++i) {
+      request.donors.push_back(program_of(wanted.parents[i]));
+    }
+    for (const auto inspiration : wanted.inspirations) {
+      request.donors.push_back(program_of(inspiration));
+    }
+    request.seed = wanted.seed;
+    request.task = wanted.operation == Operator::crossover ? model::Task::crossover
+                   : wanted.operation == Operator::rewrite ? model::Task::rewrite
+                                                           : model::Task::diff;
+    ProposalFinished event;
+    event.proposal = number;
+    if (const auto proposal = model::propose(request)) {
+      const std::string& text = proposal->files.at(kFile);
+      const auto digest = source::token_digest(text, source::Language::cpp);
+      drafts_[number] = text;
+      event.variants.push_back({digest.digest, digest.count});
+    }
+    take(search_.handle(event));
+  }
+
+  void evaluate(EvaluationNumber number) {
+    EvaluationFinished event;
+    event.evaluation = number;
+    const auto score = land_.score(programs_.at(variants_.at(number)));
+    if (score) {
+      event.metrics = {{"excess_percent", *score}};
+    } else {
+      event.outcome = Outcome::compile_error;
+    }
+    take(search_.handle(event));
+  }
+
+  const BinPacking& land_;
+  Search search_;
+  std::map<VariantNumber, std::string> programs_;
+  std::map<ProposalNumber, RequestProposal> requests_;
+  std::map<ProposalNumber, std::string> drafts_;
+  std::map<EvaluationNumber, VariantNumber> variants_;
+};
+
+int run(const Options& options) {
+  std::ifstream file(options.program);
+  const std::string seed_program{std::istreambuf_iterator<char>(file), {}};
+  const BinPacking land(options.family, 1);
+  const auto seed_score = land.score(seed_program);
+  if (!seed_score) {
+    std::cerr << "the interpreter cannot read the seed program: " << options.program << '\n';
+    return 1;
+  }
+  std::printf("seed %.3f\n", *seed_score);
+  for (const std::string& arm : options.arms) {
+    std::vector<double> scores(static_cast<std::size_t>(options.seeds));
+    std::vector<std::string> programs(scores.size());
+    std::atomic<std::size_t> next = 0;
+    {
+      std::vector<std::jthread> threads;
+      for (int i = 0; i < options.threads; ++i) {
+        threads.emplace_back([&] {
+          for (std::size_t k = next++; k < scores.size(); k = next++) {
+            const auto seed = static_cast<std::uint64_t>(options.first_seed) + k;
+            Campaign campaign(settings_of(arm, options, seed), land, seed_program);
+            campaign.run();
+            scores[k] = campaign.best();
+            programs[k] = campaign.best_program();
+          }
+        });
+      }
+    }
+    if (options.prints_best) {
+      for (const std::string& program : programs) std::printf("%s\n", program.c_str());
+    }
+    std::ranges::sort(scores);
+    std::printf("%-24s median %.3f |", arm.c_str(), scores[scores.size() / 2]);
+    for (const double score : scores) std::printf(" %.2f", score);
+    std::printf("\n");
+    std::fflush(stdout);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace cambrian::bench
+
+int main(int argc, char** argv) {
+  cambrian::bench::Options options;
+  CLI::App app("Compares searches on interpreted bin packing.");
+  app.add_option("--arms", options.arms, "policies, fields behind colons")->delimiter(',');
+  app.add_option("--seeds", options.seeds)->capture_default_str();
+  app.add_option("--first-seed", options.first_seed)->capture_default_str();
+  app.add_option("--evaluations", options.evaluations)->capture_default_str();
+  app.add_option("--parallel", options.parallel, "evaluations in flight")->capture_default_str();
+  app.add_option("--threads", options.threads)->capture_default_str();
+  app.add_option("--instances", options.family.instances)->capture_default_str();
+  app.add_option("--items", options.family.items)->capture_default_str();
+  app.add_option("--program", options.program, "the seed program")->capture_default_str();
+  app.add_flag("--best", options.prints_best, "print the best program of each campaign");
+  bool is_uniform = false;
+  app.add_flag("--uniform", is_uniform, "the family of 20 to 100 in 150");
+  CLI11_PARSE(app, argc, argv);
+  options.family.is_weibull = !is_uniform;
+  return cambrian::bench::run(options);
+}
