@@ -13,6 +13,8 @@ constexpr milliseconds kGraceMax{12'000};  // Whoever started us kills at 15 s.
 constexpr int kConnectionsMin = 6;         // One for each lane.
 constexpr int kConnectionsMax = 200;
 constexpr int kTokenDaysMax = 3'650;
+constexpr int kCallsPerSecondMax = 1'000'000;
+constexpr int kCampaignsPerUserMax = 1'000'000;
 
 milliseconds time_or(const google::protobuf::Duration& time, milliseconds fallback) {
   const milliseconds value(time.seconds() * 1000 + time.nanos() / 1'000'000);
@@ -38,6 +40,8 @@ Config with_defaults(const config::v1::CoordinatorConfig& file) {
   config.has_reflection = file.reflection();
   if (file.has_tls()) config.tls = file.tls();
   config.requires_tokens = file.require_tokens();
+  if (file.calls_per_second() != 0) config.calls_per_second = file.calls_per_second();
+  if (file.campaigns_per_user() != 0) config.campaigns_per_user = file.campaigns_per_user();
   config.is_open_to_anyone = file.i_know_that_anyone_who_reaches_this_port_can_run_code();
   return config;
 }
@@ -69,6 +73,10 @@ std::string check(const Config& config) {
   require(config.database_connections >= kConnectionsMin &&
               config.database_connections <= kConnectionsMax,
           "database_connections must be 6 to 200");
+  require(config.calls_per_second >= 1 && config.calls_per_second <= kCallsPerSecondMax,
+          "calls_per_second must be 1 to 1000000");
+  require(config.campaigns_per_user >= 1 && config.campaigns_per_user <= kCampaignsPerUserMax,
+          "campaigns_per_user must be 1 to 1000000");
   require(config.times.lease >= milliseconds(1'000), "lease_duration must be at least 1 s");
   require(config.sync_interval * 2 <= config.times.lease,
           "sync_interval must be at most half of lease_duration");

@@ -27,6 +27,7 @@ std::string_view verb(UserAction action) {
 
 awaitable<Result<CampaignRecord>> CampaignDesk::create(CampaignDefinition definition,
                                                        Requester requester) {
+  requester.campaigns_max = requester.has_all_rights ? 0 : campaigns_per_user_;
   CAMBRIAN_CO_TRY(auto record, co_await store_.create(std::move(definition), std::move(requester)));
   log::info("campaign_created", {{"campaign", record.name}, {"campaign_id", record.id.value}});
   hub_.notify(Topic::drivers());

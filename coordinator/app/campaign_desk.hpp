@@ -9,8 +9,10 @@ namespace cambrian::coordinator {
 /// Serves users: what needs more than one look into the store. Lives on the app's single thread.
 class CampaignDesk final : public CampaignApi {
  public:
-  CampaignDesk(CampaignStore& store, Hub& hub, const ShortageWatch& shortages)
-      : store_(store), hub_(hub), shortages_(shortages) {}
+  /// `campaigns_per_user`: that have not ended, of whoever has not all rights.
+  CampaignDesk(CampaignStore& store, Hub& hub, const ShortageWatch& shortages,
+               int campaigns_per_user)
+      : store_(store), hub_(hub), shortages_(shortages), campaigns_per_user_(campaigns_per_user) {}
 
   awaitable<Result<CampaignRecord>> create(CampaignDefinition definition,
                                            Requester requester) override;
@@ -28,6 +30,7 @@ class CampaignDesk final : public CampaignApi {
   CampaignStore& store_;
   Hub& hub_;
   const ShortageWatch& shortages_;
+  int campaigns_per_user_;
 };
 
 }  // namespace cambrian::coordinator

@@ -12,6 +12,7 @@ struct Requester {
   std::string request_id;      ///< Makes the request repeatable. Empty: it is not.
   std::string name{};          ///< Owner of what is created; empty: nobody.
   bool has_all_rights = true;  ///< May change campaigns of others. Without, they do not exist.
+  int campaigns_max = 0;       ///< Of one owner, that have not ended; 0: any number.
 };
 
 /// Some events of a campaign and how it stands.

@@ -45,6 +45,7 @@ constexpr int kRefusedMax = 20;
 constexpr std::chrono::minutes kRefusedTime{1};
 constexpr const char* kRoleNotAllowed = "ROLE_NOT_ALLOWED";
 constexpr const char* kRoleReason = "role";
+constexpr const char* kRateReason = "rate";
 constexpr const char* kNotYours = "NOT_YOURS";
 
 /// What to say of a token, and what to do next.
@@ -127,14 +128,19 @@ Arrival arrival_of(const grpc::CallbackServerContext& context, const char* metho
 }
 
 Calls::Calls(boost::asio::any_io_executor executor, metrics::Registry& registry, AccessApi& access,
-             AuditStore& audit)
-    : executor_(std::move(executor)), registry_(registry), access_(access), audit_(audit) {
+             AuditStore& audit, int calls_per_second)
+    : executor_(std::move(executor)),
+      registry_(registry),
+      access_(access),
+      audit_(audit),
+      limit_(calls_per_second) {
   // Known from the start: a rate of the first refusal needs the zero before it.
   for (const auto problem : {TokenProblem::missing, TokenProblem::malformed, TokenProblem::unknown,
                              TokenProblem::expired, TokenProblem::revoked}) {
     refusals(word(problem));
   }
   refusals(kRoleReason);
+  refusals(kRateReason);
 }
 
 awaitable<Admission> Calls::admit(Arrival arrival) {
@@ -151,6 +157,8 @@ awaitable<Admission> Calls::admit(Arrival arrival) {
     co_return admission;
   }
   admission.caller = identity->caller;
+  admission.refusal = check_rate(admission.caller, method);
+  if (!admission.refusal.ok()) co_return admission;
   const auto* access = find_access(method);
   const bool is_allowed_to = access != nullptr && is_allowed(*access, admission.caller.role);
   if (!is_allowed_to) {
@@ -169,6 +177,23 @@ awaitable<Admission> Calls::admit(Arrival arrival) {
   if (!id && is_allowed_to) admission.refusal = status_of(id.error());
   if (id && is_allowed_to) admission.audit_entry = *id;
   co_return admission;
+}
+
+grpc::Status Calls::check_rate(const Caller& caller, const std::string& method) {
+  const bool is_agent = caller.role == Role::worker || caller.role == Role::codegen;
+  if (is_agent || caller.token_id.empty()) return grpc::Status::OK;
+  const auto wait = limit_.take(caller.token_id, std::chrono::steady_clock::now());
+  if (!wait) return grpc::Status::OK;
+  refusals(kRateReason).add();
+  rpc::Details details;
+  details.reason = "TOO_MANY_CALLS";
+  details.retry_delay = *wait;
+  details.metadata = {{"method", method}, {"name", caller.name}};
+  return rpc::to_refusal(grpc::StatusCode::RESOURCE_EXHAUSTED,
+                         "too many calls with this token; make fewer, or ask whoever runs the "
+                         "coordinator for more (calls_per_second): token=" +
+                             caller.token_id,
+                         details);
 }
 
 bool Calls::is_worth_an_entry(const Caller& caller) {

@@ -9,6 +9,7 @@
 #include "common/metrics/metrics.hpp"
 #include "common/rpc/unary.hpp"
 #include "coordinator/adapters/grpc/convert.hpp"
+#include "coordinator/adapters/grpc/rate_limit.hpp"
 #include "coordinator/ports/access_api.hpp"
 #include "coordinator/ports/words.hpp"
 
@@ -46,8 +47,9 @@ std::string object_of(const Request& request);
 /// counts and times all.
 class Calls {
  public:
+  /// `calls_per_second`: of each token of a person; agents are not limited.
   Calls(boost::asio::any_io_executor executor, metrics::Registry& registry, AccessApi& access,
-        AuditStore& audit);
+        AuditStore& audit, int calls_per_second);
 
   const boost::asio::any_io_executor& executor() const { return executor_; }
 
@@ -99,6 +101,8 @@ class Calls {
 
  private:
   awaitable<Admission> admit(Arrival arrival);
+  /// OK: the caller has not called too often.
+  grpc::Status check_rate(const Caller& caller, const std::string& method);
   /// Refused ones of one token fill neither disk nor log: what is too much is counted only.
   bool is_worth_an_entry(const Caller& caller);
   awaitable<void> note_outcome(std::int64_t audit_entry, grpc::StatusCode code);
@@ -131,6 +135,7 @@ class Calls {
     int count = 0;
   };
   std::map<std::string, Refused> refused_;  ///< By token id. On the app's thread.
+  RateLimit limit_;                         ///< On the app's thread.
 };
 
 /// Overrides a unary method of a service by a coroutine: `handler` is a call of it with `request`

@@ -23,14 +23,15 @@ Status load_reflection() {
 
 struct Server::State {
   State(ServerPorts ports, boost::asio::any_io_executor executor, metrics::Registry& registry,
-        milliseconds lease)
-      : calls(std::move(executor), registry, ports.admin.access, ports.admin.audit),
+        const ServerOptions& options)
+      : calls(std::move(executor), registry, ports.admin.access, ports.admin.audit,
+              options.calls_per_second),
         agents(calls, ports.agents, ports.calls),
         blobs(calls, ports.campaigns.blobs),
         campaigns(calls, ports.campaigns),
         variants(calls, ports.variants),
         tasks(calls, ports.campaigns.tasks, ports.campaigns.blobs),
-        workers(calls, ports.agent_store, lease),
+        workers(calls, ports.agent_store, options.lease),
         codegen(calls, ports.agent_store),
         admin(calls, ports.admin) {}
 
@@ -53,7 +54,7 @@ Server::~Server() = default;
 Result<std::unique_ptr<Server>> Server::start(const ServerOptions& options, ServerPorts ports,
                                               boost::asio::any_io_executor executor,
                                               metrics::Registry& registry) {
-  auto state = std::make_unique<State>(ports, std::move(executor), registry, options.lease);
+  auto state = std::make_unique<State>(ports, std::move(executor), registry, options);
   grpc::EnableDefaultHealthCheckService(true);
   if (options.has_reflection) CAMBRIAN_TRY_STATUS(load_reflection());
   grpc::ServerBuilder builder;

@@ -19,6 +19,7 @@ struct ServerOptions {
   std::shared_ptr<grpc::ServerCredentials> credentials;
   bool has_reflection = false;
   milliseconds lease{60'000};  ///< An agent that is silent for longer counts as lost.
+  int calls_per_second = 0;    ///< Of each token of a person; above 0.
 };
 
 struct ServerPorts {

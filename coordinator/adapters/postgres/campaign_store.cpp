@@ -33,6 +33,11 @@ constexpr const char* kListActive = CAMPAIGN_COLUMNS
     " ORDER BY c.id DESC LIMIT $2";
 #undef CAMPAIGN_COLUMNS
 
+// The lock lasts until the commit: two creations at once cannot both be the last that may.
+constexpr const char* kLockOwner = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+constexpr const char* kCountActive =
+    "SELECT count(*) FROM campaign WHERE owner = $1"
+    " AND state IN ('running', 'paused', 'draining', 'finalizing')";
 constexpr const char* kInsertCampaign =
     "INSERT INTO campaign (name, request_id, spec, definition, task_digest, task_name,"
     " objective_metric, is_maximized, priority, owner)"
@@ -163,11 +168,24 @@ Result<CampaignRecord> find_existing(pqxx::work& transaction, const CampaignDefi
               "a campaign of this name has another spec: name=" + definition.name);
 }
 
+Status check_quota(pqxx::work& transaction, const Requester& requester) {
+  if (requester.campaigns_max == 0) return {};
+  transaction.exec(kLockOwner, pqxx::params{requester.name});
+  const auto active = transaction.exec(kCountActive, pqxx::params{requester.name}).one_row();
+  if (active[0].as<int>() < requester.campaigns_max) return {};
+  return fail(
+      Errc::conflict,
+      "as many campaigns as one user may have have not ended; stop one first, or ask whoever "
+      "runs the coordinator for more (campaigns_per_user): owner=" +
+          requester.name + " campaigns=" + std::to_string(requester.campaigns_max));
+}
+
 Result<CampaignRecord> create_campaign(pqxx::work& transaction,
                                        const CampaignDefinition& definition,
                                        const Requester& requester) {
   auto existing = find_existing(transaction, definition, requester);
   if (existing || existing.error().code != Errc::not_found) return existing;
+  CAMBRIAN_TRY_STATUS(check_quota(transaction, requester));
   CAMBRIAN_TRY_STATUS(check_task(transaction, definition.task_digest));
   const auto& objective = definition.settings.objectives.front();
   const auto inserted = transaction.exec(

@@ -6,11 +6,15 @@ namespace {
 // The lock keeps a second coordinator from the same rows: it takes another campaign.
 constexpr const char* kFindDeleting =
     "SELECT id FROM campaign WHERE is_deleting ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED";
-// What refers to others first, so that no deletion drags many rows of another table along: the
-// attempts of an item are few. By ctid, as an array: no statement walks a table.
+// Items first: without its item nobody adds anything to an evaluation. The attempts of an item,
+// which go with it, are few. By ctid, as an array: no statement walks a table.
 constexpr std::array kPurges = {
     "DELETE FROM work_item WHERE ctid = ANY(ARRAY("
     "SELECT ctid FROM work_item WHERE campaign_id = $1 LIMIT $2))",
+    "DELETE FROM result WHERE ctid = ANY(ARRAY("
+    "SELECT ctid FROM result WHERE campaign_id = $1 LIMIT $2))",
+    "DELETE FROM rung WHERE ctid = ANY(ARRAY("
+    "SELECT ctid FROM rung WHERE campaign_id = $1 LIMIT $2))",
     "DELETE FROM evaluation WHERE ctid = ANY(ARRAY("
     "SELECT ctid FROM evaluation WHERE campaign_id = $1 LIMIT $2))",
     "DELETE FROM variant WHERE ctid = ANY(ARRAY("

@@ -7,14 +7,17 @@
 namespace cambrian::coordinator::postgres {
 namespace {
 
+// Of each campaign the items that wait longest: what nobody can serve is among them soon.
 constexpr const char* kFindShortages =
     "WITH living AS (SELECT kind, description FROM agent"
     "  WHERE last_sync_at >= now() - $1 * interval '1 millisecond'"
     "  AND NOT is_draining AND NOT should_drain),"
     " need AS (SELECT DISTINCT w.campaign_id, w.kind, w.model, w.runtime, w.sandbox_level, w.gpus"
-    "  FROM work_item w JOIN campaign c ON c.id = w.campaign_id"
-    "  WHERE w.state = 'ready' AND w.not_before < now() - $2 * interval '1 millisecond'"
-    "  AND c.state IN ('running', 'draining', 'finalizing'))"
+    "  FROM campaign c CROSS JOIN (VALUES ('evaluation'), ('proposal')) k (kind)"
+    "  CROSS JOIN LATERAL (SELECT * FROM work_item i WHERE i.campaign_id = c.id"
+    "   AND i.kind = k.kind AND i.state = 'ready'"
+    "   AND i.not_before < now() - $2 * interval '1 millisecond' ORDER BY i.id LIMIT 100) w"
+    "  WHERE c.state IN ('running', 'draining', 'finalizing'))"
     " SELECT DISTINCT ON (n.campaign_id) n.campaign_id, n.kind, n.model, n.runtime,"
     "  n.sandbox_level, n.gpus, EXISTS (SELECT 1 FROM living a WHERE a.kind ="
     "   CASE n.kind WHEN 'evaluation' THEN 'worker' ELSE 'codegen' END)"

@@ -10,6 +10,10 @@
 
 namespace cambrian::coordinator::postgres {
 
+/// What renews leases, for the test that pins its plan. Parameters: items, their epochs, their
+/// agents, milliseconds.
+extern const char* const kRenewLeases;
+
 /// Calls of several agents share transactions (`Gather`): syncs, claims of either kind, results.
 /// One thread.
 class PostgresWorkStore final : public WorkStore {

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "codegen-client/model_server/mutation/mutator.hpp"
+#include "common/source/constants.hpp"
 #include "common/source/token_digest.hpp"
 #include "coordinator/search/search.hpp"
 #include "coordinator/search/settings.hpp"
@@ -23,6 +24,7 @@ using namespace search;
 namespace model = codemodel;
 
 constexpr const char* kFile = "priority.cpp";
+constexpr auto kLanguage = source::Language::cpp;
 
 struct Options {
   std::vector<std::string> arms = {"random", "islands"};
@@ -73,6 +75,7 @@ Settings settings_of(const std::string& arm, const Options& options, std::uint64
   settings.operators = {{Operator::diff, 0.7 * (1 - tune)},
                         {Operator::rewrite, 0.1 * (1 - tune)},
                         {Operator::crossover, 0.2 * (1 - tune)}};
+  if (tune > 0) settings.operators.push_back({Operator::tune, tune});
   return settings;
 }
 
@@ -81,14 +84,16 @@ class Campaign {
   Campaign(const Settings& settings, const BinPacking& land, const std::string& seed_program)
       : land_(land), search_(settings) {
     programs_[VariantNumber{0}] = seed_program;
-    const auto digest = source::token_digest(seed_program, source::Language::cpp);
+    const auto digest = source::token_digest(seed_program, kLanguage);
     take(search_.handle(Started{digest.digest, digest.count}));
   }
 
   /// Evaluations finish in the order of their requests.
   void run() {
     while (search_.phase() != Phase::ended) {
-      if (const auto open = search_.open_proposals(); !open.empty()) {
+      if (!untold_.empty()) {
+        tell_constants();
+      } else if (const auto open = search_.open_proposals(); !open.empty()) {
         answer(open.front());
       } else {
         evaluate(search_.open_evaluations().front());
@@ -106,6 +111,8 @@ class Campaign {
         requests_[proposal->proposal] = *proposal;
       } else if (const auto* evaluation = std::get_if<RequestEvaluation>(&command)) {
         variants_[evaluation->evaluation] = evaluation->variant;
+      } else if (const auto* wanted = std::get_if<FindConstants>(&command)) {
+        untold_.push_back(wanted->variant);
       } else if (const auto* added = std::get_if<AddVariant>(&command)) {
         if (added->proposal) programs_[added->variant] = drafts_.at(*added->proposal);
       }
@@ -113,14 +120,27 @@ class Campaign {
   }
 
   model::Program program_of(VariantNumber variant) const {
-    return {.files = {{kFile, programs_.at(variant)}},
-            .languages = {{kFile, source::Language::cpp}}};
+    return {.files = {{kFile, programs_.at(variant)}}, .languages = {{kFile, kLanguage}}};
   }
 
-  void answer(ProposalNumber number) {
-    const RequestProposal& wanted = requests_.at(number);
+  void tell_constants() {
+    ConstantsFound event{.variant = untold_.back(), .constants = {}};
+    untold_.pop_back();
+    for (const auto& one : source::find_constants(program_of(event.variant).files, kLanguage)) {
+      event.constants.push_back({one.value, one.low, one.high, one.is_logarithmic});
+    }
+    take(search_.handle(event));
+  }
+
+  /// Empty: there is none.
+  std::string draft(const RequestProposal& wanted) const {
+    const auto parent = program_of(wanted.parents.front());
+    if (wanted.operation == Operator::tune) {
+      const auto tuned = source::replace_constants(parent.files, kLanguage, wanted.constants);
+      return tuned ? tuned->at(kFile) : "";
+    }
     model::MutationRequest request;
-    request.parent = program_of(wanted.parents.front());
+    request.parent = parent;
     for (std::size_t i = 1; i < wanted.parents.size(); ++i) {
       request.donors.push_back(program_of(wanted.parents[i]));
     }
@@ -131,13 +151,17 @@ class Campaign {
     request.task = wanted.operation == Operator::crossover ? model::Task::crossover
                    : wanted.operation == Operator::rewrite ? model::Task::rewrite
                                                            : model::Task::diff;
+    const auto proposal = model::propose(request);
+    return proposal ? proposal->files.at(kFile) : "";
+  }
+
+  void answer(ProposalNumber number) {
     ProposalFinished event;
     event.proposal = number;
-    if (const auto proposal = model::propose(request)) {
-      const std::string& text = proposal->files.at(kFile);
-      const auto digest = source::token_digest(text, source::Language::cpp);
-      drafts_[number] = text;
+    if (auto text = draft(requests_.at(number)); !text.empty()) {
+      const auto digest = source::token_digest(text, kLanguage);
       event.variants.push_back({digest.digest, digest.count});
+      drafts_[number] = std::move(text);
     }
     take(search_.handle(event));
   }
@@ -160,6 +184,7 @@ class Campaign {
   std::map<ProposalNumber, RequestProposal> requests_;
   std::map<ProposalNumber, std::string> drafts_;
   std::map<EvaluationNumber, VariantNumber> variants_;
+  std::vector<VariantNumber> untold_;  // Whose constants are wanted.
 };
 
 int run(const Options& options) {

@@ -215,6 +215,12 @@ TEST_CASE("bounds: a large campaign is gone at once, and its rows go batch by ba
       "INSERT INTO work_item (campaign_id, kind, number, state, priority)"
       " SELECT 1, 'evaluation', n, 'done', 50 FROM generate_series(10, 2500) n");
   run(service,
+      "INSERT INTO result (content_key, toolchain, campaign_id, number)"
+      " SELECT md5(n::text), 'some', 1, n FROM generate_series(10, 2500) n");
+  run(service,
+      "INSERT INTO rung (campaign_id, rung, number, value, is_hopeless)"
+      " SELECT 1, 0.5, n, 0, false FROM generate_series(10, 2500) n");
+  run(service,
       "INSERT INTO event (campaign_id, sequence, type, is_input, message, payload)"
       " SELECT 1, n, 'filler', false, '', '{}' FROM generate_series(1000, 20000) n");
   // Each statement notes how many rows it took, and is slow.
@@ -223,7 +229,8 @@ TEST_CASE("bounds: a large campaign is gone at once, and its rows go batch by ba
       "CREATE FUNCTION note_deletion() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
       " INSERT INTO deletion SELECT count(*) FROM gone; PERFORM pg_sleep(0.02); RETURN NULL;"
       " END $$");
-  for (const std::string table : {"event", "evaluation", "variant", "work_item"}) {
+  for (const std::string table :
+       {"event", "evaluation", "variant", "work_item", "result", "rung"}) {
     run(service, "CREATE TRIGGER note_deletion AFTER DELETE ON " + table +
                      " REFERENCING OLD TABLE AS gone FOR EACH STATEMENT"
                      " EXECUTE FUNCTION note_deletion()");
@@ -256,8 +263,8 @@ TEST_CASE("bounds: a large campaign is gone at once, and its rows go batch by ba
         return query_number(service.database, "SELECT count(*) FROM campaign WHERE id = 1") == 0;
       },
       milliseconds(30'000)));
-  for (const std::string table :
-       {"event", "variant", "evaluation", "proposal", "work_item", "model_call"}) {
+  for (const std::string table : {"event", "variant", "evaluation", "proposal", "work_item",
+                                  "model_call", "result", "rung"}) {
     INFO(table);
     CHECK(query_number(service.database,
                        "SELECT count(*) FROM " + table + " WHERE campaign_id = 1") == 0);

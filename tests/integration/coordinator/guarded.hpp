@@ -14,9 +14,11 @@ inline constexpr milliseconds kCallTimeout{20'000};
 
 /// A coordinator that requires tokens.
 struct Guarded {
+  std::string limits{};  ///< Lines of YAML.
   std::string database = PrivatePostgres::shared().make_database();
   std::string root = make_first_token(database);
-  CoordinatorProcess coordinator{{.database = database, .more_config = "require_tokens: true\n"}};
+  CoordinatorProcess coordinator{
+      {.database = database, .more_config = "require_tokens: true\n" + limits}};
 
   std::shared_ptr<grpc::Channel> as(const std::string& token) const {
     return secure_channel(coordinator.address(), token);

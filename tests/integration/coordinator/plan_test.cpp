@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "coordinator/adapters/postgres/work_claim.hpp"
+#include "coordinator/adapters/postgres/work_store.hpp"
 #include "tests/integration/coordinator/fixture.hpp"
 
 using namespace cambrian;
@@ -28,7 +29,8 @@ struct Reads {
 };
 
 void add_reads(const json& node, const std::string& table, const std::string& index, Reads& reads) {
-  if (node.value("Relation Name", "") == table) {
+  const bool is_read = node.value("Node Type", "").ends_with("Scan");
+  if (is_read && node.value("Relation Name", "") == table) {
     // The look for jumps to be confirmed, of which there are few.
     const auto used = node.value("Index Name", "");
     reads.is_by_index_alone =
@@ -116,6 +118,45 @@ TEST_CASE("plan: no step, claim, report or heartbeat reads a table whole, howeve
   const auto after = reads_so_far(service);
   CHECK(after.whole - before.whole < kGrown);
   CHECK(after.by_index - before.by_index < kItems * kRowsOfItem);
+}
+
+TEST_CASE("plan: a renewal looks at its own leases, where the statistics know of none",
+          "[integration][coordinator]") {
+  constexpr int kHeld = 20;
+  Service service;
+  service.start_and_claim_seed("held");
+  pqxx::connection connection(service.database);
+  pqxx::nontransaction sql(connection);
+  sql.exec("SET session_replication_role = replica");
+  fill_history(sql, kReady);
+  sql.exec("ANALYZE work_item");
+  sql.exec("UPDATE work_item SET state = 'leased', agent_id = 'agent' WHERE number >= 100000");
+  const auto array = [&sql](const std::string& value) {
+    return sql
+        .exec("SELECT array_agg(" + value + ")::text FROM (SELECT * FROM work_item WHERE number" +
+              " BETWEEN 100000 AND " + std::to_string(100'000 + kHeld - 1) + ") AS held")
+        .one_row()[0]
+        .as<std::string>();
+  };
+  for (const char* method : {"seqscan", "hashjoin", "mergejoin"}) {  // As on its connections.
+    sql.exec(std::string("SET enable_") + method + " = off");
+  }
+  sql.exec(std::string("PREPARE renew AS ") + coordinator::postgres::kRenewLeases);
+  for (const char* mode : {"force_generic_plan", "force_custom_plan"}) {
+    sql.exec(std::string("SET plan_cache_mode = ") + mode);
+    const auto explained =
+        sql.exec("EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE renew('" + array("id") + "', '" +
+                 array("epoch") + "', '" + array("agent_id") + "', 60000)")
+            .one_row()[0]
+            .as<std::string>();
+    INFO(mode << "\n" << explained);
+    const auto plan = json::parse(explained).at(0).at("Plan");
+    Reads items;
+    add_reads(plan, "work_item", "work_item_pkey", items);
+    CHECK(items.is_by_index_alone);
+    CHECK(items.rows <= 2 * kHeld);  // Looked for, and looked at again to be written.
+    CHECK(plan.at("Actual Rows").get<double>() == kHeld);
+  }
 }
 
 TEST_CASE("plan: a claim touches what it takes, beside a million finished items and a deep queue",
