@@ -66,7 +66,7 @@ TEST_CASE("spec_resolver: fills in what the comments promise", "[unit][coordinat
   CHECK(spec.search().islands() == 1);
   CHECK(spec.search().island_size() == 60);
   CHECK(spec.search().migration_interval() == 40);
-  CHECK(spec.search().climb_from() == search::kClimbFromDefault);
+  CHECK(spec.search().climb_from() == 0.1);
   CHECK(spec.search().operators_size() == 3);
   REQUIRE(spec.search().features_size() == 1);
   CHECK(spec.search().features(0).metric() == "source_tokens");
