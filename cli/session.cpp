@@ -172,14 +172,18 @@ Status Session::with_retries(const std::function<grpc::Status(grpc::ClientContex
     context.set_deadline(deadline);
     const grpc::Status status = attempt(context);
     if (status.ok()) return {};
-    const bool is_last = status.error_code() != grpc::StatusCode::UNAVAILABLE ||
-                         tries >= kRetryDelays.size() ||
-                         std::chrono::system_clock::now() + kRetryDelays[tries] >= deadline;
-    if (is_last) {
-      if (details != nullptr) *details = rpc::details_of(status);
+    const auto found = rpc::details_of(status);
+    std::optional<std::chrono::milliseconds> delay;
+    if (status.error_code() == grpc::StatusCode::UNAVAILABLE && tries < kRetryDelays.size()) {
+      delay = kRetryDelays[tries];
+    } else if (found.reason == rpc::kTooManyCalls) {
+      delay = found.retry_delay;  // However often: the coordinator says when it is our turn.
+    }
+    if (!delay || std::chrono::system_clock::now() + *delay >= deadline) {
+      if (details != nullptr) *details = found;
       return cambrian::fail(rpc::from_status(status));
     }
-    rpc::wait_unless_stopped({}, kRetryDelays[tries]);
+    rpc::wait_unless_stopped({}, *delay);
   }
 }
 

@@ -207,6 +207,7 @@ class Program {
 
   /// Refuses new calls, wakes every long call, lets open ones end, gives the campaigns back.
   void begin_shutdown() {
+    neighbours_.stop();
     if (hub_.is_closed()) return;
     log::info("shutdown_begun");
     server_->set_serving(false);

@@ -13,6 +13,9 @@
 /// The one mapping between our errors and gRPC's.
 namespace cambrian::rpc {
 
+/// Reason of a refusal that passes by itself: the details say when.
+inline constexpr const char* kTooManyCalls = "TOO_MANY_CALLS";
+
 /// A field of a request that is not acceptable, by its path: `spec.budget.evaluations`.
 struct FieldViolation {
   std::string field;

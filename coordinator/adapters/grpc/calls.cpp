@@ -186,7 +186,7 @@ grpc::Status Calls::check_rate(const Caller& caller, const std::string& method) 
   if (!wait) return grpc::Status::OK;
   refusals(kRateReason).add();
   rpc::Details details;
-  details.reason = "TOO_MANY_CALLS";
+  details.reason = rpc::kTooManyCalls;
   details.retry_delay = *wait;
   details.metadata = {{"method", method}, {"name", caller.name}};
   return rpc::to_refusal(grpc::StatusCode::RESOURCE_EXHAUSTED,
@@ -213,9 +213,10 @@ awaitable<void> Calls::note_outcome(std::int64_t audit_entry, grpc::StatusCode c
 }
 
 metrics::Counter Calls::refusals(const std::string& reason) {
-  return registry_.counter("cambrian_coordinator_calls_refused_total",
-                           "Calls that were refused because of who made them",
-                           {{"reason", reason}});
+  return registry_.counter(
+      "cambrian_coordinator_calls_refused_total",
+      "Calls that were refused because of who made them, or how many that one makes",
+      {{"reason", reason}});
 }
 
 grpc::Status Calls::check_again(const Caller& caller, const char* method) const {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "coordinator/adapters/postgres/call_limit.hpp"
 #include "coordinator/adapters/postgres/codec.hpp"
@@ -133,6 +134,17 @@ std::vector<CallGrant> begin_calls(pqxx::work& transaction, const std::vector<Ca
     is_noted[row[0].as<std::size_t>() - 1] = row[1].as<bool>();
   }
   std::map<std::string, Calls> groups;  // In one order, so that nobody waits in a circle.
+  // One that is repeated while the first waits here is the same call: it takes one place.
+  std::map<std::tuple<std::int64_t, std::int64_t, std::int64_t>, std::size_t> firsts;
+  std::vector<std::pair<std::size_t, std::size_t>> repeated;
+  for (auto& [place, was_noted] : is_noted) {
+    const auto& key = begins[place].key;
+    const auto [first, is_first] =
+        firsts.try_emplace({key.lease.item.value, key.lease.epoch, key.number}, place);
+    if (is_first) continue;
+    was_noted = true;
+    repeated.emplace_back(place, first->second);
+  }
   for (const auto& [place, was_noted] : is_noted) {
     grants[place].is_lease_lost = false;
     const auto& begin = begins[place];
@@ -161,6 +173,7 @@ std::vector<CallGrant> begin_calls(pqxx::work& transaction, const std::vector<Ca
                     {"cost_micro_usd", call.cost_micro_usd}});
   }
   if (!rows.empty()) execute(transaction, kNoteCalls, pqxx::params{rows.dump()});
+  for (const auto& [place, first] : repeated) grants[place] = grants[first];
   return grants;
 }
 

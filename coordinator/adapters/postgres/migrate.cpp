@@ -61,9 +61,10 @@ Status migrate_once(const std::string& address, std::span<const Migration> migra
   } catch (const pqxx::broken_connection& error) {
     return fail(Errc::unavailable, first_line(error.what()));
   } catch (const pqxx::sql_error& error) {
-    if (error.sqlstate().starts_with("57P"))
-      return fail(Errc::unavailable, first_line(error.what()));
-    return fail(Errc::internal, first_line(error.what()));
+    // Away, or a step that wants whole tables stood in the way of others, or they in its way.
+    const auto& state = error.sqlstate();
+    const bool is_passing = state.starts_with("57P") || state == "40P01" || state == "55P03";
+    return fail(is_passing ? Errc::unavailable : Errc::internal, first_line(error.what()));
   } catch (const std::exception& error) {
     return fail(Errc::internal, first_line(error.what()));
   }

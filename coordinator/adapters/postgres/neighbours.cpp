@@ -14,10 +14,12 @@ constexpr const char* kListenerName = "cambrian-coordinator-listener";
 constexpr const char* kTell = "SELECT pg_notify('cambrian_news', $1)";
 constexpr const char* kCountListeners =
     "SELECT count(*) FROM pg_stat_get_activity(NULL) WHERE application_name = $1"
-    " AND datid = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    " AND pid <> $2 AND datid = (SELECT oid FROM pg_database WHERE datname = current_database())";
 /// How often the listener looks whether it shall end.
 constexpr long kLookMicroseconds = 200'000;
 constexpr std::chrono::seconds kReconnectPause{1};
+/// For the server to say that it listens.
+constexpr std::chrono::seconds kListenMax{5};
 
 std::string payload_of(const News& news, const std::string& name) {
   Json ready = Json::object();
@@ -53,18 +55,22 @@ PostgresNeighbours::PostgresNeighbours(Database& database, std::string connectio
 
 void PostgresNeighbours::listen(const std::stop_token& stop) {
   pqxx::connection connection(with_timeouts(connection_));
-  {
-    pqxx::nontransaction setup(connection);
-    setup.exec("SELECT set_config('application_name', $1, false)", pqxx::params{kListenerName});
-  }
-  connection.listen(kChannel, [this](pqxx::notification notice) {
+  const auto hear = [this](pqxx::notification notice) {
     try {
       const auto payload = Json::parse(std::string_view(notice.payload));
       if (payload.at("from").get_ref<const std::string&>() != name_) on_news_(news_of(payload));
     } catch (const Json::exception& error) {
       log::debug("news_unreadable", {{"what", error.what()}});
     }
-  });
+  };
+  {
+    const SocketWatch::Scope scope(watch_, connection.sock(),
+                                   SocketWatch::Clock::now() + kListenMax);
+    pqxx::nontransaction(connection)
+        .exec("SELECT set_config('application_name', $1, false)", pqxx::params{kListenerName});
+    connection.listen(kChannel, hear);
+  }
+  backend_ = connection.backendpid();
   while (!stop.stop_requested()) connection.await_notification(0, kLookMicroseconds);
 }
 
@@ -75,18 +81,27 @@ void PostgresNeighbours::run(const std::stop_token& stop) {
     try {
       listen(stop);
     } catch (const std::exception& error) {
-      // The database tells that it is away; until it is back there is nothing to hear.
-      log::debug("listener_lost", {{"what", error.what()}});
+      // Until it is back, news comes by polls, once a second. Said once for each loss.
+      const bool was_listening = backend_.exchange(kNoBackend) != kNoBackend;
+      if (was_listening && !stop.stop_requested()) {
+        log::warn("listener_lost", {{"what", first_line(error.what())}});
+      }
       std::unique_lock lock(mutex);
       paused.wait_for(lock, stop, kReconnectPause, [] { return false; });
     }
   }
 }
 
+void PostgresNeighbours::stop() {
+  listener_.request_stop();
+  watch_.cut_all();
+}
+
 awaitable<Result<bool>> PostgresNeighbours::are_there() {
-  auto body = [](pqxx::work& transaction) -> Result<bool> {
-    const auto row = execute(transaction, kCountListeners, pqxx::params{kListenerName}).one_row();
-    return row[0].as<int>() > 1;
+  auto body = [backend = backend_.load()](pqxx::work& transaction) -> Result<bool> {
+    const auto row =
+        execute(transaction, kCountListeners, pqxx::params{kListenerName, backend}).one_row();
+    return row[0].as<int>() > 0;
   };
   co_return co_await database_.run(Lane::claim, "count_listeners", body);
 }

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <stop_token>
 #include <string>
 #include <thread>
 
 #include "coordinator/adapters/postgres/database.hpp"
+#include "coordinator/adapters/postgres/socket_watch.hpp"
 #include "coordinator/ports/neighbours.hpp"
 
 namespace cambrian::coordinator::postgres {
@@ -20,6 +22,10 @@ class PostgresNeighbours final : public Neighbours {
   /// `name` tells this coordinator from others. `connection` as for Database: one more is used.
   PostgresNeighbours(Database& database, std::string connection, std::string name, OnNews on_news);
 
+  /// Hears no more. The destructor then waits for hardly anything, whatever the database does. Any
+  /// thread.
+  void stop();
+
   awaitable<Result<bool>> are_there() override;
   awaitable<Status> tell(News news) override;
 
@@ -32,6 +38,9 @@ class PostgresNeighbours final : public Neighbours {
   std::string connection_;
   std::string name_;
   OnNews on_news_;
+  static constexpr int kNoBackend = 0;
+  std::atomic<int> backend_ = kNoBackend;  ///< The server's process that we listen by.
+  SocketWatch watch_;
   std::jthread listener_;  // Last: it uses all others.
 };
 

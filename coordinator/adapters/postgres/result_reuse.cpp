@@ -1,5 +1,7 @@
 #include "coordinator/adapters/postgres/result_reuse.hpp"
 
+#include <stdexcept>
+
 #include "common/log/log.hpp"
 
 namespace cambrian::coordinator::postgres {
@@ -91,9 +93,14 @@ void insert_evaluations(pqxx::work& transaction, CampaignId campaign,
                     {"is_confirmation", one.request.jump.has_value()}});
   }
   // The parameters' names are sorted: equal ones make equal keys.
-  execute(transaction, kInsertEvaluation,
-          pqxx::params{rows.dump(), kKeyRelease, definition.task_digest,
-                       Json(definition.parameters).dump(), definition.gpus});
+  const auto inserted = execute(transaction, kInsertEvaluation,
+                                pqxx::params{rows.dump(), kKeyRelease, definition.task_digest,
+                                             Json(definition.parameters).dump(), definition.gpus})
+                            .affected_rows();
+  if (static_cast<std::size_t>(inserted) != evaluations.size()) {
+    throw std::logic_error("an evaluation without a variant: inserted=" + std::to_string(inserted) +
+                           " of=" + std::to_string(evaluations.size()));
+  }
 }
 
 std::map<search::EvaluationNumber, ReusedResult> reuse_results(

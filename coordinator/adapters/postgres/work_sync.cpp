@@ -108,8 +108,10 @@ void renew(pqxx::work& transaction, const std::vector<AgentReport>& reports, mil
   }
 }
 
-/// A heartbeat that says nothing new is written once in this share of a lease.
+/// A heartbeat that says nothing new is written once in this share of a lease, and at least so
+/// often: who was not heard of for a minute counts as away.
 constexpr int kNotesPerLease = 12;
+constexpr milliseconds kNoteIntervalMax{5'000};
 
 /// Two statements for all calls. Of several calls of one agent the last one is noted.
 void note_agents(pqxx::work& transaction, const std::vector<AgentReport>& reports,
@@ -126,7 +128,7 @@ void note_agents(pqxx::work& transaction, const std::vector<AgentReport>& report
                     {"is_draining", report->is_draining}});
   }
   std::map<std::string, bool> should_drain;
-  const auto interval = lease / kNotesPerLease;
+  const auto interval = std::min(lease / kNotesPerLease, kNoteIntervalMax);
   for (const auto& row :
        execute(transaction, kFindNoted, pqxx::params{rows.dump(), interval.count()})) {
     should_drain[row[0].as<std::string>()] = row[1].as<bool>();

@@ -154,6 +154,17 @@ std::optional<std::size_t> Interpreter::compile(const Expression& tree) {
   return put(known->second, {a, b});
 }
 
+/// What is done with the value before: nothing for `=`. Empty for what sets nothing.
+std::optional<std::optional<Interpreter::Operation>> Interpreter::find_assignment(
+    std::string_view text) {
+  if (text == "=") return std::optional<Operation>();
+  if (text == "+=") return std::optional(Operation::add);
+  if (text == "-=") return std::optional(Operation::subtract);
+  if (text == "*=") return std::optional(Operation::multiply);
+  if (text == "/=") return std::optional(Operation::divide);
+  return std::nullopt;
+}
+
 std::optional<Interpreter> Interpreter::read(const std::string& program) {
   const auto code = Code::parse(program, source::Language::cpp);
   if (!code) return std::nullopt;
@@ -166,27 +177,23 @@ std::optional<Interpreter> Interpreter::read(const std::string& program) {
   made.columns_.resize(kGivenColumns);
   made.scores_ = made.constant(0);
   for (std::size_t i = loop->begin; i < loop->end;) {
-    std::size_t assign = i;
-    while (assign < loop->end && !code->at(assign).ends_with("=") && !code->is(assign, ";"))
-      ++assign;
+    // `const double name = value;`, `double name = value;` or `scores[i] += value;`.
+    const bool is_score = code->text_of({i, i + 4}) == "scores[i]";
+    const std::size_t name = is_score ? i : i + (code->is(i, "const") ? 2 : 1);
+    if (!is_score && !code->is(name - 1, "double")) return std::nullopt;
+    const std::size_t assign = is_score ? i + 4 : name + 1;
     std::size_t end = assign;
     while (end < loop->end && !code->is(end, ";")) ++end;
-    if (end >= loop->end || assign == end) return std::nullopt;
+    const auto operation = find_assignment(code->at(assign));
+    if (end >= loop->end || !operation || (!is_score && *operation)) return std::nullopt;
     const auto tree = codemodel::parse_expression(*code, {assign + 1, end});
     if (!tree) return std::nullopt;
     const auto value = made.compile(*tree);
     if (!value) return std::nullopt;
-    const bool is_score = code->is(i, "scores");
-    std::size_t& place = is_score ? made.scores_ : made.names_[std::string(code->at(assign - 1))];
-    const std::string_view op = code->at(assign);
-    if (op == "=") {
-      place = *value;
+    if (!is_score) {
+      made.names_[std::string(code->at(name))] = *value;
     } else {
-      const auto operation = op == "+="   ? Operation::add
-                             : op == "-=" ? Operation::subtract
-                             : op == "*=" ? Operation::multiply
-                                          : Operation::divide;
-      place = made.put(operation, {place, *value});
+      made.scores_ = *operation ? made.put(**operation, {made.scores_, *value}) : *value;
     }
     i = end + 1;
   }

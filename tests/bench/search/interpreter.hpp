@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "codegen-client/model_server/mutation/expression.hpp"
@@ -15,7 +16,7 @@ namespace cambrian::bench {
 /// time. One thread.
 class Interpreter {
  public:
-  /// Empty for a text with anything else in it.
+  /// Empty where the loop has anything else in it, or a column is used that is not there.
   static std::optional<Interpreter> read(const std::string& program);
 
   /// One score for each bin. The result is valid until the next call.
@@ -24,11 +25,6 @@ class Interpreter {
  private:
   using Column = std::vector<double>;
 
-  struct Statement {
-    std::string name;  ///< Empty: scores[i].
-    std::string assign;
-    codemodel::Expression value;
-  };
   enum class Operation;
   struct Instruction {
     Operation operation;
@@ -36,6 +32,7 @@ class Interpreter {
     std::size_t operands[3] = {};
   };
 
+  static std::optional<std::optional<Operation>> find_assignment(std::string_view text);
   std::optional<std::size_t> compile(const codemodel::Expression& tree);
   std::optional<std::size_t> compile_call(const codemodel::Expression& tree);
   std::optional<std::size_t> compile_terminal(const std::string& text);

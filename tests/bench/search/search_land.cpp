@@ -8,6 +8,7 @@
 #include <iostream>
 #include <map>
 #include <sstream>
+#include <stdexcept>
 #include <thread>
 
 #include "codegen-client/model_server/mutation/mutator.hpp"
@@ -46,11 +47,15 @@ Settings settings_of(const std::string& arm, const Options& options, std::uint64
   Settings settings;
   settings.seed = seed;
   settings.objectives = {{"excess_percent", Goal::minimize, std::nullopt}};
-  settings.policy = policy == "random"       ? PolicyKind::random
-                    : policy == "sequential" ? PolicyKind::sequential
-                    : policy == "hill_climb" ? PolicyKind::hill_climb
-                    : policy == "clade"      ? PolicyKind::clade
-                                             : PolicyKind::islands;
+  static const std::map<std::string, PolicyKind> kPolicies = {
+      {"random", PolicyKind::random},
+      {"sequential", PolicyKind::sequential},
+      {"hill_climb", PolicyKind::hill_climb},
+      {"clade", PolicyKind::clade},
+      {"islands", PolicyKind::islands}};
+  const auto known = kPolicies.find(policy);
+  if (known == kPolicies.end()) throw std::invalid_argument("no such policy: " + policy);
+  settings.policy = known->second;
   settings.children = settings.policy == PolicyKind::sequential ? 20 : 8;
   settings.climb_from = kClimbFromDefault;
   settings.features = {{"source_tokens", 8, 50, 450, false}};
@@ -64,11 +69,19 @@ Settings settings_of(const std::string& arm, const Options& options, std::uint64
     const auto at = field.find('=');
     const auto name = field.substr(0, at);
     const double value = std::stod(field.substr(at + 1));
-    if (name == "islands") settings.islands = static_cast<int>(value);
-    if (name == "exploitation") settings.exploitation = value;
-    if (name == "climb_from") settings.climb_from = value;
-    if (name == "children") settings.children = static_cast<int>(value);
-    if (name == "tune") tune = value;
+    if (name == "islands") {
+      settings.islands = static_cast<int>(value);
+    } else if (name == "exploitation") {
+      settings.exploitation = value;
+    } else if (name == "climb_from") {
+      settings.climb_from = value;
+    } else if (name == "children") {
+      settings.children = static_cast<int>(value);
+    } else if (name == "tune") {
+      tune = value;
+    } else {
+      throw std::invalid_argument("no such field: " + field);
+    }
   }
   if (settings.islands == 0) settings.islands = default_islands(options.evaluations);
   settings.reset_interval = default_reset_interval(options.evaluations, settings.islands);
@@ -196,6 +209,7 @@ int run(const Options& options) {
     std::cerr << "the interpreter cannot read the seed program: " << options.program << '\n';
     return 1;
   }
+  for (const std::string& arm : options.arms) settings_of(arm, options, 1);  // Throws early.
   std::printf("seed %.3f\n", *seed_score);
   for (const std::string& arm : options.arms) {
     std::vector<double> scores(static_cast<std::size_t>(options.seeds));
@@ -247,5 +261,10 @@ int main(int argc, char** argv) {
   app.add_flag("--uniform", is_uniform, "the family of 20 to 100 in 150");
   CLI11_PARSE(app, argc, argv);
   options.family.is_weibull = !is_uniform;
-  return cambrian::bench::run(options);
+  try {
+    return cambrian::bench::run(options);
+  } catch (const std::exception& error) {
+    std::cerr << "search_land: " << error.what() << '\n';
+    return 1;
+  }
 }

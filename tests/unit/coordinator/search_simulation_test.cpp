@@ -16,6 +16,7 @@
 namespace cambrian::search {
 namespace {
 
+/// Of a quick run; CAMBRIAN_HISTORIES asks for another number.
 constexpr std::uint64_t kHistories = 3000;
 constexpr int kEventsMax = 20'000;  ///< A campaign that is longer does not end.
 
@@ -554,10 +555,17 @@ class World {
   }
 };
 
-TEST_CASE("Search: keeps its rules in random histories", "[unit][search][slow]") {
-  const char* given = std::getenv("CAMBRIAN_TEST_SEED");
-  const std::uint64_t first = given != nullptr ? std::strtoull(given, nullptr, 10) : 1;
-  const std::uint64_t count = given != nullptr ? 1 : kHistories;
+/// A number of the environment.
+std::optional<std::uint64_t> number_of(const char* variable) {
+  const char* text = std::getenv(variable);
+  if (text == nullptr) return std::nullopt;
+  return std::strtoull(text, nullptr, 10);
+}
+
+TEST_CASE("Search: keeps its rules in random histories", "[unit][search][histories]") {
+  const auto given = number_of("CAMBRIAN_TEST_SEED");
+  const std::uint64_t first = given.value_or(1);
+  const std::uint64_t count = given ? 1 : number_of("CAMBRIAN_HISTORIES").value_or(kHistories);
   std::map<EndReason, int> reasons;
   std::map<Confirmation, int> confirmations;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
@@ -569,7 +577,7 @@ TEST_CASE("Search: keeps its rules in random histories", "[unit][search][slow]")
       confirmations[confirmation] += times;
     }
   }
-  if (given != nullptr) return;
+  if (given) return;
   // The histories reach every end: otherwise the test would not test them.
   for (const EndReason reason :
        {EndReason::evaluations, EndReason::tokens, EndReason::cost, EndReason::gpu_time,
