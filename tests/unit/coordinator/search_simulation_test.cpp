@@ -411,12 +411,17 @@ class World {
     expect(kept.size() == members.size() && kept == full, "no variant is lost or doubled");
   }
 
-  /// Emptied, and begun anew with the best of another island.
+  /// Emptied, and begun anew with the best of another island. What the same event settled may have
+  /// come behind it: jumps that were held, and are none any more.
   bool is_new(const std::vector<std::vector<Member>>& islands, std::size_t island) const {
     const auto& members = islands[island];
-    return is_reset_due_ && members.size() == 1 && members != shadow_.members.at(island) &&
-           std::ranges::count(islands, members.front(), [](const auto& i) { return i.front(); }) >
-               1;
+    if (!is_reset_due_ || members == shadow_.members.at(island)) return false;
+    const auto settled = all_of<SettleVariant>(history_.back());
+    const auto is_older = [&settled](const Member& member) {
+      return std::ranges::find(settled, member.scored.variant, &SettleVariant::variant) ==
+             settled.end();
+    };
+    return std::ranges::count_if(members, is_older) <= 1;
   }
 
   void check_islands() {
