@@ -418,8 +418,7 @@ class World {
     if (!is_reset_due_ || members == shadow_.members.at(island)) return false;
     const auto settled = all_of<SettleVariant>(history_.back());
     const auto is_older = [&settled](const Member& member) {
-      return std::ranges::find(settled, member.scored.variant, &SettleVariant::variant) ==
-             settled.end();
+      return std::ranges::count(settled, member.scored.variant, &SettleVariant::variant) == 0;
     };
     return std::ranges::count_if(members, is_older) <= 1;
   }
