@@ -9,8 +9,8 @@ namespace cambrian::bench {
 
 /// The task online-bin-packing without compiler, sandbox and judge: `priority.cpp` is interpreted.
 /// The same rules on instances drawn alike, at a fiftieth of the processor time where these are
-/// smaller, for searches that are to be compared with many seeds. What the interpreter does not know
-/// counts as a program that does not compile.
+/// smaller, for searches that are to be compared with many seeds. What the interpreter does not
+/// know counts as a program that does not compile.
 class BinPacking {
  public:
   struct Family {
