@@ -24,13 +24,6 @@ using user::v1::AdminService;
 
 namespace {
 
-grpc::Status list_campaigns(const std::shared_ptr<grpc::Channel>& channel) {
-  grpc::ClientContext context;
-  rpc::set_deadline(context, kCallTimeout);
-  user::v1::ListCampaignsResponse response;
-  return user::v1::CampaignService::NewStub(channel)->ListCampaigns(&context, {}, &response);
-}
-
 grpc::Status stop_campaign(const std::shared_ptr<grpc::Channel>& channel, const std::string& name) {
   grpc::ClientContext context;
   rpc::set_deadline(context, kCallTimeout);

@@ -12,6 +12,14 @@ namespace cambrian::test {
 
 inline constexpr milliseconds kCallTimeout{20'000};
 
+/// A call that every person may make.
+inline grpc::Status list_campaigns(const std::shared_ptr<grpc::Channel>& channel) {
+  grpc::ClientContext context;
+  rpc::set_deadline(context, kCallTimeout);
+  user::v1::ListCampaignsResponse response;
+  return user::v1::CampaignService::NewStub(channel)->ListCampaigns(&context, {}, &response);
+}
+
 /// A coordinator that requires tokens.
 struct Guarded {
   std::string limits{};  ///< Lines of YAML.

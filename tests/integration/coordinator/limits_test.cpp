@@ -9,13 +9,6 @@ using grpc::StatusCode;
 
 namespace {
 
-grpc::Status list_campaigns(const std::shared_ptr<grpc::Channel>& channel) {
-  grpc::ClientContext context;
-  rpc::set_deadline(context, kCallTimeout);
-  user::v1::ListCampaignsResponse response;
-  return user::v1::CampaignService::NewStub(channel)->ListCampaigns(&context, {}, &response);
-}
-
 /// Calls that were refused for this reason.
 int metric_of(const Guarded& guarded, const std::string& reason) {
   const auto metrics = fetch_metrics(guarded.coordinator.metrics_address());

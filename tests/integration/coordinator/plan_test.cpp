@@ -43,6 +43,13 @@ void add_reads(const json& node, const std::string& table, const std::string& in
   }
 }
 
+/// Carries out a prepared statement and gives its plan, as JSON.
+std::string explain(pqxx::nontransaction& sql, const std::string& call) {
+  return sql.exec("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE " + call)
+      .one_row()[0]
+      .as<std::string>();
+}
+
 void fill_history(pqxx::nontransaction& sql, int rows) {
   sql.exec(
       "INSERT INTO work_item (campaign_id, kind, number, state, priority, epoch, runtime)"
@@ -144,11 +151,8 @@ TEST_CASE("plan: a renewal looks at its own leases, where the statistics know of
   sql.exec(std::string("PREPARE renew AS ") + coordinator::postgres::kRenewLeases);
   for (const char* mode : {"force_generic_plan", "force_custom_plan"}) {
     sql.exec(std::string("SET plan_cache_mode = ") + mode);
-    const auto explained =
-        sql.exec("EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE renew('" + array("id") + "', '" +
-                 array("epoch") + "', '" + array("agent_id") + "', 60000)")
-            .one_row()[0]
-            .as<std::string>();
+    const auto explained = explain(sql, "renew('" + array("id") + "', '" + array("epoch") + "', '" +
+                                            array("agent_id") + "', 60000)");
     INFO(mode << "\n" << explained);
     const auto plan = json::parse(explained).at(0).at("Plan");
     Reads items;
@@ -170,13 +174,8 @@ TEST_CASE("plan: a claim touches what it takes, beside a million finished items 
   sql.exec(std::string("PREPARE pick AS ") + coordinator::postgres::kPickEvaluations);
   for (const char* mode : {"force_generic_plan", "force_custom_plan"}) {
     sql.exec(std::string("SET plan_cache_mode = ") + mode);
-    const auto explained =
-        sql.exec(
-               "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE pick('{agent-1,agent-2}', '{cpp}',"
-               " 2, 0, " +
-               std::to_string(kWanted) + ", '{1}', '{0}')")
-            .one_row()[0]
-            .as<std::string>();
+    const auto explained = explain(sql, "pick('{agent-1,agent-2}', '{cpp}', 2, 0, " +
+                                            std::to_string(kWanted) + ", '{1}', '{0}')");
     INFO(mode << "\n" << explained);
     const auto plan = json::parse(explained).at(0).at("Plan");
     Reads items;
