@@ -46,13 +46,13 @@ std::string format_delta(double value, double half) {
 std::string format_delta(double value) { return (value >= 0 ? "+" : "") + format_number(value); }
 
 std::string format_fields(const std::vector<Field>& fields) {
-  constexpr std::size_t kGap = 2;
+  constexpr std::size_t kFieldGap = 2;
   std::size_t width = 12;
   for (const Field& field : fields) width = std::max(width, field.name.size());
   std::string text;
   for (const Field& field : fields) {
     if (field.value.empty()) continue;
-    text += field.name + std::string(width + kGap - field.name.size(), ' ') + field.value + "\n";
+    text += field.name + std::string(width + kFieldGap - field.name.size(), ' ') + field.value + "\n";
   }
   return text;
 }

@@ -46,7 +46,7 @@ Tuner::Tuner(const Settings& settings)
 void Tuner::begin(const Member& parent, std::optional<int> island) {
   CAMBRIAN_ASSERT(!run_);
   known_.insert(parent.scored.variant);
-  run_.emplace();
+  run_ = Run{};
   run_->number = ++runs_;
   run_->parent = parent;
   run_->island = island;

@@ -7,7 +7,7 @@ namespace {
 
 using Metrics = std::map<std::string, double>;
 
-Json to_json(const search::EarlyStop& rule) {
+Json rule_to_json(const search::EarlyStop& rule) {
   return {{"rule", word(rule.rule)},
           {"rungs", rule.rungs},
           {"minimum", rule.minimum},
@@ -37,7 +37,7 @@ Json to_json(const CampaignDefinition& definition) {
                {"sandbox_level", definition.sandbox_level},
                {"gpus", definition.gpus},
                {"attempt_budget_min_ms", definition.attempt_budget_min.count()}};
-  if (definition.early_stop) json["early_stop"] = to_json(*definition.early_stop);
+  if (definition.early_stop) json["early_stop"] = rule_to_json(*definition.early_stop);
   return json;
 }
 
@@ -79,7 +79,7 @@ std::vector<SourceFile> files_from_json(const Json& json) {
 
 namespace {
 
-Json to_json(const std::vector<Gpu>& gpus) {
+Json gpus_to_json(const std::vector<Gpu>& gpus) {
   Json json = Json::array();
   for (const auto& gpu : gpus) {
     json.push_back({{"id", gpu.id},
@@ -107,7 +107,7 @@ Json to_json(const AgentDescription& agent) {
   return {{"version", agent.version},     {"protocol_version", agent.protocol_version},
           {"slots", agent.slots},         {"runtimes", agent.runtimes},
           {"models", agent.models},       {"sandbox_level", agent.sandbox_level},
-          {"gpus", to_json(agent.gpus)},  {"broken_gpus", to_json(agent.broken_gpus)},
+          {"gpus", gpus_to_json(agent.gpus)},  {"broken_gpus", gpus_to_json(agent.broken_gpus)},
           {"toolchain", agent.toolchain}, {"sandbox_walls", agent.sandbox_walls}};
 }
 

@@ -18,6 +18,10 @@
 #include "worker/adapters/sandbox/system_calls.hpp"
 #include "worker/ports/descriptor.hpp"
 
+// Inside the macros of seccomp.h.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+
 namespace cambrian::worker {
 namespace {
 
@@ -186,3 +190,5 @@ Result<std::string> make_seccomp_program(SandboxProfile profile, bool has_gpu) {
 }
 
 }  // namespace cambrian::worker
+
+#pragma GCC diagnostic pop
