@@ -8,10 +8,14 @@
 namespace {
 
 constexpr std::size_t kUnusedBins = 2;
+/// Items are whole numbers: a bin with less room is full, and never looked at again.
+constexpr double kItemMin = 1;
 
 class Stream {
  public:
-  explicit Stream(double capacity) : capacity_(capacity), room_(kUnusedBins, capacity) {}
+  explicit Stream(double capacity) : capacity_(capacity) {
+    while (open_.size() < kUnusedBins) open_bin();
+  }
 
   struct Choice {
     std::int32_t bin = 0;
@@ -21,10 +25,10 @@ class Stream {
   Choice place(double item) {
     fitting_.clear();
     fitting_room_.clear();
-    for (std::size_t bin = 0; bin < room_.size(); ++bin) {
-      if (room_[bin] < item) continue;
-      fitting_.push_back(bin);
-      fitting_room_.push_back(room_[bin]);
+    for (std::size_t i = 0; i < open_.size(); ++i) {
+      if (open_[i].room < item) continue;
+      fitting_.push_back(i);
+      fitting_room_.push_back(open_[i].room);
     }
     const std::vector<double> scores = priority(item, fitting_room_);
     if (scores.size() != fitting_.size()) {
@@ -32,8 +36,9 @@ class Stream {
                                " scores for " + std::to_string(fitting_.size()) + " bins");
     }
     const std::size_t best = best_of(scores);
+    const Choice choice{open_[fitting_[best]].number, scores[best]};
     take(fitting_[best], item);
-    return {static_cast<std::int32_t>(fitting_[best]), scores[best]};
+    return choice;
   }
 
  private:
@@ -47,15 +52,26 @@ class Stream {
     return best;
   }
 
-  void take(std::size_t bin, double item) {
-    room_[bin] -= item;
-    while (room_[room_.size() - kUnusedBins] < capacity_ || room_.back() < capacity_) {
-      room_.push_back(capacity_);
+  void take(std::size_t place, double item) {
+    open_[place].room -= item;
+    while (open_[open_.size() - kUnusedBins].room < capacity_ || open_.back().room < capacity_) {
+      open_bin();
+    }
+    if (open_[place].room < kItemMin) {
+      open_.erase(open_.begin() + static_cast<std::ptrdiff_t>(place));
     }
   }
 
+  void open_bin() { open_.push_back({opened_++, capacity_}); }
+
+  struct Bin {
+    std::int32_t number = 0;
+    double room = 0;
+  };
+
   double capacity_;
-  std::vector<double> room_;
+  std::int32_t opened_ = 0;
+  std::vector<Bin> open_;  // In the order of opening, full ones left out.
   std::vector<std::size_t> fitting_;
   std::vector<double> fitting_room_;
 };
