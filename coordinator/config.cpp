@@ -34,7 +34,8 @@ Config with_defaults(const config::v1::CoordinatorConfig& file) {
       .lease = time_or(file.lease_duration(), config.times.lease),
       .evaluation_attempt =
           time_or(file.evaluation_attempt_budget(), config.times.evaluation_attempt),
-      .proposal_attempt = time_or(file.proposal_attempt_budget(), config.times.proposal_attempt)};
+      .proposal_attempt = time_or(file.proposal_attempt_budget(), config.times.proposal_attempt),
+      .control_interval = time_or(file.control_interval(), config.times.control_interval)};
   config.sync_interval = time_or(file.sync_interval(), config.sync_interval);
   config.shutdown_grace = time_or(file.shutdown_grace(), config.shutdown_grace);
   config.has_reflection = file.reflection();
@@ -83,6 +84,8 @@ std::string check(const Config& config) {
   require(config.times.evaluation_attempt > milliseconds(0) &&
               config.times.proposal_attempt > milliseconds(0),
           "attempt budgets must be positive");
+  require(config.times.control_interval >= milliseconds(1'000),
+          "control_interval must be at least 1 s");
   require(config.shutdown_grace > milliseconds(0) && config.shutdown_grace <= kGraceMax,
           "shutdown_grace must be at most 12 s");
   return problems;

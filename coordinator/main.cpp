@@ -30,11 +30,13 @@
 #include "coordinator/adapters/postgres/migrate.hpp"
 #include "coordinator/adapters/postgres/neighbours.hpp"
 #include "coordinator/adapters/postgres/shortage_store.hpp"
+#include "coordinator/adapters/postgres/control_store.hpp"
 #include "coordinator/adapters/postgres/work_store.hpp"
 #include "coordinator/app/access_desk.hpp"
 #include "coordinator/app/agent_desk.hpp"
 #include "coordinator/app/campaign_desk.hpp"
 #include "coordinator/app/driver.hpp"
+#include "coordinator/app/control_watch.hpp"
 #include "coordinator/app/housekeeping.hpp"
 #include "coordinator/app/news_desk.hpp"
 #include "coordinator/app/shortage_watch.hpp"
@@ -95,12 +97,14 @@ class Program {
         agents_(database_),
         calls_(database_),
         shortage_store_(database_),
+        control_store_(database_),
         cleanup_(database_),
         tokens_(database_),
         audit_(database_),
         observer_(registry_, CAMBRIAN_VERSION),
         access_desk_(tokens_, hub_, config_.requires_tokens),
         shortages_(shortage_store_, hub_, config_.times.lease),
+        controls_(control_store_, work_, hub_),
         agent_desk_(work_, hub_, observer_, config_.times, config_.sync_interval),
         campaign_desk_(campaigns_, hub_, shortages_, config_.campaigns_per_user),
         drivers_(drivers_store_, hub_, observer_, name_),
@@ -141,7 +145,7 @@ class Program {
     for (auto&& loop : {&Program::run_acquisition, &Program::run_renewal, &Program::run_poll,
                         &Program::run_sweep, &Program::run_overview, &Program::run_shortages,
                         &Program::run_cleanup, &Program::run_access, &Program::run_certificates,
-                        &Program::run_tell, &Program::run_look}) {
+                        &Program::run_tell, &Program::run_look, &Program::run_controls}) {
       spawn((this->*loop)());
     }
     CAMBRIAN_TRY_STATUS(write_address_file(
@@ -154,6 +158,7 @@ class Program {
                                       {"sync_interval_ms", config_.sync_interval},
                                       {"evaluation_attempt_ms", config_.times.evaluation_attempt},
                                       {"proposal_attempt_ms", config_.times.proposal_attempt},
+                                      {"control_interval_ms", config_.times.control_interval},
                                       {"shutdown_grace_ms", config_.shutdown_grace},
                                       {"tls", config_.tls.has_value()},
                                       {"tokens", config_.requires_tokens},
@@ -171,6 +176,7 @@ class Program {
   awaitable<void> run_sweep() { return housekeeping_.run_sweep(); }
   awaitable<void> run_overview() { return housekeeping_.run_overview(); }
   awaitable<void> run_shortages() { return shortages_.run(); }
+  awaitable<void> run_controls() { return controls_.run(); }
   awaitable<void> run_cleanup() { return housekeeping_.run_cleanup(); }
   awaitable<void> run_access() { return access_desk_.run_refresh(); }
   awaitable<void> run_tell() { return news_desk_.run_tell(); }
@@ -250,6 +256,7 @@ class Program {
   postgres::PostgresAgentStore agents_;
   postgres::PostgresCallStore calls_;
   postgres::PostgresShortageStore shortage_store_;
+  postgres::PostgresControlStore control_store_;
   postgres::PostgresCleanupStore cleanup_;
   postgres::PostgresTokenStore tokens_;
   postgres::PostgresAuditStore audit_;
@@ -257,6 +264,7 @@ class Program {
   Hub hub_;
   AccessDesk access_desk_;
   ShortageWatch shortages_;
+  ControlWatch controls_;
   AgentDesk agent_desk_;
   CampaignDesk campaign_desk_;
   Drivers drivers_;

@@ -100,6 +100,12 @@ int run_list(Session& session, bool with_lost) {
                  session.endpoint()->address);
   } else {
     session.print(worker_table(*response, session));
+    for (const auto& one : response->workers()) {
+      if (one.quarantine_evidence().empty()) continue;
+      const auto& name = one.description().name();
+      session.note(name + " gets no work: " + one.quarantine_evidence() +
+                   "; once it is mended: " + program_call() + " worker release " + name);
+    }
   }
   return to_int(ExitCode::ok);
 }
@@ -126,6 +132,24 @@ int run_drain(Session& session, const std::string& name) {
     if (is_local(session)) {
       session.note("it stays down until: " + program_call() + " dev up");
     }
+  }
+  return to_int(ExitCode::ok);
+}
+
+int run_release(Session& session, const std::string& name) {
+  user::v1::ReleaseWorkerRequest request;
+  request.set_worker(name);
+  request.set_request_id(make_request_id());
+  const auto response = session.call(&WorkerService::Stub::ReleaseWorker, request);
+  if (!response)
+    return session.fail(response.error(), "list them with: " + program_call() + " worker list");
+  if (session.format() == Format::name) {
+    session.print(name + "\n");
+  } else if (!session.is_for_people()) {
+    session.print_document(*response);
+  } else {
+    session.print("worker " + name + " gets work again; it was in quarantine because " +
+                  response->quarantine_evidence() + "\n");
   }
   return to_int(ExitCode::ok);
 }
@@ -181,6 +205,10 @@ void add_worker_commands(Cli& cli) {
       cli.add(parent, "drain", "let an agent finish and exit", "cambrian worker drain worker-1");
   drain->add_option("WORKER", *name, "name or id")->required();
   cli.on(drain, [name](Session& session) { return run_drain(session, *name); });
+  CLI::App* release = cli.add(parent, "release", "let a worker in quarantine work again",
+                              "cambrian worker release worker-1");
+  release->add_option("WORKER", *name, "name")->required();
+  cli.on(release, [name](Session& session) { return run_release(session, *name); });
   auto campaign = std::make_shared<std::string>();
   CLI::App* usage = cli.add(&cli.app, "usage", "what the models cost", "cambrian usage");
   usage->add_option("--campaign", *campaign, "only this campaign");

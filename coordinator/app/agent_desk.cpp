@@ -96,6 +96,10 @@ awaitable<Result<SyncAnswer>> AgentDesk::sync(AgentReport report,
   if (report.wanted == 0 || report.is_draining || state.should_drain || hub_.is_closed()) {
     co_return answer;
   }
+  if (state.is_quarantined) {  // It stays connected, and waits until it is released.
+    co_await hub_.pause(std::clamp(report.wait_max, milliseconds(0), kWaitMax));
+    co_return answer;
+  }
   CAMBRIAN_CO_TRY(answer.assignments,
                   co_await find_work(std::move(report), std::move(is_caller_gone)));
   co_return answer;
@@ -118,7 +122,7 @@ awaitable<Result<std::vector<Assignment>>> AgentDesk::find_work(AgentReport repo
                                            {"count", excess.size()}});
       const auto count = excess.size();
       // Should this fail, they come back as dropped leases do.
-      const auto status = co_await store_.give_back(std::move(excess));
+      const auto status = co_await store_.give_back(std::move(excess), "the answer is full");
       if (!status) log::warn("assignments_not_given_back", {{"reason", status.error().message}});
       hub_.offer(kind, count);
     }
@@ -126,7 +130,7 @@ awaitable<Result<std::vector<Assignment>>> AgentDesk::find_work(AgentReport repo
     if (!assignments.empty() && is_gone()) {
       std::vector<Lease> leases;
       for (const auto& assignment : assignments) leases.push_back(assignment.lease);
-      CAMBRIAN_CO_TRY_STATUS(co_await store_.give_back(std::move(leases)));
+      CAMBRIAN_CO_TRY_STATUS(co_await store_.give_back(std::move(leases), "the call was gone"));
       hub_.offer(kind, assignments.size());
       co_return std::vector<Assignment>();
     }

@@ -5,7 +5,7 @@
 
 namespace cambrian::coordinator {
 
-enum class AgentState { alive, draining, lost };
+enum class AgentState { alive, draining, lost, quarantined };
 
 struct AgentRecord {
   AgentDescription description;
@@ -13,6 +13,7 @@ struct AgentRecord {
   int leases = 0;
   std::int64_t attempts_finished = 0;
   std::int64_t jumps_disputed = 0;  ///< Scores of workers of its name that nobody confirmed.
+  std::string quarantine_evidence;  ///< Of workers of its name; empty: they get work.
   Instant created_at;
   Instant last_sync_at;
   std::vector<Progress> running;
@@ -55,6 +56,10 @@ class AgentStore {
   /// By id, or by a name that one living agent has. Errors: `not_found`; `conflict` when several
   /// have the name.
   virtual awaitable<Result<AgentRecord>> drain(std::string agent, milliseconds lease) = 0;
+
+  /// Lets workers of this name work again, and returns what their quarantine was for. Errors:
+  /// `not_found`.
+  virtual awaitable<Result<std::string>> release(std::string worker) = 0;
 
   /// Of one campaign, or of all (empty name). Errors: `not_found`.
   virtual awaitable<Result<std::vector<ModelUsage>>> usage(std::string campaign) = 0;

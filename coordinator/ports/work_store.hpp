@@ -9,11 +9,12 @@ namespace cambrian::coordinator {
 
 using boost::asio::awaitable;
 
-/// How long leases and attempts live.
+/// How long leases and attempts live, and how often workers are compared.
 struct LeaseTimes {
   milliseconds lease{60'000};
   milliseconds evaluation_attempt{1'800'000};
   milliseconds proposal_attempt{900'000};
+  milliseconds control_interval{1'800'000};  ///< Between two controls of a worker.
 };
 
 /// An attempt that ended without a report: released, unable, lost, dropped, overrun, cancelled.
@@ -35,6 +36,7 @@ struct SyncState {
   std::vector<Lease> cancelled;     ///< Named in `running`, and no longer this agent's.
   std::vector<Lease> stopped = {};  ///< Named with rungs at which others were better.
   bool should_drain = false;
+  bool is_quarantined = false;
   std::vector<EndedAttempt> released;
 };
 
@@ -69,11 +71,12 @@ class WorkStore {
   virtual awaitable<Result<SyncState>> sync(AgentReport report, LeaseTimes times) = 0;
 
   /// Leases at most `claim.count` items that the agent can do: by priority, then by turn of their
-  /// campaigns, then the oldest.
+  /// campaigns, then the oldest. Where a worker is due for a control (`ControlStore`), that takes
+  /// the place of one of them.
   virtual awaitable<Result<std::vector<Assignment>>> claim(Claim claim, LeaseTimes times) = 0;
 
-  /// Gives back leases that never reached their agent.
-  virtual awaitable<Status> give_back(std::vector<Lease> leases) = 0;
+  /// Makes items ready again: their leases never reached an agent, or the agent may not keep them.
+  virtual awaitable<Status> give_back(std::vector<Lease> leases, std::string why) = 0;
 
   /// Stores a report in one transaction with the event that it causes.
   virtual awaitable<Result<FinishState>> finish(WorkReport report) = 0;

@@ -39,6 +39,7 @@ constexpr std::array kTable = {
     Access{"RegisterTask", kUser, true}, Access{"GetTask", kReaders}, Access{"ListTasks", kReaders},
     // WorkerService.
     Access{"ListWorkers", kReaders}, Access{"DrainWorker", kNobody, true},
+    Access{"ReleaseWorker", kNobody, true},
     // CodegenService.
     Access{"GetUsage", kReaders},
     // AdminService.

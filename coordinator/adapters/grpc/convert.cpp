@@ -512,6 +512,7 @@ void to_proto(const AgentRecord& record, user::v1::Worker* message) {
   message->set_leases(record.leases);
   message->set_attempts_finished(record.attempts_finished);
   message->set_jumps_disputed(record.jumps_disputed);
+  message->set_quarantine_evidence(record.quarantine_evidence);
   to_proto(record.created_at, message->mutable_create_time());
   to_proto(record.last_sync_at, message->mutable_last_sync_time());
   for (const auto& progress : record.running) {

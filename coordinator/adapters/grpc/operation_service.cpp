@@ -206,6 +206,14 @@ awaitable<grpc::Status> WorkerService::drain(const user::v1::DrainWorkerRequest*
   co_return grpc::Status::OK;
 }
 
+awaitable<grpc::Status> WorkerService::release(const user::v1::ReleaseWorkerRequest* request,
+                                               user::v1::ReleaseWorkerResponse* response) {
+  auto evidence = co_await store_.release(clean_text(request->worker(), kNameMax));
+  if (!evidence) co_return status_of(evidence.error());
+  response->set_quarantine_evidence(std::move(*evidence));
+  co_return grpc::Status::OK;
+}
+
 awaitable<grpc::Status> CodegenService::usage(const user::v1::GetUsageRequest* request,
                                               user::v1::GetUsageResponse* response) {
   const auto usage = co_await store_.usage(clean_text(request->campaign(), kNameMax));

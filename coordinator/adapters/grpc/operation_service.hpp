@@ -59,12 +59,15 @@ class WorkerService final : public user::v1::WorkerService::CallbackService {
 
   CAMBRIAN_UNARY(user::v1, ListWorkers, list(request, response))
   CAMBRIAN_UNARY(user::v1, DrainWorker, drain(request, response))
+  CAMBRIAN_UNARY(user::v1, ReleaseWorker, release(request, response))
 
  private:
   awaitable<grpc::Status> list(const user::v1::ListWorkersRequest* request,
                                user::v1::ListWorkersResponse* response);
   awaitable<grpc::Status> drain(const user::v1::DrainWorkerRequest* request,
                                 user::v1::DrainWorkerResponse* response);
+  awaitable<grpc::Status> release(const user::v1::ReleaseWorkerRequest* request,
+                                  user::v1::ReleaseWorkerResponse* response);
 
   Calls& calls_;
   AgentStore& store_;

@@ -9,8 +9,10 @@ constexpr const char* kListAgents =
     " a.is_draining OR a.should_drain, a.last_sync_at < now() - $2 * interval '1 millisecond',"
     " coalesce(held.leases, 0),"
     " a.attempts_finished, (extract(epoch FROM a.created_at) * 1000000)::bigint,"
-    " (extract(epoch FROM a.last_sync_at) * 1000000)::bigint, coalesce(disputed.jumps, 0)"
-    " FROM agent a LEFT JOIN (SELECT e.agent_name, count(DISTINCT (v.campaign_id, v.number))"
+    " (extract(epoch FROM a.last_sync_at) * 1000000)::bigint, coalesce(disputed.jumps, 0),"
+    " coalesce(q.evidence, '')"
+    " FROM agent a LEFT JOIN quarantine q ON q.worker = a.name AND a.kind = 'worker'"
+    " LEFT JOIN (SELECT e.agent_name, count(DISTINCT (v.campaign_id, v.number))"
     "   AS jumps FROM variant v JOIN evaluation e ON e.campaign_id = v.campaign_id"
     "   AND e.variant = v.number WHERE v.confirmation = 'disputed' AND NOT e.is_final"
     "   AND NOT e.is_confirmation GROUP BY e.agent_name) disputed ON disputed.agent_name = a.name "
@@ -24,6 +26,11 @@ constexpr const char* kResolve =
     "SELECT agent_id FROM agent WHERE agent_id = $1"
     " OR (name = $1 AND last_sync_at >= now() - $2 * interval '1 millisecond')"
     " ORDER BY agent_id = $1 DESC LIMIT 2";
+constexpr const char* kRelease =
+    "WITH gone AS (DELETE FROM quarantine WHERE worker = $1 RETURNING worker, evidence),"
+    " anew AS (UPDATE control k SET strikes = 0, planted_at = now() FROM gone"
+    "  WHERE k.worker = gone.worker)"
+    " SELECT evidence FROM gone";
 constexpr const char* kDrain = "UPDATE agent SET should_drain = true WHERE agent_id = $1";
 constexpr const char* kWorkedOn = "SELECT id FROM campaign WHERE name = $1 AND NOT is_deleting";
 constexpr const char* kUsage =
@@ -42,6 +49,8 @@ constexpr const char* kOverview =
     "  WHERE state IN ('ready', 'leased') GROUP BY kind, state"
     " UNION ALL SELECT 'agent', kind || '/' || CASE"
     "   WHEN last_sync_at < now() - $1 * interval '1 millisecond' THEN 'lost'"
+    "   WHEN kind = 'worker' AND EXISTS (SELECT 1 FROM quarantine q WHERE q.worker = name)"
+    "    THEN 'quarantined'"
     "   WHEN is_draining OR should_drain THEN 'draining' ELSE 'alive' END, count(*) FROM agent"
     "  WHERE last_sync_at > now() - interval '1 day' GROUP BY 1, 2"
     " UNION ALL SELECT 'slots', kind, sum((description ->> 'slots')::bigint)::bigint FROM agent"
@@ -59,6 +68,8 @@ AgentRecord agent_of(const pqxx::row& row) {
   record.description.kind = known_word<AgentKind>(row[2].view());
   record.running = progress_from_json(json_of(row[4]));
   if (row[5].as<bool>()) record.state = AgentState::draining;
+  record.quarantine_evidence = row[12].as<std::string>();
+  if (!record.quarantine_evidence.empty()) record.state = AgentState::quarantined;
   if (row[6].as<bool>()) record.state = AgentState::lost;
   record.leases = row[7].as<int>();
   record.attempts_finished = row[8].as<std::int64_t>();
@@ -112,6 +123,15 @@ awaitable<Result<AgentRecord>> PostgresAgentStore::drain(std::string agent, mill
     return agent_of(rows[0]);
   };
   co_return co_await database_.run(Lane::user, "agent_drain", std::move(body));
+}
+
+awaitable<Result<std::string>> PostgresAgentStore::release(std::string worker) {
+  auto body = [=](pqxx::work& transaction) -> Result<std::string> {
+    const auto rows = transaction.exec(kRelease, pqxx::params{worker});
+    if (rows.empty()) return fail(Errc::not_found, "no such worker in quarantine: name=" + worker);
+    return rows[0][0].as<std::string>();
+  };
+  co_return co_await database_.run(Lane::user, "agent_release", std::move(body));
 }
 
 awaitable<Result<std::vector<ModelUsage>>> PostgresAgentStore::usage(std::string campaign) {

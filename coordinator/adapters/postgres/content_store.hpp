@@ -59,6 +59,7 @@ class PostgresAgentStore final : public AgentStore {
 
   awaitable<Result<std::vector<AgentRecord>>> list(bool with_lost, milliseconds lease) override;
   awaitable<Result<AgentRecord>> drain(std::string agent, milliseconds lease) override;
+  awaitable<Result<std::string>> release(std::string worker) override;
   awaitable<Result<std::vector<ModelUsage>>> usage(std::string campaign) override;
   awaitable<Result<Overview>> overview(milliseconds lease) override;
 

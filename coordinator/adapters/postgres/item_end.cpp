@@ -68,7 +68,7 @@ constexpr const char* kStoreEvaluation =
     " result_key = $11, behaviour_digest = $12, is_cached = $13, agent_name = $14, attempts = $15,"
     " evaluator = $16, is_resumed = $17,"
     " finished_at = now() WHERE campaign_id = $1 AND number = $2 AND outcome IS NULL"
-    " RETURNING variant, is_final, split, is_confirmation";
+    " RETURNING variant, is_final, split, is_confirmation, is_control";
 constexpr const char* kCountEvaluation =
     "UPDATE campaign SET evaluations = evaluations + $2, evaluations_failed = evaluations_failed +"
     " $3, final_evaluations = final_evaluations + $4, gpu_time_ms = gpu_time_ms + $5,"
@@ -157,13 +157,8 @@ std::optional<LockedItem> lock_item(pqxx::work& transaction, ItemId item) {
                     .has_campaign_ended = has_ended(*state)};
 }
 
-void charge(pqxx::work& transaction, const LockedItem& item, const Cost& cost,
-            const std::string& why, const std::string& agent_name) {
-  execute(transaction, kCharge,
-          pqxx::params{item.campaign.value, cost.tokens, cost.cost_micro_usd, cost.gpu_time_ms,
-                       cost.cpu_time_ms});
-  const bool is_budgeted = cost.tokens > 0 || cost.cost_micro_usd > 0 || cost.gpu_time_ms > 0;
-  if (!is_budgeted || item.has_campaign_ended) return;
+StoredEvent charge_event(const LockedItem& item, const Cost& cost, const std::string& why,
+                         const std::string& agent_name) {
   const auto kind = word(item.kind);
   auto event = make_input(search::AttemptCharged{.tokens = cost.tokens,
                                                  .cost_micro_usd = cost.cost_micro_usd,
@@ -173,7 +168,17 @@ void charge(pqxx::work& transaction, const LockedItem& item, const Cost& cost,
   event.payload[kind] = item.number;
   event.payload["why"] = why;
   event.payload["agent"] = agent_name;
-  append_event(transaction, item.campaign, event);
+  return event;
+}
+
+void charge(pqxx::work& transaction, const LockedItem& item, const Cost& cost,
+            const std::string& why, const std::string& agent_name) {
+  execute(transaction, kCharge,
+          pqxx::params{item.campaign.value, cost.tokens, cost.cost_micro_usd, cost.gpu_time_ms,
+                       cost.cpu_time_ms});
+  const bool is_budgeted = cost.tokens > 0 || cost.cost_micro_usd > 0 || cost.gpu_time_ms > 0;
+  if (!is_budgeted || item.has_campaign_ended) return;
+  append_event(transaction, item.campaign, charge_event(item, cost, why, agent_name));
 }
 
 Cost cost_of(const ProposalResult& result) {
@@ -287,6 +292,7 @@ void conclude_evaluation(pqxx::work& transaction, const LockedItem& item,
   const bool is_final = row[1].as<bool>();
   const bool has_failed = result.outcome != search::Outcome::success;
   execute(transaction, kMakeDone, pqxx::params{item.id.value, item.worker_faults, item.losses});
+  if (row[4].as<bool>()) return;  // A control: none of the search's.
   execute(transaction, kCountEvaluation,
           pqxx::params{item.campaign.value, is_final ? 0 : 1, !is_final && has_failed ? 1 : 0,
                        is_final ? 1 : 0, result.gpu_time_ms, result.cpu_time_ms});

@@ -56,6 +56,10 @@ struct Cost {
 /// What the calls of a model took.
 Cost cost_of(const ProposalResult& result);
 
+/// Tells the search what an attempt took that gave it no result.
+StoredEvent charge_event(const LockedItem& item, const Cost& cost, const std::string& why,
+                         const std::string& agent_name);
+
 /// Counts what an attempt without a result used: in the campaign's consumption and, while that
 /// goes on, in what the search knows of its budgets. `why` and `agent` are for people.
 void charge(pqxx::work& transaction, const LockedItem& item, const Cost& cost,

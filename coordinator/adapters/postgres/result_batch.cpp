@@ -18,7 +18,8 @@ constexpr const char* kLockItems =
     "SELECT l.place, w.id, w.campaign_id, w.kind, w.number, w.state, w.epoch,"
     " coalesce(w.agent_id, ''), coalesce(a.agent_id, ''), coalesce(a.agent_name, ''),"
     " a.ended_at IS NULL, e.variant, e.is_final, e.split, coalesce(e.content_key, '') <> '',"
-    " w.other_than IS NOT NULL, coalesce(a.agent_name = ANY(w.other_than), false)"
+    " w.other_than IS NOT NULL, coalesce(a.agent_name = ANY(w.other_than), false),"
+    " coalesce(e.is_control, false)"
     " FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS l (item, epoch, place)"
     " JOIN work_item w ON w.id = l.item"
     " LEFT JOIN attempt a ON a.item_id = l.item AND a.epoch = l.epoch"
@@ -110,7 +111,7 @@ class ResultBatch {
                                    pqxx::params{number_array(items), number_array(epochs)})) {
       take(row);
     }
-    if (!events_.empty()) write();
+    if (!evaluations_.empty() || !proposals_.empty()) write();
     return std::move(states_);
   }
 
@@ -155,16 +156,21 @@ class ResultBatch {
     const auto agent_name = row[9].as<std::string>();
     std::optional<Confirming> confirming;
     if (row[15].as<bool>()) confirming = Confirming{.is_same_worker = row[16].as<bool>()};
-    auto& tally = append(item, evaluation_event(request, result, agent_name, confirming));
-    const bool is_stopped_early = result.outcome == search::Outcome::stopped_early;
-    const bool has_failed = result.outcome != search::Outcome::success && !is_stopped_early;
-    tally.evaluations += request.is_final ? 0 : 1;
-    tally.evaluations_failed += !request.is_final && has_failed ? 1 : 0;
-    tally.final_evaluations += request.is_final ? 1 : 0;
-    tally.cost.gpu_time_ms += result.gpu_time_ms;
-    tally.cost.cpu_time_ms += result.cpu_time_ms;
-    tally.evaluations_stopped_early += !request.is_final && is_stopped_early ? 1 : 0;
-    tally.time_saved_ms += result.time_saved_ms;
+    const bool is_control = row[17].as<bool>();
+    if (is_control) {
+      add_control_cost(item, result, agent_name);
+    } else {
+      auto& tally = append(item, evaluation_event(request, result, agent_name, confirming));
+      const bool is_stopped_early = result.outcome == search::Outcome::stopped_early;
+      const bool has_failed = result.outcome != search::Outcome::success && !is_stopped_early;
+      tally.evaluations += request.is_final ? 0 : 1;
+      tally.evaluations_failed += !request.is_final && has_failed ? 1 : 0;
+      tally.final_evaluations += request.is_final ? 1 : 0;
+      tally.cost.gpu_time_ms += result.gpu_time_ms;
+      tally.cost.cpu_time_ms += result.cpu_time_ms;
+      tally.evaluations_stopped_early += !request.is_final && is_stopped_early ? 1 : 0;
+      tally.time_saved_ms += result.time_saved_ms;
+    }
     evaluations_.push_back({{"item", item.id.value},
                             {"epoch", item.epoch},
                             {"campaign", item.campaign.value},
@@ -184,6 +190,18 @@ class ResultBatch {
                             {"evaluator", result.evaluator},
                             {"time_saved_ms", result.time_saved_ms},
                             {"is_resumed", result.is_resumed}});
+  }
+
+  /// A control is paid for by its campaign, and no evaluation of the search.
+  void add_control_cost(const LockedItem& item, const EvaluationResult& result,
+                        const std::string& agent_name) {
+    auto& tally = result.gpu_time_ms > 0
+                      ? append(item, charge_event(item, {.gpu_time_ms = result.gpu_time_ms},
+                                                  "control", agent_name))
+                      : tallies_.at(item.campaign.value);
+    tally.is_changed = true;
+    tally.cost.gpu_time_ms += result.gpu_time_ms;
+    tally.cost.cpu_time_ms += result.cpu_time_ms;
   }
 
   void add(const LockedItem& item, const ProposalResult& result, const std::string& agent_name) {

@@ -277,8 +277,13 @@ class ClaimRun {
  public:
   using Assignments = std::vector<Assignment>;
 
-  ClaimRun(pqxx::work& transaction, const std::vector<Claim>& claims, const LeaseTimes& times)
-      : transaction_(transaction), claims_(claims), times_(times), answers_(claims.size()) {}
+  ClaimRun(pqxx::work& transaction, const std::vector<Claim>& claims, const LeaseTimes& times,
+           ControlClock& controls)
+      : transaction_(transaction),
+        claims_(claims),
+        times_(times),
+        controls_(controls),
+        answers_(claims.size()) {}
 
   void serve(const Group& group) {
     std::vector<std::string> agents;
@@ -301,7 +306,9 @@ class ClaimRun {
       auto& first = first_[{group.needs, one.campaign}];
       if (first.value == 0 || one.item < first) first = one.item;
     }
-    grant(group.kind, deal(group, picked));
+    auto dealt = deal(group, picked);
+    if (group.kind == AgentKind::worker) swap_in_controls(dealt, picked);
+    grant(group.kind, dealt);
   }
 
   std::vector<Assignments> take_answers() { return std::move(answers_); }
@@ -334,6 +341,27 @@ class ClaimRun {
     return deal;
   }
 
+  /// Whoever is due for a control gets it in place of an item, which stays ready.
+  void swap_in_controls(Deal& deal, const std::vector<Picked>& picked) {
+    std::map<std::int64_t, CampaignId> campaigns;
+    for (const auto& one : picked) campaigns.emplace(one.item.value, one.campaign);
+    std::vector<std::int64_t> items;
+    std::vector<std::string> workers;
+    for (std::size_t i = 0; i < deal.items.size(); ++i) {
+      if (!controls_.should_ask(campaigns.at(deal.items[i]), deal.names[i],
+                                times_.control_interval)) {
+        continue;
+      }
+      items.push_back(deal.items[i]);
+      workers.push_back(deal.names[i]);
+    }
+    if (items.empty()) return;
+    for (const auto& [item, control] :
+         plant_controls(transaction_, items, workers, times_.control_interval)) {
+      std::ranges::replace(deal.items, item, control);
+    }
+  }
+
   void grant(AgentKind kind, const Deal& deal) {
     if (deal.items.empty()) return;
     const bool is_worker = kind == AgentKind::worker;
@@ -352,6 +380,7 @@ class ClaimRun {
   pqxx::work& transaction_;
   const std::vector<Claim>& claims_;
   const LeaseTimes& times_;
+  ControlClock& controls_;
   std::vector<Assignments> answers_;
   std::map<std::pair<std::string, CampaignId>, ItemId> first_;
 };
@@ -378,8 +407,9 @@ awaitable<Result<std::vector<PostgresWorkStore::Assignments>>> PostgresWorkStore
     std::map<std::pair<std::string, CampaignId>, ItemId> first;
   };
   auto body = [groups = std::move(groups), claims = std::move(claims),
-               times = calls.front().times](pqxx::work& transaction) -> Result<Outcome> {
-    ClaimRun run(transaction, claims, times);
+               times = calls.front().times, controls = &controls_](
+                  pqxx::work& transaction) -> Result<Outcome> {
+    ClaimRun run(transaction, claims, times, *controls);
     for (const auto& [needs, group] : groups) run.serve(group);
     return Outcome{.answers = run.take_answers(), .first = run.first()};
   };

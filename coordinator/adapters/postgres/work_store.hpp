@@ -4,6 +4,7 @@
 #include <string>
 
 #include "coordinator/adapters/postgres/claim_hints.hpp"
+#include "coordinator/adapters/postgres/control_store.hpp"
 #include "coordinator/adapters/postgres/database.hpp"
 #include "coordinator/adapters/postgres/gather.hpp"
 #include "coordinator/ports/work_store.hpp"
@@ -22,7 +23,7 @@ class PostgresWorkStore final : public WorkStore {
 
   awaitable<Result<SyncState>> sync(AgentReport report, LeaseTimes times) override;
   awaitable<Result<std::vector<Assignment>>> claim(Claim claim, LeaseTimes times) override;
-  awaitable<Status> give_back(std::vector<Lease> leases) override;
+  awaitable<Status> give_back(std::vector<Lease> leases, std::string why) override;
   awaitable<Result<FinishState>> finish(WorkReport report) override;
   awaitable<Result<SweepState>> sweep(int count, Instant until) override;
   awaitable<Result<ReadyCounts>> count_ready() override;
@@ -45,6 +46,7 @@ class PostgresWorkStore final : public WorkStore {
 
   Database& database_;
   ClaimHints hints_;
+  ControlClock controls_;
   /// Attempts that agents have finished since the last sweep, which writes them into the agents'
   /// rows: one version of a row a second and not one for each report.
   std::map<std::string, std::int64_t> finished_;

@@ -26,7 +26,8 @@ namespace {
 // a dead version behind each time, and while an old transaction keeps VACUUM from its work, every
 // look at the row walks all of them.
 constexpr const char* kFindNoted =
-    "SELECT a.agent_id, a.should_drain FROM json_to_recordset($1::json) AS r (agent_id text,"
+    "SELECT a.agent_id, a.should_drain, a.kind = 'worker'"
+    " AND EXISTS (SELECT 1 FROM quarantine q WHERE q.worker = a.name) FROM json_to_recordset($1::json) AS r (agent_id text,"
     "  name text, kind text, description jsonb, running jsonb, is_draining boolean)"
     " JOIN agent a USING (agent_id) WHERE a.name = r.name AND a.kind = r.kind"
     " AND a.description = r.description AND a.running = r.running"
@@ -40,7 +41,9 @@ constexpr const char* kNoteAgents =
     "  description jsonb, running jsonb, is_draining boolean) ORDER BY agent_id"
     " ON CONFLICT (agent_id) DO UPDATE SET name = excluded.name, kind = excluded.kind,"
     " description = excluded.description, running = excluded.running,"
-    " is_draining = excluded.is_draining, last_sync_at = now() RETURNING agent_id, should_drain";
+    " is_draining = excluded.is_draining, last_sync_at = now()"
+    " RETURNING agent_id, should_drain, kind = 'worker'"
+    " AND EXISTS (SELECT 1 FROM quarantine q WHERE q.worker = agent.name)";
 // In the order of the ids, as heartbeats note them.
 constexpr const char* kCountAttempts =
     "UPDATE agent a SET attempts_finished = a.attempts_finished + s.finished FROM ("
@@ -127,22 +130,28 @@ void note_agents(pqxx::work& transaction, const std::vector<AgentReport>& report
                     {"running", to_json(report->running)},
                     {"is_draining", report->is_draining}});
   }
-  std::map<std::string, bool> should_drain;
+  struct Noted {
+    bool should_drain = false;
+    bool is_quarantined = false;
+  };
+  std::map<std::string, Noted> noted;
   const auto interval = std::min(lease / kNotesPerLease, kNoteIntervalMax);
   for (const auto& row :
        execute(transaction, kFindNoted, pqxx::params{rows.dump(), interval.count()})) {
-    should_drain[row[0].as<std::string>()] = row[1].as<bool>();
+    noted[row[0].as<std::string>()] = {row[1].as<bool>(), row[2].as<bool>()};
   }
-  std::erase_if(rows.get_ref<Json::array_t&>(), [&should_drain](const Json& row) {
-    return should_drain.contains(row["agent_id"].get_ref<const std::string&>());
+  std::erase_if(rows.get_ref<Json::array_t&>(), [&noted](const Json& row) {
+    return noted.contains(row["agent_id"].get_ref<const std::string&>());
   });
   if (!rows.empty()) {
     for (const auto& row : execute(transaction, kNoteAgents, pqxx::params{rows.dump()})) {
-      should_drain[row[0].as<std::string>()] = row[1].as<bool>();
+      noted[row[0].as<std::string>()] = {row[1].as<bool>(), row[2].as<bool>()};
     }
   }
   for (std::size_t i = 0; i < reports.size(); ++i) {
-    states[i].should_drain = should_drain.at(reports[i].agent.agent_id);
+    const auto& one = noted.at(reports[i].agent.agent_id);
+    states[i].should_drain = one.should_drain;
+    states[i].is_quarantined = one.is_quarantined;
   }
 }
 
@@ -235,12 +244,12 @@ awaitable<Result<SyncState>> PostgresWorkStore::sync(AgentReport report, LeaseTi
   co_return std::move(states.front());
 }
 
-awaitable<Status> PostgresWorkStore::give_back(std::vector<Lease> leases) {
-  auto body = [leases = std::move(leases)](pqxx::work& transaction) -> Status {
+awaitable<Status> PostgresWorkStore::give_back(std::vector<Lease> leases, std::string why) {
+  auto body = [leases = std::move(leases), why = std::move(why)](pqxx::work& transaction) -> Status {
     for (const auto& lease : leases) {
       auto item = lock_item(transaction, lease.item);
       if (!item || item->state != "leased" || item->epoch != lease.epoch) continue;
-      end_attempt(transaction, *item, AttemptEnd::released, "the call was gone");
+      end_attempt(transaction, *item, AttemptEnd::released, why);
     }
     return {};
   };
@@ -285,7 +294,7 @@ awaitable<Result<SweepState>> PostgresWorkStore::sweep(int count, Instant until)
   std::set<CampaignId> held;
   for (const auto& [lease, campaign] : found.leases) {
     if (held.contains(campaign)) continue;
-    auto end_one = [lease = lease](pqxx::work& transaction) -> Result<std::optional<Expired>> {
+    auto end_one = [lease](pqxx::work& transaction) -> Result<std::optional<Expired>> {
       return end_expired(transaction, lease);
     };
     auto result = co_await database_.run(Lane::agent, "sweep_end", end_one);

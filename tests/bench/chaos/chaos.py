@@ -206,7 +206,7 @@ class Run:
         rows = self.stage.database.rows
         history = checker.History(
             campaigns=rows("SELECT * FROM campaign"), variants=rows("SELECT * FROM variant"),
-            evaluations=rows("SELECT * FROM evaluation"), proposals=rows("SELECT * FROM proposal"),
+            evaluations=rows("SELECT * FROM evaluation WHERE NOT is_control"), proposals=rows("SELECT * FROM proposal"),
             items=rows("SELECT * FROM work_item"), attempts=rows("SELECT * FROM attempt"),
             finished_events=rows(
                 "SELECT campaign_id, kind, (payload ->> kind)::bigint AS number FROM event,"

@@ -97,6 +97,7 @@ TEST_CASE("access_table: gives each role what it needs and no more", "[unit][coo
   CHECK(roles_of("ListAuditEntries") == std::set{Role::admin});
   CHECK(roles_of("ImportCampaign") == std::set{Role::admin});
   CHECK(roles_of("DrainWorker") == std::set{Role::admin});
+  CHECK(roles_of("ReleaseWorker") == std::set{Role::admin});
   CHECK(roles_of("FinishEvaluation") == std::set{Role::admin, Role::worker});
   CHECK(roles_of("FinishProposal") == std::set{Role::admin, Role::codegen});
   CHECK(roles_of("CreateCampaign") == std::set{Role::admin, Role::user});

@@ -35,7 +35,7 @@ class FakeWorkStore final : public WorkStore {
     }
     co_return assignments;
   }
-  awaitable<Status> give_back(std::vector<Lease> leases) override {
+  awaitable<Status> give_back(std::vector<Lease> leases, std::string /*why*/) override {
     given_back = std::move(leases);
     co_return Status();
   }

@@ -1,0 +1,99 @@
+#include "coordinator/app/control_watch.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <format>
+
+#include "common/log/log.hpp"
+
+namespace cambrian::coordinator {
+namespace {
+
+constexpr milliseconds kControlInterval{5'000};
+constexpr std::size_t kOthersMin = 2;
+/// Controls that must be off in a row: once may be luck.
+constexpr int kStrikesMax = 2;
+constexpr double kSpreads = 6;
+constexpr double kNoises = 4;
+constexpr double kShareOfMedian = 0.02;
+/// Of normally distributed values, their standard deviation over their median deviation.
+constexpr double kDeviationScale = 1.4826;
+
+/// Of the upper two of an even number, the mean.
+double median_of(std::vector<double> values) {
+  std::ranges::sort(values);
+  const auto middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+}  // namespace
+
+Comparison compare(const Control& control) {
+  std::vector<double> scores;
+  for (const auto& other : control.others) {
+    if (other.score) scores.push_back(*other.score);
+  }
+  if (scores.size() < kOthersMin || 2 * scores.size() <= control.others.size()) return {};
+  const double median = median_of(scores);
+  if (!control.own.score) {
+    return {.is_known = true,
+            .is_off = true,
+            .explanation =
+                std::format("the seed of {} fails here, and has {} {:.6g} on {} other workers",
+                            control.campaign_name, control.metric, median, scores.size())};
+  }
+  std::vector<double> distances;
+  for (const double score : scores) distances.push_back(std::abs(score - median));
+  const double limit = std::max({kSpreads * kDeviationScale * median_of(distances),
+                                 kNoises * control.noise.value_or(0),
+                                 kShareOfMedian * std::abs(median)});
+  Comparison comparison{.is_known = true, .is_off = false, .explanation = {}};
+  // What is not a number is off, too.
+  if (std::abs(*control.own.score - median) <= limit) return comparison;
+  comparison.is_off = true;
+  comparison.explanation = std::format(
+      "the seed of {} has {} {:.6g} here, and {:.6g} on {} other workers (up to {:.2g} apart is "
+      "usual)",
+      control.campaign_name, control.metric, *control.own.score, median, scores.size(), limit);
+  return comparison;
+}
+
+awaitable<void> ControlWatch::run() {
+  while (!hub_.is_closed()) {
+    const auto status = co_await look_once();
+    if (!status) log::debug("control_look_failed", {{"reason", status.error().message}});
+    co_await hub_.pause(kControlInterval);
+  }
+}
+
+awaitable<Status> ControlWatch::look_once() {
+  CAMBRIAN_CO_TRY(const auto controls, co_await store_.unjudged());
+  for (const auto& control : controls) {
+    auto comparison = compare(control);
+    if (!comparison.is_known) continue;
+    CAMBRIAN_CO_TRY(const int strikes, co_await store_.note(control, comparison.is_off));
+    if (!comparison.is_off) continue;
+    log::warn("control_off", {{"worker", control.own.worker},
+                              {"campaign", control.campaign_name},
+                              {"strikes", strikes},
+                              {"reason", comparison.explanation}});
+    if (strikes < kStrikesMax) continue;
+    CAMBRIAN_CO_TRY_STATUS(
+        co_await quarantine(control, std::move(comparison.explanation) + ", twice in a row"));
+  }
+  co_return Status();
+}
+
+awaitable<Status> ControlWatch::quarantine(const Control& control, std::string evidence) {
+  log::error("worker_quarantined", {{"worker", control.own.worker}, {"evidence", evidence}});
+  CAMBRIAN_CO_TRY(auto leases,
+                  co_await store_.quarantine(control.own.worker, std::move(evidence)));
+  const auto count = leases.size();
+  if (count == 0) co_return Status();
+  CAMBRIAN_CO_TRY_STATUS(
+      co_await work_.give_back(std::move(leases), "the worker is in quarantine"));
+  hub_.offer(WorkKind::evaluation, count);
+  co_return Status();
+}
+
+}  // namespace cambrian::coordinator
