@@ -9,6 +9,7 @@
 namespace cambrian::coordinator {
 namespace {
 
+constexpr milliseconds kControlIntervalMax{30LL * 24 * 3'600'000};
 constexpr milliseconds kGraceMax{12'000};  // Whoever started us kills at 15 s.
 constexpr int kConnectionsMin = 6;         // One for each lane.
 constexpr int kConnectionsMax = 200;
@@ -35,7 +36,8 @@ Config with_defaults(const config::v1::CoordinatorConfig& file) {
       .evaluation_attempt =
           time_or(file.evaluation_attempt_budget(), config.times.evaluation_attempt),
       .proposal_attempt = time_or(file.proposal_attempt_budget(), config.times.proposal_attempt),
-      .control_interval = time_or(file.control_interval(), config.times.control_interval)};
+      .control_interval = time_or(file.control_interval(), config.times.control_interval),
+      .has_controls = !file.without_controls()};
   config.sync_interval = time_or(file.sync_interval(), config.sync_interval);
   config.shutdown_grace = time_or(file.shutdown_grace(), config.shutdown_grace);
   config.has_reflection = file.reflection();
@@ -84,8 +86,9 @@ std::string check(const Config& config) {
   require(config.times.evaluation_attempt > milliseconds(0) &&
               config.times.proposal_attempt > milliseconds(0),
           "attempt budgets must be positive");
-  require(config.times.control_interval >= milliseconds(1'000),
-          "control_interval must be at least 1 s");
+  require(config.times.control_interval >= milliseconds(1'000) &&
+              config.times.control_interval <= kControlIntervalMax,
+          "control_interval must be 1 s to 30 days");
   require(config.shutdown_grace > milliseconds(0) && config.shutdown_grace <= kGraceMax,
           "shutdown_grace must be at most 12 s");
   return problems;

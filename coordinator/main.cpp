@@ -25,18 +25,18 @@
 #include "coordinator/adapters/postgres/campaign_store.hpp"
 #include "coordinator/adapters/postgres/cleanup_store.hpp"
 #include "coordinator/adapters/postgres/content_store.hpp"
+#include "coordinator/adapters/postgres/control_store.hpp"
 #include "coordinator/adapters/postgres/driver_store.hpp"
 #include "coordinator/adapters/postgres/import_store.hpp"
 #include "coordinator/adapters/postgres/migrate.hpp"
 #include "coordinator/adapters/postgres/neighbours.hpp"
 #include "coordinator/adapters/postgres/shortage_store.hpp"
-#include "coordinator/adapters/postgres/control_store.hpp"
 #include "coordinator/adapters/postgres/work_store.hpp"
 #include "coordinator/app/access_desk.hpp"
 #include "coordinator/app/agent_desk.hpp"
 #include "coordinator/app/campaign_desk.hpp"
-#include "coordinator/app/driver.hpp"
 #include "coordinator/app/control_watch.hpp"
+#include "coordinator/app/driver.hpp"
 #include "coordinator/app/housekeeping.hpp"
 #include "coordinator/app/news_desk.hpp"
 #include "coordinator/app/shortage_watch.hpp"
@@ -104,7 +104,7 @@ class Program {
         observer_(registry_, CAMBRIAN_VERSION),
         access_desk_(tokens_, hub_, config_.requires_tokens),
         shortages_(shortage_store_, hub_, config_.times.lease),
-        controls_(control_store_, work_, hub_),
+        controls_(control_store_, work_, hub_, config_.times.control_interval),
         agent_desk_(work_, hub_, observer_, config_.times, config_.sync_interval),
         campaign_desk_(campaigns_, hub_, shortages_, config_.campaigns_per_user),
         drivers_(drivers_store_, hub_, observer_, name_),
@@ -158,6 +158,7 @@ class Program {
                                       {"sync_interval_ms", config_.sync_interval},
                                       {"evaluation_attempt_ms", config_.times.evaluation_attempt},
                                       {"proposal_attempt_ms", config_.times.proposal_attempt},
+                                      {"controls", config_.times.has_controls},
                                       {"control_interval_ms", config_.times.control_interval},
                                       {"shutdown_grace_ms", config_.shutdown_grace},
                                       {"tls", config_.tls.has_value()},

@@ -52,7 +52,8 @@ std::string format_fields(const std::vector<Field>& fields) {
   std::string text;
   for (const Field& field : fields) {
     if (field.value.empty()) continue;
-    text += field.name + std::string(width + kFieldGap - field.name.size(), ' ') + field.value + "\n";
+    text +=
+        field.name + std::string(width + kFieldGap - field.name.size(), ' ') + field.value + "\n";
   }
   return text;
 }

@@ -15,6 +15,7 @@ struct LeaseTimes {
   milliseconds evaluation_attempt{1'800'000};
   milliseconds proposal_attempt{900'000};
   milliseconds control_interval{1'800'000};  ///< Between two controls of a worker.
+  bool has_controls = true;
 };
 
 /// An attempt that ended without a report: released, unable, lost, dropped, overrun, cancelled.

@@ -28,7 +28,7 @@ constexpr const char* kResolve =
     " ORDER BY agent_id = $1 DESC LIMIT 2";
 constexpr const char* kRelease =
     "WITH gone AS (DELETE FROM quarantine WHERE worker = $1 RETURNING worker, evidence),"
-    " anew AS (UPDATE control k SET strikes = 0, planted_at = now() FROM gone"
+    " anew AS (UPDATE control k SET strikes = 0, next_at = now() FROM gone"
     "  WHERE k.worker = gone.worker)"
     " SELECT evidence FROM gone";
 constexpr const char* kDrain = "UPDATE agent SET should_drain = true WHERE agent_id = $1";
@@ -55,7 +55,8 @@ constexpr const char* kOverview =
     "  WHERE last_sync_at > now() - interval '1 day' GROUP BY 1, 2"
     " UNION ALL SELECT 'slots', kind, sum((description ->> 'slots')::bigint)::bigint FROM agent"
     "  WHERE last_sync_at >= now() - $1 * interval '1 millisecond' AND NOT is_draining"
-    "  AND NOT should_drain GROUP BY kind"
+    "  AND NOT should_drain AND NOT (kind = 'worker'"
+    "   AND EXISTS (SELECT 1 FROM quarantine q WHERE q.worker = name)) GROUP BY kind"
     " UNION ALL SELECT 'oldest', '', coalesce(max(extract(epoch FROM now() - xact_start)) * 1000,"
     "  0)::bigint FROM pg_stat_activity WHERE datname = current_database()"
     "  AND backend_type = 'client backend'";
@@ -131,7 +132,8 @@ awaitable<Result<std::string>> PostgresAgentStore::release(std::string worker) {
     if (rows.empty()) return fail(Errc::not_found, "no such worker in quarantine: name=" + worker);
     return rows[0][0].as<std::string>();
   };
-  co_return co_await database_.run(Lane::user, "agent_release", std::move(body));
+  // A second run would find nobody and deny what the first one did.
+  co_return co_await database_.run(Lane::user, "agent_release", std::move(body), InDoubt::report);
 }
 
 awaitable<Result<std::vector<ModelUsage>>> PostgresAgentStore::usage(std::string campaign) {

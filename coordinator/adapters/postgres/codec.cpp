@@ -104,11 +104,16 @@ std::vector<Gpu> gpus_from_json(const Json& json) {
 }  // namespace
 
 Json to_json(const AgentDescription& agent) {
-  return {{"version", agent.version},     {"protocol_version", agent.protocol_version},
-          {"slots", agent.slots},         {"runtimes", agent.runtimes},
-          {"models", agent.models},       {"sandbox_level", agent.sandbox_level},
-          {"gpus", gpus_to_json(agent.gpus)},  {"broken_gpus", gpus_to_json(agent.broken_gpus)},
-          {"toolchain", agent.toolchain}, {"sandbox_walls", agent.sandbox_walls}};
+  return {{"version", agent.version},
+          {"protocol_version", agent.protocol_version},
+          {"slots", agent.slots},
+          {"runtimes", agent.runtimes},
+          {"models", agent.models},
+          {"sandbox_level", agent.sandbox_level},
+          {"gpus", gpus_to_json(agent.gpus)},
+          {"broken_gpus", gpus_to_json(agent.broken_gpus)},
+          {"toolchain", agent.toolchain},
+          {"sandbox_walls", agent.sandbox_walls}};
 }
 
 AgentDescription agent_from_json(const Json& json) {

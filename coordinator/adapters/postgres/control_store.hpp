@@ -2,34 +2,32 @@
 
 #include <chrono>
 #include <map>
-#include <mutex>
+#include <set>
 
 #include "coordinator/adapters/postgres/database.hpp"
 #include "coordinator/ports/control_store.hpp"
 
 namespace cambrian::coordinator::postgres {
 
-/// Who was looked at a moment ago and need not be looked up again. Any thread.
+/// Who was looked up a moment ago and need not be again. One thread.
 class ControlClock {
  public:
   using Clock = std::chrono::steady_clock;
 
-  /// True if the worker may be due for a control in the campaign.
-  bool should_ask(CampaignId campaign, const std::string& worker, milliseconds interval) {
-    const std::scoped_lock lock(mutex_);
+  /// True if the worker may be due for a control.
+  bool may_be_due(const std::string& worker, Clock::time_point now, milliseconds interval) const {
+    const auto found = asked_.find(worker);
+    return found == asked_.end() || now - found->second >= interval / kAsksPerInterval;
+  }
+  void note(const std::string& worker, Clock::time_point now) {
     if (asked_.size() > kAskedMax) asked_.clear();
-    const auto now = Clock::now();
-    auto& asked = asked_[{campaign, worker}];
-    if (asked != Clock::time_point() && now - asked < interval / kAsksPerInterval) return false;
-    asked = now;
-    return true;
+    asked_[worker] = now;
   }
 
  private:
   static constexpr int kAsksPerInterval = 20;
   static constexpr std::size_t kAskedMax = 100'000;
-  std::mutex mutex_;  // Guards asked_.
-  std::map<std::pair<CampaignId, std::string>, Clock::time_point> asked_;
+  std::map<std::string, Clock::time_point> asked_;
 };
 
 /// Evaluations of the seed for those of the workers that are due for one, in place of the items
@@ -39,14 +37,18 @@ std::map<std::int64_t, std::int64_t> plant_controls(pqxx::work& transaction,
                                                     const std::vector<std::string>& workers,
                                                     milliseconds interval);
 
+/// Those of the workers that are in quarantine.
+std::set<std::string> find_quarantined(pqxx::work& transaction,
+                                       const std::vector<std::string>& workers);
+
 class PostgresControlStore final : public ControlStore {
  public:
   explicit PostgresControlStore(Database& database) : database_(database) {}
 
   awaitable<Result<std::vector<Control>>> unjudged() override;
-  awaitable<Result<int>> note(Control control, bool is_off) override;
-  awaitable<Result<std::vector<Lease>>> quarantine(std::string worker,
-                                                   std::string evidence) override;
+  awaitable<Result<int>> note(Control control, bool is_off, milliseconds interval) override;
+  awaitable<Status> quarantine(std::string worker, std::string evidence) override;
+  awaitable<Result<std::vector<Lease>>> held() override;
 
  private:
   Database& database_;

@@ -164,7 +164,7 @@ StoredEvent charge_event(const LockedItem& item, const Cost& cost, const std::st
                                                  .cost_micro_usd = cost.cost_micro_usd,
                                                  .gpu_time_ms = cost.gpu_time_ms},
                           kind + " " + std::to_string(item.number) +
-                              ": an attempt without a result is charged: " + why);
+                              ": what gave the search no result is charged: " + why);
   event.payload[kind] = item.number;
   event.payload["why"] = why;
   event.payload["agent"] = agent_name;

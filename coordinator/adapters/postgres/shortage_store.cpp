@@ -11,7 +11,8 @@ namespace {
 constexpr const char* kFindShortages =
     "WITH living AS (SELECT kind, description FROM agent"
     "  WHERE last_sync_at >= now() - $1 * interval '1 millisecond'"
-    "  AND NOT is_draining AND NOT should_drain),"
+    "  AND NOT is_draining AND NOT should_drain AND NOT (kind = 'worker'"
+    "   AND EXISTS (SELECT 1 FROM quarantine q WHERE q.worker = name))),"
     " need AS (SELECT DISTINCT w.campaign_id, w.kind, w.model, w.runtime, w.sandbox_level, w.gpus"
     "  FROM campaign c CROSS JOIN (VALUES ('evaluation'), ('proposal')) k (kind)"
     "  CROSS JOIN LATERAL (SELECT * FROM work_item i WHERE i.campaign_id = c.id"

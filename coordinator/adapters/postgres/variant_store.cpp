@@ -41,7 +41,8 @@ constexpr const char* kEvaluations =
     " cpu_time_ms, gpu_time_ms, memory_peak_bytes, result_key, behaviour_digest, is_cached,"
     " agent_name, (extract(epoch FROM finished_at) * 1000000)::bigint, attempts, evaluator,"
     " is_confirmation, time_saved_ms, is_resumed"
-    " FROM evaluation WHERE campaign_id = $1 AND variant = $2 AND NOT is_control ORDER BY number LIMIT $4";
+    " FROM evaluation WHERE campaign_id = $1 AND variant = $2 AND NOT is_control"
+    " ORDER BY number LIMIT $4";
 
 /// Only so many evaluations come with their logs: a message has a limit.
 constexpr int kLogsMax = 8;

@@ -31,7 +31,9 @@ const char* const kPickEvaluations =
     "    AND q.created_at > now() - interval '2 minutes'"
     "    AND EXISTS (SELECT 1 FROM agent o WHERE o.kind = 'worker' AND NOT o.is_draining"
     "     AND NOT o.should_drain AND o.last_sync_at > now() - interval '1 minute'"
-    "     AND o.name <> ALL(q.other_than) AND o.description -> 'runtimes' ? q.runtime"
+    "     AND o.name <> ALL(q.other_than)"
+    "     AND NOT EXISTS (SELECT 1 FROM quarantine x WHERE x.worker = o.name)"
+    "     AND o.description -> 'runtimes' ? q.runtime"
     "     AND (o.description ->> 'sandbox_level')::integer >= q.sandbox_level"
     "     AND jsonb_array_length(o.description -> 'gpus') >= q.gpus)"
     "    THEN ARRAY(SELECT a.agent_id FROM agent a WHERE a.agent_id = ANY($1::text[])"
@@ -115,7 +117,8 @@ constexpr const char* kGrantProposals =
 constexpr const char* kContexts =
     "SELECT v.campaign_id, v.number, v.files, v.metrics, v.outcome,"
     " coalesce((SELECT e.diagnostics FROM evaluation e WHERE e.campaign_id = v.campaign_id"
-    "  AND e.variant = v.number AND e.outcome <> 'success' ORDER BY e.number LIMIT 1), '')"
+    "  AND e.variant = v.number AND e.outcome <> 'success' AND NOT e.is_control"
+    "  ORDER BY e.number LIMIT 1), '')"
     " FROM unnest($1::bigint[], $2::bigint[]) AS wanted (campaign, number)"
     " JOIN variant v ON v.campaign_id = wanted.campaign AND v.number = wanted.number";
 
@@ -277,15 +280,18 @@ class ClaimRun {
  public:
   using Assignments = std::vector<Assignment>;
 
+  /// `may_be_due`: workers that are to be looked up whether they are due for a control.
   ClaimRun(pqxx::work& transaction, const std::vector<Claim>& claims, const LeaseTimes& times,
-           ControlClock& controls)
+           const std::set<std::string>& may_be_due)
       : transaction_(transaction),
         claims_(claims),
         times_(times),
-        controls_(controls),
+        may_be_due_(may_be_due),
         answers_(claims.size()) {}
 
-  void serve(const Group& group) {
+  void serve(Group group) {
+    if (group.kind == AgentKind::worker) leave_out_quarantined(group);
+    if (group.places.empty()) return;
     std::vector<std::string> agents;
     std::int64_t wanted = 0;
     for (const auto place : group.places) {
@@ -307,15 +313,26 @@ class ClaimRun {
       if (first.value == 0 || one.item < first) first = one.item;
     }
     auto dealt = deal(group, picked);
-    if (group.kind == AgentKind::worker) swap_in_controls(dealt, picked);
+    if (group.kind == AgentKind::worker) swap_in_controls(dealt);
     grant(group.kind, dealt);
   }
 
   std::vector<Assignments> take_answers() { return std::move(answers_); }
   /// The first item of each campaign that agents of these needs could take.
   const std::map<std::pair<std::string, CampaignId>, ItemId>& first() const { return first_; }
+  /// Workers that were looked up for a control.
+  const std::set<std::string>& asked() const { return asked_; }
 
  private:
+  void leave_out_quarantined(Group& group) {
+    std::vector<std::string> names;
+    for (const auto place : group.places) names.push_back(claims_[place].agent.name);
+    const auto quarantined = find_quarantined(transaction_, names);
+    std::erase_if(group.places, [&](std::size_t place) {
+      return quarantined.contains(claims_[place].agent.name);
+    });
+  }
+
   /// In turns, so that few items go to many agents.
   Deal deal(const Group& group, const std::vector<Picked>& picked) const {
     Deal deal;
@@ -342,16 +359,12 @@ class ClaimRun {
   }
 
   /// Whoever is due for a control gets it in place of an item, which stays ready.
-  void swap_in_controls(Deal& deal, const std::vector<Picked>& picked) {
-    std::map<std::int64_t, CampaignId> campaigns;
-    for (const auto& one : picked) campaigns.emplace(one.item.value, one.campaign);
+  void swap_in_controls(Deal& deal) {
     std::vector<std::int64_t> items;
     std::vector<std::string> workers;
     for (std::size_t i = 0; i < deal.items.size(); ++i) {
-      if (!controls_.should_ask(campaigns.at(deal.items[i]), deal.names[i],
-                                times_.control_interval)) {
-        continue;
-      }
+      if (!may_be_due_.contains(deal.names[i])) continue;
+      asked_.insert(deal.names[i]);
       items.push_back(deal.items[i]);
       workers.push_back(deal.names[i]);
     }
@@ -380,7 +393,8 @@ class ClaimRun {
   pqxx::work& transaction_;
   const std::vector<Claim>& claims_;
   const LeaseTimes& times_;
-  ControlClock& controls_;
+  const std::set<std::string>& may_be_due_;
+  std::set<std::string> asked_;
   std::vector<Assignments> answers_;
   std::map<std::pair<std::string, CampaignId>, ItemId> first_;
 };
@@ -401,22 +415,32 @@ awaitable<Result<std::vector<PostgresWorkStore::Assignments>>> PostgresWorkStore
     claims.push_back(std::move(calls[i].claim));
   }
   const auto now = ClaimHints::Clock::now();
+  const auto times = calls.front().times;
+  std::set<std::string> may_be_due;
+  for (const auto& claim : claims) {
+    const auto& agent = claim.agent;
+    if (agent.kind == AgentKind::worker && times.has_controls &&
+        controls_.may_be_due(agent.name, now, times.control_interval)) {
+      may_be_due.insert(agent.name);
+    }
+  }
   for (auto& [needs, group] : groups) group.starts = hints_.starts(needs, group.served, now);
   struct Outcome {
     std::vector<Assignments> answers;
     std::map<std::pair<std::string, CampaignId>, ItemId> first;
+    std::set<std::string> asked;
   };
-  auto body = [groups = std::move(groups), claims = std::move(claims),
-               times = calls.front().times, controls = &controls_](
-                  pqxx::work& transaction) -> Result<Outcome> {
-    ClaimRun run(transaction, claims, times, *controls);
+  auto body = [groups = std::move(groups), claims = std::move(claims), times,
+               may_be_due = std::move(may_be_due)](pqxx::work& transaction) -> Result<Outcome> {
+    ClaimRun run(transaction, claims, times, may_be_due);
     for (const auto& [needs, group] : groups) run.serve(group);
-    return Outcome{.answers = run.take_answers(), .first = run.first()};
+    return Outcome{.answers = run.take_answers(), .first = run.first(), .asked = run.asked()};
   };
   // A claim in doubt is not repeated: leases that nobody heard of are dropped without blame.
   CAMBRIAN_CO_TRY(auto outcome,
                   co_await database_.run(Lane::claim, "claim", std::move(body), InDoubt::report));
   for (const auto& [where, item] : outcome.first) hints_.note(where.first, where.second, item);
+  for (const auto& worker : outcome.asked) controls_.note(worker, now);
   co_return std::move(outcome.answers);
 }
 

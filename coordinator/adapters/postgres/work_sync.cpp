@@ -27,7 +27,8 @@ namespace {
 // look at the row walks all of them.
 constexpr const char* kFindNoted =
     "SELECT a.agent_id, a.should_drain, a.kind = 'worker'"
-    " AND EXISTS (SELECT 1 FROM quarantine q WHERE q.worker = a.name) FROM json_to_recordset($1::json) AS r (agent_id text,"
+    " AND EXISTS (SELECT 1 FROM quarantine q WHERE q.worker = a.name)"
+    " FROM json_to_recordset($1::json) AS r (agent_id text,"
     "  name text, kind text, description jsonb, running jsonb, is_draining boolean)"
     " JOIN agent a USING (agent_id) WHERE a.name = r.name AND a.kind = r.kind"
     " AND a.description = r.description AND a.running = r.running"
@@ -245,7 +246,8 @@ awaitable<Result<SyncState>> PostgresWorkStore::sync(AgentReport report, LeaseTi
 }
 
 awaitable<Status> PostgresWorkStore::give_back(std::vector<Lease> leases, std::string why) {
-  auto body = [leases = std::move(leases), why = std::move(why)](pqxx::work& transaction) -> Status {
+  auto body = [leases = std::move(leases),
+               why = std::move(why)](pqxx::work& transaction) -> Status {
     for (const auto& lease : leases) {
       auto item = lock_item(transaction, lease.item);
       if (!item || item->state != "leased" || item->epoch != lease.epoch) continue;

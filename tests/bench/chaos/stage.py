@@ -21,6 +21,7 @@ CLIENTS = 2
 SLOTS = 8  # Of each agent.
 # Agents call every two seconds: of each lease ten are left whatever happens. Outages of the
 # schedule are shorter, so that only agents that are killed or away for long lose their leases.
+CONTROL_INTERVAL = "5s"
 LEASE = "12s"
 SYNC_INTERVAL = "2s"
 PATIENCE_SECONDS = 60
@@ -126,6 +127,7 @@ class Stage:
                   "database": f"host={host} port={port} user=postgres dbname=cambrian "
                               "sslmode=disable gssencmode=disable",
                   "lease_duration": LEASE, "sync_interval": SYNC_INTERVAL,
+                  "control_interval": CONTROL_INTERVAL,
                   # In a namespace of its own nobody else reaches it.
                   "i_know_that_anyone_who_reaches_this_port_can_run_code": True}
         path = self.folder / f"coordinator-{name}.yaml"
