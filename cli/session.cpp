@@ -11,7 +11,6 @@
 #include "cambrian/config/v1/config.pb.h"
 #include "cli/dev/state.hpp"
 #include "cli/output/document.hpp"
-#include "cli/output/table.hpp"
 #include "cli/paths.hpp"
 #include "common/config/nearest.hpp"
 #include "common/config/reader.hpp"

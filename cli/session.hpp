@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "cli/exit_code.hpp"
+#include "cli/output/table.hpp"
 #include "cli/output/terminal.hpp"
 #include "common/base/result.hpp"
 #include "common/rpc/security.hpp"
@@ -61,6 +62,11 @@ class Session {
   const Terminal& terminal() const { return terminal_; }
   Format format() const;
   bool is_for_people() const { return format() == Format::table || format() == Format::wide; }
+  Table::Style table_style() const {
+    return {.wide = format() == Format::wide,
+            .color = terminal_.out.has_color,
+            .columns = terminal_.columns};
+  }
   /// One JSON or YAML document is all that may be on stdout.
   bool is_document() const { return format() == Format::json || format() == Format::yaml; }
   std::chrono::milliseconds timeout() const;

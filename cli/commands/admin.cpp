@@ -33,12 +33,6 @@ struct CreateOptions {
   std::string file{};
 };
 
-Table::Style style_of(const Session& session) {
-  return {.wide = session.format() == Format::wide,
-          .color = session.terminal().out.has_color,
-          .columns = session.terminal().columns};
-}
-
 std::string role_text(user::v1::Role role) {
   return short_enum(user::v1::Role_Name(role), "ROLE_");
 }
@@ -124,7 +118,7 @@ std::string token_table(const google::protobuf::RepeatedPtrField<user::v1::Token
          one.has_last_use_time() ? format_age(one.last_use_time(), now) : "-",
          one.has_expire_time() ? TimeUtil::ToString(one.expire_time()).substr(0, 10) : "never"});
   }
-  return table.render(style_of(session));
+  return table.render(session.table_style());
 }
 
 /// What ListTokens and RevokeToken give.
@@ -192,7 +186,7 @@ int run_audit(Session& session, int count) {
                one.who().empty() ? "-" : one.who(), role_text(one.role()), one.token_id(),
                one.peer(), one.method(), one.object(), one.outcome()});
   }
-  session.print(table.render(style_of(session)));
+  session.print(table.render(session.table_style()));
   return to_int(ExitCode::ok);
 }
 

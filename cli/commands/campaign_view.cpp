@@ -18,12 +18,6 @@ namespace {
 using user::v1::Campaign;
 using user::v1::Variant;
 
-Table::Style style_of(const Session& session) {
-  return {.wide = session.format() == Format::wide,
-          .color = session.terminal().out.has_color,
-          .columns = session.terminal().columns};
-}
-
 std::optional<double> best_score(const Campaign& campaign) {
   return campaign.has_best_score() ? std::optional(campaign.best_score()) : std::nullopt;
 }
@@ -192,7 +186,7 @@ std::string campaign_table(const user::v1::ListCampaignsResponse& response,
                one.has_best_variant() ? std::to_string(one.best_variant()) : "-",
                one.waiting().empty() ? one.reason() : "waits: " + one.waiting()});
   }
-  return table.render(style_of(session));
+  return table.render(session.table_style());
 }
 
 std::string campaign_details(const Campaign& campaign) {
@@ -370,7 +364,7 @@ std::string variant_table(const std::vector<Variant>& variants, const std::strin
                format_age(one.create_time(), now),
                cut_to_width(one.rationale(), is_wide ? 0 : kChangeColumns)});
   }
-  return table.render(style_of(session));
+  return table.render(session.table_style());
 }
 
 std::string variant_details(const Variant& variant) {

@@ -118,9 +118,7 @@ std::string service_table(const dev::State& state, const Session& session) {
                std::to_string(one.restarts), one.last_exit.empty() ? "-" : one.last_exit});
   }
   return "coordinator " + state.endpoint + ", metrics http://" + state.metrics + "/metrics\n" +
-         table.render({.wide = session.format() == Format::wide,
-                       .color = session.terminal().out.has_color,
-                       .columns = session.terminal().columns});
+         table.render(session.table_style());
 }
 
 }  // namespace cambrian::cli

@@ -72,9 +72,7 @@ int run_list(Session& session) {
                    : "-",
                format_age(one.create_time(), now)});
   }
-  session.print(table.render({.wide = false,
-                              .color = session.terminal().out.has_color,
-                              .columns = session.terminal().columns}));
+  session.print(table.render(session.table_style()));
   return to_int(ExitCode::ok);
 }
 

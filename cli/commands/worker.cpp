@@ -15,12 +15,6 @@ namespace {
 using user::v1::CodegenService;
 using user::v1::WorkerService;
 
-Table::Style style_of(const Session& session) {
-  return {.wide = session.format() == Format::wide,
-          .color = session.terminal().out.has_color,
-          .columns = session.terminal().columns};
-}
-
 std::string running_text(const user::v1::Worker& worker) {
   std::string text;
   for (const auto& progress : worker.running()) {
@@ -83,7 +77,7 @@ std::string worker_table(const user::v1::ListWorkersResponse& response, const Se
                short_enum(spec::v1::SandboxLevel_Name(who.sandbox_level()), "SANDBOX_LEVEL_"),
                who.version(), who.agent_id(), running_text(one)});
   }
-  return table.render(style_of(session));
+  return table.render(session.table_style());
 }
 
 int run_list(Session& session, bool with_lost) {
@@ -187,7 +181,7 @@ int run_usage(Session& session, const std::string& campaign) {
                format_count(one.reasoning_tokens()), format_cost(one.cost_micro_usd()),
                format_duration(to_milliseconds(one.latency_mean()))});
   }
-  session.print(table.render(style_of(session)));
+  session.print(table.render(session.table_style()));
   return to_int(ExitCode::ok);
 }
 

@@ -10,7 +10,7 @@
 namespace cambrian::coordinator {
 namespace {
 
-constexpr milliseconds kLookInterval{5'000};
+constexpr milliseconds kControlLookInterval{5'000};
 constexpr std::size_t kWorkersMin = 2;
 constexpr std::size_t kDifferentScoresMin = 16;
 /// Controls that must be off in a row: once may be luck.
@@ -69,7 +69,7 @@ awaitable<void> ControlWatch::run() {
   while (!hub_.is_closed()) {
     const auto status = co_await look_once();
     if (!status) log::debug("control_look_failed", {{"reason", status.error().message}});
-    co_await hub_.pause(kLookInterval);
+    co_await hub_.pause(kControlLookInterval);
   }
 }
 

@@ -75,10 +75,27 @@ def run(count, words):
     return status
 
 
+def load_torch_lazies():
+    """What PyTorch imports and reads when it is seeded and an optimiser is used first. No
+    backward(): its threads would not survive the fork."""
+    torch = sys.modules["torch"]
+    state = torch.default_generator.get_state()
+    torch.manual_seed(0)
+    torch.default_generator.set_state(state)  # As a fresh process has it.
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    for make in (torch.optim.SGD, torch.optim.AdamW):
+        optimizer = make([parameter], lr=0.1)
+        optimizer.zero_grad()
+        parameter.grad = torch.zeros(1)
+        optimizer.step()
+
+
 def main():
     library, *modules = sys.argv[1:]
     for module in modules:
         importlib.import_module(module)
+    if "torch" in sys.modules:
+        load_torch_lazies()
     # Forks share what is here until they write to it, and looking for garbage is writing.
     gc.collect()
     gc.freeze()

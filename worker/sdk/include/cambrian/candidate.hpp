@@ -1,9 +1,15 @@
 #pragma once
 
+// Every source of a candidate has this header without asking, parsed once for all of them: what
+// plain programs commonly include is here, too.
+#include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <string_view>
