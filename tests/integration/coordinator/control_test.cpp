@@ -13,6 +13,8 @@ using namespace cambrian::test;
 namespace {
 
 constexpr milliseconds kLook{300};
+// A coordinator compares every 5 s, and some controls must have come in before.
+constexpr milliseconds kPatience{180'000};
 
 /// Three workers, the third of which adds a lie to every score.
 class Fleet {
@@ -83,10 +85,12 @@ TEST_CASE("coordinator: a worker whose controls are off gets no more work until 
   auto& user = service.user;
   Fleet fleet(service);
   user.create(user.make_spec("night", 2'000));
-  REQUIRE(eventually([&] {
-    fleet.look(50);
-    return is_quarantined(user, "liar");
-  }));
+  REQUIRE(eventually(
+      [&] {
+        fleet.look(50);
+        return is_quarantined(user, "liar");
+      },
+      kPatience));
   const auto workers = workers_of(user);
   CHECK(workers.at("alfa").state() == user::v1::WORKER_STATE_ALIVE);
   CHECK(workers.at("bravo").state() == user::v1::WORKER_STATE_ALIVE);
@@ -116,10 +120,12 @@ TEST_CASE("coordinator: a worker whose controls are off gets no more work until 
     return query_number(service.database, "SELECT judged FROM control WHERE worker = 'liar'");
   };
   const auto before = judged();
-  REQUIRE(eventually([&] {
-    fleet.look(0);
-    return judged() > before;
-  }));
+  REQUIRE(eventually(
+      [&] {
+        fleet.look(0);
+        return judged() > before;
+      },
+      kPatience));
   CHECK_FALSE(is_quarantined(user, "liar"));
 
   user.stop("night");
