@@ -153,11 +153,14 @@ Expression random_shape(const Grammar& grammar, Rng& rng) {
       return conditional(binary("<", std::move(term), std::move(bound)), std::move(height),
                          number("0.0"));
     }
-    case 5:
-      return binary("*", log_spread(0.1, 20, rng),
-                    call("std::max<double>", {shifted(), number("0.0")}));
+    // One draw after the other: as arguments of one call they would come as the compiler likes.
+    case 5: {
+      Expression slope = log_spread(0.1, 20, rng);
+      return binary("*", std::move(slope), call("std::max<double>", {shifted(), number("0.0")}));
+    }
     case 6: {
-      Expression distance = binary("/", magnitude(shifted()), log_spread(1, 30, rng));
+      Expression from = magnitude(shifted());
+      Expression distance = binary("/", std::move(from), log_spread(1, 30, rng));
       return binary("*", std::move(height), call("std::exp", {unary("-", std::move(distance))}));
     }
     default: return guarded_quotient(std::move(height), std::move(term));

@@ -204,8 +204,8 @@ std::optional<Mutation> change_condition(const Context& context) {
     case 1: std::swap(node.children[1], node.children[2]); break;
     case 2: {  // Less often, or more often.
       Expression before = std::move(condition);
-      condition = binary(rng.chance(0.6) ? "&&" : "||", std::move(before),
-                         random_condition(site->grammar, rng));
+      const char* join = rng.chance(0.6) ? "&&" : "||";  // Drawn before the condition.
+      condition = binary(join, std::move(before), random_condition(site->grammar, rng));
       break;
     }
     default: {  // A new value for one of the cases.
