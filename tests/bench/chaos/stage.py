@@ -21,9 +21,9 @@ CLIENTS = 2
 SLOTS = 8  # Of each agent.
 # Agents call every two seconds: of each lease ten are left whatever happens. Outages of the
 # schedule are shorter, so that only agents that are killed or away for long lose their leases.
-CONTROL_INTERVAL = "5s"
 LEASE = "12s"
 SYNC_INTERVAL = "2s"
+CONTROL_INTERVAL = "5s"  # So often that short runs have some.
 PATIENCE_SECONDS = 60
 
 
