@@ -6,6 +6,7 @@
 #include <set>
 
 #include "common/log/log.hpp"
+#include "common/statistics/runs.hpp"
 
 namespace cambrian::coordinator {
 namespace {
@@ -21,13 +22,6 @@ constexpr double kShareOfMedian = 0.02;
 /// Of normally distributed values, their standard deviation over their median deviation.
 constexpr double kDeviationScale = 1.4826;
 
-/// Of an even number the mean of the middle two.
-double median_of(std::vector<double> values) {
-  std::ranges::sort(values);
-  const auto middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
-
 }  // namespace
 
 Comparison compare(const Control& control) {
@@ -39,7 +33,7 @@ Comparison compare(const Control& control) {
     workers.insert(other.worker);
   }
   if (workers.size() < kWorkersMin || 2 * scores.size() <= control.others.size()) return {};
-  const double median = median_of(scores);
+  const double median = statistics::median(scores);
   if (!control.own.score) {
     return {.is_known = true,
             .is_off = true,
@@ -52,7 +46,7 @@ Comparison compare(const Control& control) {
   std::vector<double> distances;
   for (const double score : scores) distances.push_back(std::abs(score - median));
   const double limit =
-      std::max({kSpreads * kDeviationScale * median_of(distances),
+      std::max({kSpreads * kDeviationScale * statistics::median(distances),
                 kNoises * control.noise.value_or(0), kShareOfMedian * std::abs(median)});
   Comparison comparison{.is_known = true, .is_off = false, .explanation = {}};
   // What is not a number is off, too.
