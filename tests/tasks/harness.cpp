@@ -88,8 +88,8 @@ std::vector<std::string> base_environment() {
   // Kernels as in a worker's sandboxes (worker/evaluation/compile_command.cpp).
   return {"PATH=/usr/bin:/bin",        "OMP_NUM_THREADS=1",
           "HOME=/nonexistent",         "PYTHONPATH=" + (kSdk / "python").string(),
-          "PYTHONDONTWRITEBYTECODE=1", "OPENBLAS_CORETYPE=Haswell",
-          "ONEDNN_MAX_CPU_ISA=AVX2"};
+          "PYTHONDONTWRITEBYTECODE=1", "ATEN_CPU_CAPABILITY=avx2",
+          "OPENBLAS_CORETYPE=Haswell", "ONEDNN_MAX_CPU_ISA=AVX2"};
 }
 
 void compile(std::vector<std::string> words, const fs::path& work) {

@@ -1,5 +1,7 @@
 #include <catch2/catch_test_macros.hpp>
 
+#include <fstream>
+
 #include "tests/tasks/harness.hpp"
 
 namespace cambrian::tasks {
@@ -8,7 +10,38 @@ namespace {
 namespace fs = std::filesystem;
 const fs::path kFolder = fs::path(CAMBRIAN_SOURCE_DIR) / "tasks/mnist1d";
 
+// Fills memory with NaN and gives it back before it trains: what comes next must not find it.
+constexpr const char* kDirty = R"(
+#include <cambrian/torch_candidate.hpp>
+struct Net : torch::nn::Module {
+  torch::nn::Linear layer = register_module("layer", torch::nn::Linear(40, 10));
+  torch::Tensor forward(torch::Tensor inputs) { return layer->forward(inputs); }
+};
+void train(Net&, const cambrian::Data&, cambrian::Training&) {
+  for (const int64_t size : {8, 200, 6144, 100000}) {
+    { torch::full({size}, std::nanf("")); }
+    if (!torch::empty({size}).eq(0).all().item<bool>()) {
+      throw std::runtime_error("memory as it was left: size=" + std::to_string(size));
+    }
+  }
+}
+std::unique_ptr<cambrian::Candidate> cambrian::make_candidate(const cambrian::Setup&) {
+  return std::make_unique<cambrian::NetCandidate<Net>>(train);
+}
+)";
+
 }  // namespace
+
+TEST_CASE("mnist1d: no memory comes to a model as another tensor left it", "[integration][tasks]") {
+  const Task task = load_task(kFolder);
+  const WorkFolder work;
+  std::ofstream(work.path() / "dirty.cpp") << kDirty;
+  const Command judge = build_judge(task, work.path());
+  const Command candidate = build_candidate(task, work.path() / "dirty.cpp", work.path());
+  const Report report = evaluate(task, judge, candidate, {});
+  INFO(report.diagnostics);
+  CHECK(report.outcome == "success");
+}
 
 TEST_CASE("mnist1d: the four networks learn, in the order that was published",
           "[integration][tasks]") {

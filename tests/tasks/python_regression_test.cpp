@@ -19,7 +19,13 @@ def held_out(rng, count):
     y += 10 * x[:, 3] + 5 * x[:, 4] + rng.standard_normal(count)
     return y[:, None].astype(numpy.float32)
 class Mean:
+    def __init__(self):
+        if mode == "dirty": import torch
     def train(self, data, training):
+        if mode == "dirty":
+            torch = sys.modules["torch"]
+            torch.full((6144,), numpy.nan)
+            assert torch.empty(6144).eq(0).all(), "memory as it was left"
         if mode == "throws": raise ValueError("no idea")
         if mode == "late": time.sleep(60)
         if mode == "diverges":
@@ -132,6 +138,13 @@ TEST_CASE("python-regression: the seed learns, and equal seeds learn the same",
 
 TEST_CASE("python-regression: a training that diverged has no time left", "[integration][tasks]") {
   const Report report = Fixture().run_mean("diverges");
+  INFO(report.diagnostics);
+  CHECK(report.outcome == "success");
+}
+
+TEST_CASE("python-regression: no memory comes to a model as another tensor left it",
+          "[integration][tasks]") {
+  const Report report = Fixture().run_mean("dirty");
   INFO(report.diagnostics);
   CHECK(report.outcome == "success");
 }

@@ -155,10 +155,9 @@ std::vector<std::pair<std::string, std::string>> run_environment(int cpus) {
       {"MKL_NUM_THREADS", threads},     {"PYTHONPATH", in(kSdkFolder, "python")},
       {"PYTHONDONTWRITEBYTECODE", "1"}, {"PYTHONUNBUFFERED", "1"}};
 #ifdef __x86_64__
-  // The same kernels wherever they can run: others round differently, and on a virtual machine with
-  // AVX-512 BF16 those that oneDNN chose by itself gave NaN in one of four trainings of a small
-  // CNN.
+  // The same kernels wherever they can run: others round differently.
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    environment.emplace_back("ATEN_CPU_CAPABILITY", "avx2");
     environment.emplace_back("OPENBLAS_CORETYPE", "Haswell");
     environment.emplace_back("ONEDNN_MAX_CPU_ISA", "AVX2");
   }
