@@ -187,9 +187,13 @@ Status Session::with_retries(const std::function<grpc::Status(grpc::ClientContex
 }
 
 std::string plain_reason(const std::string& message) {
-  // What gRPC says of a port that nobody listens on helps nobody.
-  const bool is_refused = message.find("tcp handshaker shutdown") != std::string::npos;
-  return is_refused ? "nobody listens there" : message;
+  // What gRPC says helps nobody.
+  const auto says = [&](const char* text) { return message.find(text) != std::string::npos; };
+  if (says("Connection refused")) return "nobody listens there";
+  if (says("before receiving SETTINGS") || says("tcp handshaker shutdown")) {
+    return "something listens there and says nothing: an overloaded coordinator, or no coordinator";
+  }
+  return message;
 }
 
 std::string make_request_id() {

@@ -64,12 +64,13 @@ sigset_t supervisor_signals() {
   return signals;
 }
 
-/// Waits for a signal; 0 when none came in time.
-int wait_for_signal(milliseconds timeout) {
+/// Waits for a signal; number 0 when none came in time.
+siginfo_t wait_for_signal(milliseconds timeout) {
   const sigset_t signals = supervisor_signals();
   const timespec time{timeout.count() / 1000, timeout.count() % 1000 * 1'000'000};
-  const int signal = sigtimedwait(&signals, nullptr, &time);
-  return signal > 0 ? signal : 0;
+  siginfo_t received{};
+  if (sigtimedwait(&signals, &received, &time) < 0) received.si_signo = 0;
+  return received;
 }
 
 /// Keeps a log below its limit. The writers append, so cutting it is safe; the old part is kept
@@ -104,9 +105,9 @@ class Supervisor {
       start_what_is_due();
       notice_readiness();
       if (has_changed_) publish();
-      const int signal = wait_for_signal(is_settled() ? kIdleInterval : kBusyInterval);
-      is_stopping_ = signal == SIGTERM || signal == SIGINT || (until_ && !is_alive(*until_));
-      if (signal == SIGHUP) restart_drained();
+      const siginfo_t signal = wait_for_signal(is_settled() ? kIdleInterval : kBusyInterval);
+      if (signal.si_signo == SIGHUP) restart_drained();
+      is_stopping_ = must_stop(signal);
     }
     return {};
   }
@@ -202,6 +203,16 @@ class Supervisor {
       error_ = one.service.name + " does not start (" + one.last_exit + "); the end of " +
                log.string() + ":\n" + tail_of(log, kProgramErrorBytesMax);
     }
+  }
+
+  bool must_stop(const siginfo_t& signal) const {
+    if (signal.si_signo == SIGTERM || signal.si_signo == SIGINT) {
+      log::info("stopping", {{"signal", signal.si_signo}, {"sender_pid", signal.si_pid}});
+      return true;
+    }
+    if (!until_ || is_alive(*until_)) return false;
+    log::info("stopping", {{"ended_pid", until_->pid}});
+    return true;
   }
 
   void restart_drained() {

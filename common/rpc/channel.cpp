@@ -15,6 +15,9 @@ constexpr int kPingTimeoutMs = 10'000;
 // The server must tolerate what clients send, or it ends their connections with too_many_pings.
 constexpr int kServerPingIntervalMinMs = 10'000;
 constexpr int kReconnectMinMs = 200;
+// What a connection may take, TLS included, on a loaded machine or a long way: gRPC calls it the
+// least back-off. A host that swallows packets costs as much before the next address is tried.
+constexpr int kConnectTimeoutMs = 5'000;
 constexpr int kReconnectMaxMs = 5'000;
 constexpr int kConcurrentStreamsMax = 10'000;
 
@@ -37,7 +40,7 @@ grpc::ChannelArguments channel_arguments() {
   arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMinMs);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kReconnectMinMs);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMaxMs);
   // Channels with equal arguments would otherwise share one connection, and its failures.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);

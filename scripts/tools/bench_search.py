@@ -126,16 +126,19 @@ class Service:
             self.run("dev", "up", "--workers", "1", "--slots", str(self.slots),
                      "--worker-config", str(config))
         except BaseException:
-            self.__exit__()
+            self.__exit__(*sys.exc_info())
             raise
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         try:
             with contextlib.suppress(subprocess.SubprocessError):
                 self.run("dev", "down", check=False)
         finally:
-            shutil.rmtree(self.directory, ignore_errors=True)
+            if kind is not None:  # What the logs say goes with the folder.
+                print(f"bench: kept {self.directory / 'dev' / 'logs'}", file=sys.stderr)
+            else:
+                shutil.rmtree(self.directory, ignore_errors=True)
 
     def run(self, *arguments, check=True):
         done = subprocess.run([BINARIES / "cambrian", *arguments], env=self.environment, text=True,
