@@ -187,12 +187,14 @@ Status Session::with_retries(const std::function<grpc::Status(grpc::ClientContex
 }
 
 std::string plain_reason(const std::string& message) {
-  // What gRPC says helps nobody.
+  // What gRPC says of a connection that did not come up; the coordinator's own words stay.
+  if (!message.starts_with("failed to connect to all addresses")) return message;
   const auto says = [&](const char* text) { return message.find(text) != std::string::npos; };
   if (says("Connection refused")) return "nobody listens there";
-  if (says("before receiving SETTINGS") || says("tcp handshaker shutdown")) {
+  if (says("before receiving SETTINGS")) {
     return "something listens there and says nothing: an overloaded coordinator, or no coordinator";
   }
+  if (says("tcp handshaker shutdown")) return "that machine is off, behind a firewall, or another";
   return message;
 }
 

@@ -207,11 +207,11 @@ class Supervisor {
 
   bool must_stop(const siginfo_t& signal) const {
     if (signal.si_signo == SIGTERM || signal.si_signo == SIGINT) {
-      log::info("stopping", {{"signal", signal.si_signo}, {"sender_pid", signal.si_pid}});
+      log::info("shutdown_begun", {{"signal", signal.si_signo}, {"sender_pid", signal.si_pid}});
       return true;
     }
     if (!until_ || is_alive(*until_)) return false;
-    log::info("stopping", {{"ended_pid", until_->pid}});
+    log::info("shutdown_begun", {{"ended_pid", until_->pid}});
     return true;
   }
 

@@ -20,8 +20,8 @@ inline constexpr std::size_t kChunkBytes = 256 * 1024;
 inline constexpr std::int64_t kBlobBytesMax = 64 * 1024 * 1024;
 
 /// A channel to `host:port` or `unix:/path`, without TLS and token (security.hpp has those). It
-/// connects when it is used, reconnects by itself with a back-off of at most 5 s, and finds a dead
-/// peer within 40 s by keepalive.
+/// connects when it is used, gives each address 5 s to answer, reconnects by itself with a back-off
+/// of at most 5 s, and finds a dead peer within 40 s by keepalive.
 std::shared_ptr<grpc::Channel> make_channel(const std::string& address);
 
 /// Limits and keepalive of `make_channel`, for channels with other credentials.

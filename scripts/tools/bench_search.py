@@ -135,10 +135,11 @@ class Service:
             with contextlib.suppress(subprocess.SubprocessError):
                 self.run("dev", "down", check=False)
         finally:
-            if kind is not None:  # What the logs say goes with the folder.
-                print(f"bench: kept {self.directory / 'dev' / 'logs'}", file=sys.stderr)
-            else:
-                shutil.rmtree(self.directory, ignore_errors=True)
+            if kind not in (None, KeyboardInterrupt):
+                logs = Path(tempfile.mkdtemp(prefix="cambrian-bench-logs-"))
+                shutil.copytree(self.directory / "dev" / "logs", logs, dirs_exist_ok=True)
+                print(f"bench: kept the service's logs in {logs}", file=sys.stderr)
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     def run(self, *arguments, check=True):
         done = subprocess.run([BINARIES / "cambrian", *arguments], env=self.environment, text=True,

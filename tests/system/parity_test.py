@@ -12,7 +12,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ["CAMBRIAN_BINARY_DIR"])
 MEASURE = REPOSITORY / "tests" / "bench" / "evaluation" / "measure.py"
 TASKS = ["mnist1d", "fashion-mnist", "online-bin-packing", "circle-packing", "python-regression"]
-SOURCES = 14
+SOURCES = 15
 VARIANTS_MIN = 50
 # A few sources use what only the compiler can do, and are given to it.
 WARM_SHARE_MIN = 0.9
@@ -36,10 +36,12 @@ class ParityTest(unittest.TestCase):
         self.assertIn(done.returncode, (0, 1))
         summary = json.loads(done.stdout)
         parity = summary["parity"]
-        variants = parity["sources"] - sum(seeds_of(task) for task in TASKS)
+        # What packs circles until its time is over gives another packing each time.
+        compared = parity["sources"] - parity["unrepeatable"]
+        variants = compared - sum(seeds_of(task) for task in TASKS)
         self.assertGreaterEqual(variants, VARIANTS_MIN)
         self.assertEqual(parity["different"], [])
-        self.assertEqual(parity["equal"], parity["sources"])
+        self.assertEqual(parity["equal"], compared)
         self.assertGreaterEqual(parity["built_warm"] / parity["sources"], WARM_SHARE_MIN)
         for name in TASKS:
             rows = summary["tasks"][name]["sources"]

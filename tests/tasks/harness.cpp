@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "cambrian/frame.hpp"
+#include "worker/evaluation/compile_command.hpp"
 
 namespace cambrian::tasks {
 namespace {
@@ -85,11 +86,13 @@ std::string read_file(const fs::path& path) {
 }
 
 std::vector<std::string> base_environment() {
-  // Kernels as in a worker's sandboxes (worker/evaluation/compile_command.cpp).
-  return {"PATH=/usr/bin:/bin",        "OMP_NUM_THREADS=1",
-          "HOME=/nonexistent",         "PYTHONPATH=" + (kSdk / "python").string(),
-          "PYTHONDONTWRITEBYTECODE=1", "ATEN_CPU_CAPABILITY=avx2",
-          "OPENBLAS_CORETYPE=Haswell", "ONEDNN_MAX_CPU_ISA=AVX2"};
+  std::vector<std::string> environment = {"PATH=/usr/bin:/bin", "HOME=/nonexistent",
+                                          "PYTHONPATH=" + (kSdk / "python").string()};
+  // Threads and kernels as in a worker's sandboxes, where the SDK lies elsewhere.
+  for (const auto& [name, value] : worker::run_environment(1)) {
+    if (name != "PYTHONPATH") environment.push_back(name + "=" + value);
+  }
+  return environment;
 }
 
 void compile(std::vector<std::string> words, const fs::path& work) {

@@ -114,7 +114,12 @@ Arguments judge_compile_command(const JudgeSpec& judge, const CompileOptions& op
 Arguments warm_library_command(const CompileOptions& options) {
   Arguments command = common_flags(options.compiler, candidate_optimisation(options));
   append(command, {"-fPIC", "-shared", "-fuse-ld=mold", "-Wl,-z,lazy"});
-  if (options.libtorch) append(command, torch_flags(options));
+  if (options.libtorch) {
+    append(command, torch_flags(options));
+    // What was inlined everywhere would be missing here, and compiled again for each candidate:
+    // 1,100 functions for the smallest model.
+    command.emplace_back("-fno-inline");
+  }
   append(command, {"-o", in(kOutputFolder, kWarmLibraryName), warm_source(options),
                    "-Wl,--whole-archive", candidate_library(options), "-Wl,--no-whole-archive"});
   if (options.libtorch) append(command, torch_libraries(options));

@@ -34,7 +34,7 @@ inline constexpr std::string_view kEvaluatorTarget = "/evaluator";
 inline constexpr std::string_view kHostTarget = "/candidate-host";
 
 /// Bump it when a change of these command lines must not meet old cache entries.
-inline constexpr std::string_view kCompileCommandVersion = "2";
+inline constexpr std::string_view kCompileCommandVersion = "3";
 
 /// Clang 19, or the machine's g++ (12 or later) where there is no Clang.
 enum class Compiler { clang, gcc };
@@ -66,7 +66,7 @@ std::vector<std::string> judge_compile_command(const JudgeSpec& judge,
                                                const CompileOptions& options);
 
 /// Makes /out/libcambrian_warm.so: the SDK, and what candidates commonly use, compiled as
-/// candidates are. What it misses is a candidate's entry.
+/// candidates are, that of LibTorch without inlining. What it misses is a candidate's entry.
 std::vector<std::string> warm_library_command(const CompileOptions& options);
 
 /// Starts a warm compiler, which is Clang: its flags are those of candidate_compile_command.
@@ -79,8 +79,8 @@ std::vector<std::string> candidate_host_command(const std::string& candidate);
 std::vector<std::string> python_host_command(bool torch);
 
 /// Environment of a running judge or candidate beyond what every sandbox has: thread counts,
-/// because LibTorch with more threads than cores is many times slower, which kernels OpenBLAS
-/// and oneDNN use (on x86-64 with AVX2 never later ones), and where Python finds the SDK.
+/// because LibTorch with more threads than cores is many times slower, which kernels LibTorch,
+/// OpenBLAS and oneDNN use (on x86-64 with AVX2 never later ones), and where Python finds the SDK.
 std::vector<std::pair<std::string, std::string>> run_environment(int cpus);
 
 /// Makes /out/candidate.pch from the SDK's header for candidates. Parsing it is most of a compile:

@@ -12,10 +12,12 @@
 #include <dlfcn.h>
 #include <llvm/IR/GlobalVariable.h>
 #include <llvm/IR/Module.h>
+#include <llvm/IR/PassManager.h>
 #include <llvm/Object/ELFObjectFile.h>
 #include <llvm/Support/Error.h>
 #include <llvm/Support/TargetSelect.h>
 #include <llvm/Support/raw_ostream.h>
+#include <llvm/Transforms/IPO/GlobalDCE.h>
 
 #include <algorithm>
 #include <array>
@@ -27,9 +29,9 @@
 namespace cambrian::worker {
 namespace {
 
-// Functions of the warm library that are small: calling the others costs nothing beside what they
-// do.
-constexpr unsigned kSmallInstructionsMax = 24;
+// Functions of the warm library that are small, such as the operator[] of vectors and accessors:
+// calling the others costs nothing beside what they do. Instructions before the optimiser.
+constexpr unsigned kSmallInstructionsMax = 16;
 
 // What a plain program is linked with, beside the warm library. Other libraries are loaded too,
 // but a plain compile would not find their symbols.
@@ -221,6 +223,9 @@ WarmCompiler::Outcome WarmCompiler::compile(const std::string& source, const std
       module, parts_->is_inlining_all,
       [this](const std::string& name) { return parts_->is_in_library(name); },
       [this](const std::string& name) { return parts_->is_linked(name); });
+  // What only the bodies called that are gone: the optimiser would work on each.
+  llvm::ModuleAnalysisManager analyses;
+  llvm::GlobalDCEPass().run(module, analyses);
   define_dso_handle(module);
 
   std::error_code error;

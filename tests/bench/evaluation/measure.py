@@ -73,7 +73,7 @@ def summarise(tasks, throughput):
         summary["throughput"] = throughput
     summary["parity"] = {
         key: sum(task["summary"]["parity"][key] for task in tasks.values())
-        for key in ("sources", "built_warm", "equal")}
+        for key in ("sources", "built_warm", "equal", "unrepeatable")}
     summary["parity"]["different"] = [source for task in tasks.values()
                                       for source in task["summary"]["parity"]["different"]]
     summary["tasks"] = tasks
@@ -102,7 +102,8 @@ def show(summary):
         figures = task["summary"]
         print(f"{name}: {figures['parity']['sources']} sources, "
               f"{figures['parity']['built_warm']} built warm, "
-              f"{figures['parity']['equal']} with equal metrics in both ways")
+              f"{figures['parity']['equal']} with equal metrics in both ways, "
+              f"{figures['parity']['unrepeatable']} that differ from themselves")
         for way in ("warm", "compile", "gxx"):
             row = figures[way]
             if row["sources"]:

@@ -23,7 +23,12 @@ struct Shared {
   std::size_t next = 0;
   int succeeded = 0;
   int warm = 0;
+  // Of all evaluations together.
   double training_seconds = 0;
+  double compile_seconds = 0;
+  double start_seconds = 0;
+  double judge_seconds = 0;
+  double total_seconds = 0;
   std::optional<Error> error;
 };
 
@@ -44,7 +49,12 @@ void work(worker::Workshop& workshop, const std::vector<worker::EvaluationReques
     }
     shared.succeeded += result->outcome == worker::Outcome::success ? 1 : 0;
     shared.warm += result->path == worker::EvaluatorPath::warm ? 1 : 0;
-    if (result->timings.train) shared.training_seconds += seconds(*result->timings.train);
+    const worker::Timings& timings = result->timings;
+    if (timings.train) shared.training_seconds += seconds(*timings.train);
+    if (timings.compile) shared.compile_seconds += seconds(*timings.compile);
+    if (timings.start) shared.start_seconds += seconds(*timings.start);
+    if (timings.judge) shared.judge_seconds += seconds(*timings.judge);
+    if (timings.total) shared.total_seconds += seconds(*timings.total);
   }
 }
 
@@ -76,6 +86,7 @@ Result<json> measure_throughput(worker::Workshop& workshop,
   }
   const double wall = seconds(Clock::now() - begun);
   if (shared.error) return fail(*shared.error);
+  const auto mean = [&](double sum) { return sum / static_cast<double>(requests.size()); };
   return json{
       {"slots", slots},
       {"evaluations", requests.size()},
@@ -84,6 +95,12 @@ Result<json> measure_throughput(worker::Workshop& workshop,
       {"evaluations_per_hour", static_cast<double>(requests.size()) / wall * 3600},
       {"training_share_ratio", shared.training_seconds / (wall * slots)},
       {"wall_seconds", wall},
+      {"mean_seconds",
+       {{"compile", mean(shared.compile_seconds)},
+        {"start", mean(shared.start_seconds)},
+        {"train", mean(shared.training_seconds)},
+        {"judge", mean(shared.judge_seconds)},
+        {"total", mean(shared.total_seconds)}}},
       {"memory_per_slot_bytes", (median(memory) - static_cast<double>(idle_bytes)) / slots}};
 }
 

@@ -1,9 +1,6 @@
 #include "common/agent/agent.hpp"
 
 #include <grpcpp/server.h>
-#include <grpcpp/server_posix.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -262,32 +259,6 @@ TEST_CASE("Agent: stops working on an item that was cancelled", "[contract][agen
   CHECK(agent.run() == 0);
   CHECK(stopped == 1);
   CHECK(coordinator.finished_ == std::set<std::int64_t>{2});
-}
-
-TEST_CASE("channel: a server that takes a second to say its first word is waited for",
-          "[contract][agent]") {
-  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  REQUIRE(::bind(listener, reinterpret_cast<sockaddr*>(&address), size) == 0);
-  REQUIRE(::listen(listener, 8) == 0);
-  REQUIRE(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size) == 0);
-
-  v1::AgentService::Service service;
-  grpc::ServerBuilder builder;
-  builder.RegisterService(&service);
-  const auto server = builder.BuildAndStart();
-  const auto channel = rpc::make_channel("127.0.0.1:" + std::to_string(ntohs(address.sin_port)));
-  channel->GetState(true);
-  std::this_thread::sleep_for(1s);
-  // The first connection: had it been given up, nobody would be at its other end.
-  grpc::AddInsecureChannelFromFd(server.get(),
-                                 ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK));
-  CHECK(channel->WaitForConnected(std::chrono::system_clock::now() + 3s));
-  server->Shutdown();
-  ::close(listener);
 }
 
 }  // namespace

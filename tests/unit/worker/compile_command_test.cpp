@@ -78,6 +78,13 @@ TEST_CASE("judge_compile_command: own sources or a ready one", "[unit][worker]")
   CHECK(has(command, "/sdk/lib/libcambrian_judge.a"));
 }
 
+TEST_CASE("warm_library_command: LibTorch's keeps its functions", "[unit][worker]") {
+  CompileOptions options;
+  CHECK_FALSE(has(warm_library_command(options), "-fno-inline"));
+  options.libtorch = true;
+  CHECK(has(warm_library_command(options), "-fno-inline"));
+}
+
 TEST_CASE("run_environment: threads follow the cores", "[unit][worker]") {
   for (const auto& [name, value] : run_environment(3)) {
     if (name.ends_with("_NUM_THREADS")) CHECK(value == "3");

@@ -190,12 +190,16 @@ def _respond(candidate, setup, message, channel, saved):
 
 
 def _zero_torch_memory():
-    """As zero_fresh_memory() in torch_candidate.cpp, which says why."""
-    if "torch" not in sys.modules:
+    """As zero_fresh_memory() in torch_candidate.cpp, which says why. What is imported only in a
+    training comes too late for it."""
+    if (torch := sys.modules.get("torch")) is None:
         return
-    with contextlib.suppress(OSError, ValueError):  # Another build of it has no such switch.
-        library = ctypes.CDLL("libc10.so")
+    try:
+        # A handle finds what its library was linked with.
+        library = ctypes.CDLL(torch._C.__file__)
         ctypes.c_bool.in_dll(library, "FLAGS_caffe2_cpu_allocator_do_zero_fill").value = True
+    except (AttributeError, OSError, ValueError) as error:
+        print("candidate: PyTorch's memory is as it was left:", error, file=sys.stderr)
 
 
 def run_candidate(make_candidate):
