@@ -24,6 +24,7 @@ using bench::median;
 using nlohmann::json;
 
 constexpr std::size_t kSourceBytesMax = 1 << 20;
+constexpr int kRepeatsMax = 8;
 constexpr std::chrono::milliseconds kWarmUpTime = std::chrono::minutes(20);
 
 struct Options {
@@ -228,9 +229,12 @@ Result<json> compare_ways(Bench& bench) {
          {"gxx_compile_seconds", is_timed ? time_gxx(options, *bench.task, source) : -1}});
     json& row = rows.back();
     if (!are_equal(row["warm"], row["compile"])) {
-      // A source that looks at the clock differs from itself.
-      CAMBRIAN_TRY(const EvaluationResult again, evaluate(*bench.plain, request));
-      row["compile_again"] = describe(again);
+      // A source that looks at the clock differs from itself, though not each time.
+      for (int i = 0; i < kRepeatsMax; ++i) {
+        CAMBRIAN_TRY(const EvaluationResult again, evaluate(*bench.plain, request));
+        row["compile_again"] = describe(again);
+        if (!are_equal(row["compile"], row["compile_again"])) break;
+      }
     }
     std::cerr << row.dump() << '\n';
   }
