@@ -71,6 +71,12 @@ std::string warm_source(const CompileOptions& options) {
   return in(kSdkFolder, options.libtorch ? "warm/libtorch.cpp" : "warm/cpp.cpp");
 }
 
+// What a warm evaluator compiles to see which pages of its memory a compile writes to.
+std::string rehearsal_source(const CompileOptions& options) {
+  return in(kSdkFolder,
+            options.libtorch ? "warm/libtorch_rehearsal.cpp" : "warm/cpp_rehearsal.cpp");
+}
+
 std::string candidate_library(const CompileOptions& options) {
   return in(kSdkFolder,
             options.libtorch ? "lib/libcambrian_torch_candidate.a" : "lib/libcambrian_candidate.a");
@@ -118,7 +124,8 @@ Arguments warm_library_command(const CompileOptions& options) {
     append(command, torch_flags(options));
     // What was inlined everywhere would be missing here, and compiled again for each candidate:
     // 1,100 functions for the smallest model.
-    command.emplace_back("-fno-inline");
+    // Constructors with all their symbols, also where two of them have the same code.
+    append(command, {"-fno-inline", "-Xclang", "-mno-constructor-aliases"});
   }
   append(command, {"-o", in(kOutputFolder, kWarmLibraryName), warm_source(options),
                    "-Wl,--whole-archive", candidate_library(options), "-Wl,--no-whole-archive"});
@@ -129,6 +136,7 @@ Arguments warm_library_command(const CompileOptions& options) {
 Arguments evaluator_command(const CompileOptions& options) {
   Arguments command = {std::string(kEvaluatorTarget), "--library",
                        in(kWarmFolder, kWarmLibraryName), "--source", warm_source(options),
+                       "--rehearsal", rehearsal_source(options),
                        // Hot loops of plain programs want everything inlined that a plain compile
                        // would inline; with LibTorch, the time is spent in LibTorch.
                        "--inline", options.libtorch ? "small" : "all", "--"};

@@ -1,4 +1,5 @@
-// cambrian-evaluator --library FILE --source FILE --inline small|all -- CLANG FLAGS
+// cambrian-evaluator --library FILE --source FILE --rehearsal FILE --inline small|all -- CLANG
+// FLAGS
 //
 // Holds a compiler that has parsed the headers of all candidates, and forks it for each candidate:
 // the fork is shut up in a sandbox before it reads the sources, compiles them, links a shared
@@ -24,6 +25,7 @@ using Outcome = WarmCompiler::Outcome;
 
 constexpr const char* kSourceFolder = "/src";
 constexpr const char* kLinked = "/tmp/program.so";
+constexpr const char* kRehearsed = "/tmp/rehearsal.o";
 
 // The fork, and one of it for each source after the first: all hold the compiler's memory.
 constexpr int kProcesses = 2;
@@ -113,11 +115,13 @@ int build(WarmCompiler& compiler, const ForkedProgram& program) {
 
 int main(int argc, char** argv) {
   WarmCompiler::Options options;
+  std::string rehearsal;
   int i = 1;
   for (; i + 1 < argc && std::strcmp(argv[i], "--") != 0; i += 2) {
     const std::string name = argv[i];
     if (name == "--library") options.library = argv[i + 1];
     if (name == "--source") options.warm_source = argv[i + 1];
+    if (name == "--rehearsal") rehearsal = argv[i + 1];
     if (name == "--inline") options.is_inlining_all = std::string_view(argv[i + 1]) == "all";
   }
   for (++i; i < argc; ++i) options.flags.emplace_back(argv[i]);
@@ -127,6 +131,10 @@ int main(int argc, char** argv) {
   }
   const auto compiler = WarmCompiler::make(options);
   if (!compiler) return 1;
-  return serve_forks({kProcesses},
+  const auto rehearse = [&] {
+    if (compiler->compile(rehearsal, kRehearsed) != Outcome::compiled) _exit(1);
+    unlink(kRehearsed);
+  };
+  return serve_forks({.processes_not_counted = kProcesses, .rehearse = rehearse},
                      [&](const ForkedProgram& program) { return build(*compiler, program); });
 }

@@ -52,6 +52,9 @@ int main(int argc, char** argv) {
     return 1;
   }
   if (argc > 2) return run(library, argv[2]);
+  // Where the warm library brings one.
+  const auto rehearse = reinterpret_cast<void (*)()>(dlsym(library, "cambrian_rehearse"));
   return cambrian::worker::serve_forks(
-      {}, [library](const ForkedProgram& program) { return run_fork(library, program); });
+      {.rehearse = rehearse},
+      [library](const ForkedProgram& program) { return run_fork(library, program); });
 }

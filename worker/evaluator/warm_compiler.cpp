@@ -26,12 +26,14 @@
 #include <string_view>
 #include <system_error>
 
+#include "worker/evaluator/library_functions.hpp"
+
 namespace cambrian::worker {
 namespace {
 
 // Functions of the warm library that are small, such as the operator[] of vectors and accessors:
 // calling the others costs nothing beside what they do. Instructions before the optimiser.
-constexpr unsigned kSmallInstructionsMax = 16;
+constexpr unsigned kSmallInstructionsMax = 12;
 
 // What a plain program is linked with, beside the warm library. Other libraries are loaded too,
 // but a plain compile would not find their symbols.
@@ -201,6 +203,12 @@ std::unique_ptr<WarmCompiler> WarmCompiler::make(const Options& options) {
   if (!warmed) {
     print(warmed.takeError());
     return nullptr;
+  }
+  if (!options.is_inlining_all) {
+    clang::ASTContext& context = instance.getASTContext();
+    context.setExternalSource(llvm::makeIntrusiveRefCnt<LibraryFunctions>(
+        context, *warmed->TheModule, kSmallInstructionsMax,
+        [&parts](const std::string& symbol) { return parts->is_in_library(symbol); }));
   }
   return std::unique_ptr<WarmCompiler>(new WarmCompiler(std::move(parts)));
 }

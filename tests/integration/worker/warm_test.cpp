@@ -3,7 +3,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <array>
 #include <catch2/matchers/catch_matchers_string.hpp>
+#include <cstdio>
 #include <fstream>
 #include <iterator>
 
@@ -389,6 +391,30 @@ TEST_CASE("warm evaluator: LibTorch gives the same metrics bit for bit", "[integ
   CHECK(compare(request_of(task, cnn, few)).outcome == Outcome::success);
   const std::string wrong = replaced(cnn, "nn::Linear", "nn::Linaer");
   CHECK(compare(request_of(task, wrong, few)).outcome == Outcome::compile_error);
+}
+
+TEST_CASE("warm evaluator: the warm library has everything that its source names",
+          "[integration][slow]") {
+  if (!has_warm_evaluator()) SKIP("built without libclang");
+  if (!workshop().toolchain().has_libtorch()) SKIP("no LibTorch here");
+  wait_for(WarmKind::libtorch);
+  const auto servers = warm_workshop().warm_templates()->find(WarmKind::libtorch);
+  REQUIRE(servers);
+  const std::string library = servers->library->path() / kWarmLibraryName;
+  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(
+      ::popen(("/usr/bin/nm -DC --defined-only '" + library + "'").c_str(), "r"), &::pclose);
+  REQUIRE(pipe);
+  std::string symbols;
+  std::array<char, 64 << 10> part{};
+  while (const std::size_t count = fread(part.data(), 1, part.size(), pipe.get())) {
+    symbols.append(part.data(), count);
+  }
+  // Functions that only the file itself could call would not be compiled, nor what they name.
+  for (const std::string name : {"convolutions(", "dense(", "recurrent(", "functions(", "tensors(",
+                                 "optimisers(", "modules(", "train(", "make("}) {
+    CHECK_THAT(symbols, ContainsSubstring(" cambrian::warm::" + name));
+  }
+  CHECK_THAT(symbols, ContainsSubstring("torch::nn::FlattenImpl"));
 }
 
 TEST_CASE(

@@ -25,6 +25,7 @@
 #include <string_view>
 
 #include "worker/adapters/sandbox/fork_request.hpp"
+#include "worker/adapters/sandbox/rehearsal.hpp"
 #include "worker/adapters/sandbox/supervise.hpp"
 #include "worker/evaluator/source_archive.hpp"
 
@@ -292,8 +293,13 @@ HighDescriptors place_descriptors(const Request& request) {
   return {.filter = high[3], .archive = high[4]};
 }
 
-[[noreturn]] void become_fork(const Request& request, uid_t user, gid_t group,
-                              const std::function<int(const ForkedProgram&)>& program) {
+/// What all forks run.
+struct Play {
+  const std::function<int(const ForkedProgram&)>& program;
+  std::vector<PageRange> written_pages;
+};
+
+[[noreturn]] void become_fork(const Request& request, uid_t user, gid_t group, const Play& play) {
   signal(SIGCHLD, SIG_DFL);
   const HighDescriptors high = place_descriptors(request);
   std::vector<int> kept;
@@ -312,7 +318,8 @@ HighDescriptors place_descriptors(const Request& request) {
     close_range(static_cast<unsigned>(kForkOutput + (kept.empty() ? 0 : 1)), ~0U, 0);
     // What an executed program would be: its own memory is open to its own user.
     prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-    const int code = program({request.arguments, kept.empty() ? -1 : kForkOutput});
+    copy_pages(play.written_pages);
+    const int code = play.program({request.arguments, kept.empty() ? -1 : kForkOutput});
     std::fflush(nullptr);
     _exit(code);
   });
@@ -332,13 +339,15 @@ bool has_one_thread() {
 
 int serve_forks(const ServeOptions& options,
                 const std::function<int(const ForkedProgram&)>& program) {
-  signal(SIGCHLD, SIG_IGN);  // Nobody waits for a fork: its end is told on its control socket.
   const uid_t user = geteuid();
   const gid_t group = getegid();
   if (!has_one_thread()) {
     std::fprintf(stderr, "a fork server must have one thread\n");
     return 1;
   }
+  Play play{program, {}};
+  if (options.rehearse) play.written_pages = pages_written_by(options.rehearse);
+  signal(SIGCHLD, SIG_IGN);  // Nobody waits for a fork: its end is told on its control socket.
   const OwnMemory own = measure_own_memory();
   const ForkServerReady ready{own.resident};
   if (send(kForkServerSocket, &ready, sizeof ready, MSG_NOSIGNAL) < 0) return 1;
@@ -354,7 +363,7 @@ int serve_forks(const ServeOptions& options,
     const long flags = SIGCHLD | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC |
                        CLONE_NEWUTS | (request->has_user_namespace ? CLONE_NEWUSER : 0);
     const long child = syscall(SYS_clone, flags, nullptr, nullptr, nullptr, nullptr);
-    if (child == 0) become_fork(*request, user, group, program);
+    if (child == 0) become_fork(*request, user, group, play);
     if (child < 0) {
       dprintf(request->descriptors[1], "sandbox of a fork: %s\n", std::strerror(errno));
     }

@@ -16,6 +16,9 @@ struct ServeOptions {
   /// The program starts with the memory of this process, which does not count as its own: for
   /// so many processes of each fork. 0: all memory counts.
   int processes_not_counted = 0;
+  /// Does what programs will do. Called in a fork once, at the start, to learn which pages of
+  /// memory forks write to: each gets its copies of them at once.
+  std::function<void()> rehearse = nullptr;
 };
 
 /// Serves the worker at kForkServerSocket until it hangs up: forks this process for each request,

@@ -2,12 +2,12 @@
 
 import contextlib
 import ctypes
-import dataclasses
 import math
 import pickle
 import random
 import sys
 import time
+import typing
 
 import numpy as np
 from cambrian_frames import CHECKPOINT_BYTES_MAX, Channel, FrameError, Message, StreamClosed
@@ -15,8 +15,7 @@ from cambrian_frames import CHECKPOINT_BYTES_MAX, Channel, FrameError, Message, 
 _PATIENCE_SECONDS = 7 * 24 * 3600
 
 
-@dataclasses.dataclass
-class Setup:
+class Setup(typing.NamedTuple):
     """What the judge said when it started this process."""
 
     phase: str

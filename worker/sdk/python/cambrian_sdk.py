@@ -5,12 +5,12 @@ function of a Session that returns a Verdict. Arrays are NumPy's, or what NumPy 
 """
 
 import contextlib
-import dataclasses
 import hashlib
 import math
 import os
 import pathlib
 import time
+import typing
 
 import numpy as np
 from cambrian_candidate import Setup, Training, run_candidate
@@ -33,8 +33,7 @@ class Failure(Exception):
         self.outcome = outcome
 
 
-@dataclasses.dataclass
-class Verdict:
+class Verdict(typing.NamedTuple):
     """What the judge found. Metrics must be finite."""
 
     metrics: dict
@@ -42,8 +41,7 @@ class Verdict:
     behaviour_digest: str = ""
 
 
-@dataclasses.dataclass
-class Trained:
+class Trained(typing.NamedTuple):
     """What a training gave. `stored_scalars` is its honest size, in numbers of four bytes."""
 
     state: dict
@@ -52,8 +50,7 @@ class Trained:
     seconds: float
 
 
-@dataclasses.dataclass
-class Probe:
+class Probe(typing.NamedTuple):
     """What a training is asked at the rungs of the campaign: examples that are neither trained on
     nor scored with. score(outputs) gives the metric that the task names as judge.rung_metric, of
     finite float32 of this shape, and `worst` is what others are worth."""
@@ -64,19 +61,20 @@ class Probe:
     worst: float
 
 
-@dataclasses.dataclass
 class _Run:
     """A training while it runs."""
 
-    budget: float = 0.0
-    used_before: float = 0.0  # By an earlier process.
-    start: float = 0.0
-    awaits_resumption: bool = False  # It was given a checkpoint and has not taken it up yet.
-    is_resumable: bool = False  # It says that it can be saved.
-    is_saving: bool = False  # It was asked to.
-    probe: Probe | None = None  # None: it is asked nothing at rungs.
-    rung_seconds: float = 0.0  # Of answers, which its own clock need not count.
-    rung_next: int = 0  # The lowest rung that may still be answered.
+    def __init__(self, budget=0.0, probe=None, rung_seconds=0.0, saved=None):
+        self.budget = budget
+        self.used_before = saved["used_seconds"] if saved else 0.0  # By an earlier process.
+        self.start = time.monotonic()
+        # It was given a checkpoint and has not taken it up yet.
+        self.awaits_resumption = saved is not None
+        self.is_resumable = False  # It says that it can be saved.
+        self.is_saving = False  # It was asked to.
+        self.probe = probe  # None: it is asked nothing at rungs.
+        self.rung_seconds = rung_seconds  # Of answers, which its own clock need not count.
+        self.rung_next = 0  # The lowest rung that may still be answered.
 
     def used(self):
         return self.used_before + time.monotonic() - self.start
@@ -108,11 +106,11 @@ class RemoteCandidate:
         else:
             probe, rung_seconds = None, 0.0
         message = Message("train", members, shared)
-        run = _Run(budget_seconds, probe=probe, rung_seconds=rung_seconds)
+        plan = budget_seconds, probe, rung_seconds
         saved, self._session.saved = self._session.saved, None
         if saved is not None:
             try:
-                return self._train(message, run, grace_seconds, state_bytes_max, saved)
+                return self._train(message, plan, grace_seconds, state_bytes_max, saved)
             except Failure:
                 # Once it has taken the checkpoint up, what it does is its own fault.
                 if not self._run.awaits_resumption:
@@ -120,13 +118,11 @@ class RemoteCandidate:
             self._session.send_event("not_resumed")
             self._channel.close()
             self.__init__(self._session, self._session.start_candidate("train")._channel)
-        return self._train(message, run, grace_seconds, state_bytes_max, None)
+        return self._train(message, plan, grace_seconds, state_bytes_max, None)
 
-    def _train(self, message, run, grace_seconds, state_bytes_max, saved):
-        used = saved["used_seconds"] if saved else 0.0
-        self._run = dataclasses.replace(run, used_before=used, start=time.monotonic(),
-                                        awaits_resumption=saved is not None)
-        seconds = max(0.0, run.budget - used) + grace_seconds
+    def _train(self, message, plan, grace_seconds, state_bytes_max, saved):
+        self._run = run = _Run(*plan, saved)
+        seconds = max(0.0, run.budget - run.used_before) + grace_seconds
         if saved is not None:
             self._tell(saved, min(time.monotonic() + seconds, self._session.deadline))
         answer = self._exchange(message, "trained", seconds, state_bytes_max)

@@ -1,5 +1,6 @@
 // What models commonly use of LibTorch's templates and inline functions, so that a warm evaluator
-// holds them instantiated and compiled. Nothing in here is ever called: to be named is enough.
+// holds them instantiated and compiled. Nothing in here is ever called but cambrian_rehearse(): to
+// be named is enough.
 // It may include what a candidate gets without asking, and nothing else: otherwise sources would
 // compile that are wrong.
 #include "cambrian/torch_candidate.hpp"
@@ -9,8 +10,7 @@ namespace cambrian::warm {
 namespace nn = torch::nn;
 namespace F = torch::nn::functional;
 
-namespace {
-
+// Not in a namespace without a name: functions that nothing calls would not be compiled.
 template <class... Layers>
 nn::Sequential stack(Layers... layers) {
   // As an argument each, pushed one by one, and with a name.
@@ -38,8 +38,6 @@ template <class... Layers>
 void add_all(Part& part, Layers... layers) {
   (part.add(layers), ...);
 }
-
-}  // namespace
 
 void convolutions(Part& part) {
   const auto one = nn::Conv1d(nn::Conv1dOptions(1, 2, 3).stride(2).padding(1).bias(false));
@@ -245,3 +243,19 @@ std::unique_ptr<Candidate> make(const Setup& setup) {
 }
 
 }  // namespace cambrian::warm
+
+// What the host of candidates rehearses: a training of two steps.
+extern "C" void cambrian_rehearse() {
+  namespace nn = torch::nn;
+  nn::Sequential net(nn::Conv1d(nn::Conv1dOptions(1, 8, 5)), nn::ReLU(), nn::Flatten(),
+                     nn::Linear(288, 10));
+  torch::optim::AdamW optimizer(net->parameters(), torch::optim::AdamWOptions(0.01));
+  for (int step = 0; step < 2; ++step) {
+    const auto classes = torch::randint(10, {64}, torch::kInt64);
+    const auto loss =
+        nn::functional::cross_entropy(net->forward(torch::randn({64, 1, 40})), classes);
+    optimizer.zero_grad();
+    loss.backward();
+    optimizer.step();
+  }
+}

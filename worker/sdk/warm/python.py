@@ -90,6 +90,28 @@ def load_torch_lazies():
         optimizer.step()
 
 
+def rehearse():
+    """What candidates do, in a fork that nothing comes of: see rehearsal.hpp of the sandbox."""
+    exec(compile("import cambrian_sdk\nvalues = [x * x for x in range(1000)]", "", "exec"), {})
+    if "torch" in sys.modules:
+        train_a_little(sys.modules["torch"])
+    gc.collect()
+
+
+def train_a_little(torch):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(10, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    inputs, targets = torch.randn(256, 10), torch.randn(256, 1)
+    for _ in range(2):
+        picked = torch.randint(256, (32,))
+        loss = torch.nn.functional.mse_loss(model(inputs[picked]), targets[picked])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    {name: value.numpy() for name, value in model.state_dict().items()}
+
+
 def main():
     library, *modules = sys.argv[1:]
     for module in modules:
@@ -99,8 +121,10 @@ def main():
     # Forks share what is here until they write to it, and looking for garbage is writing.
     gc.collect()
     gc.freeze()
-    function = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.POINTER(ctypes.c_char_p))
-    return ctypes.PyDLL(library).cambrian_serve_forks(function(run))
+    run_type = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.POINTER(ctypes.c_char_p))
+    rehearse_type = ctypes.PYFUNCTYPE(None)
+    serve_forks = ctypes.PyDLL(library).cambrian_serve_forks
+    return serve_forks(run_type(run), rehearse_type(rehearse))
 
 
 if __name__ == "__main__":

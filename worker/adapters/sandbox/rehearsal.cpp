@@ -1,0 +1,112 @@
+#include "worker/adapters/sandbox/rehearsal.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <fstream>
+#include <string>
+
+namespace cambrian::worker {
+namespace {
+
+// The header of Debian's C library may be older than the kernel.
+constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE
+constexpr unsigned kSecondsMax = 60;
+
+std::uintptr_t page_size() { return static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE)); }
+
+// What a fork would share with this process until one of them writes to it.
+std::vector<PageRange> private_memory() {
+  std::vector<PageRange> ranges;
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    unsigned long begin = 0;
+    unsigned long end = 0;
+    char access[5] = {};
+    if (std::sscanf(line.c_str(), "%lx-%lx %4s", &begin, &end, access) != 3) continue;
+    if (access[1] == 'w' && access[3] == 'p') ranges.push_back({begin, end});
+  }
+  return ranges;
+}
+
+// A page is this process's alone when it was written to since the fork.
+void append_own_pages(int pagemap, const PageRange& range, std::vector<PageRange>& own) {
+  constexpr std::uint64_t kPresent = std::uint64_t{1} << 63;
+  constexpr std::uint64_t kExclusive = std::uint64_t{1} << 56;
+  const std::uintptr_t page = page_size();
+  std::vector<std::uint64_t> entries((range.end - range.begin) / page);
+  const ssize_t bytes = pread(pagemap, entries.data(), entries.size() * sizeof entries[0],
+                              static_cast<off_t>(range.begin / page * sizeof entries[0]));
+  for (std::size_t i = 0; bytes > 0 && i < static_cast<std::size_t>(bytes) / sizeof entries[0];
+       ++i) {
+    if ((entries[i] & kPresent) == 0 || (entries[i] & kExclusive) == 0) continue;
+    const std::uintptr_t begin = range.begin + i * page;
+    if (own.empty() || own.back().end != begin) own.push_back({begin, begin});
+    own.back().end += page;
+  }
+}
+
+bool write_all(int descriptor, const char* data, std::size_t size) {
+  while (size > 0) {
+    const ssize_t written = write(descriptor, data, size);
+    if (written < 0 && errno != EINTR) return false;
+    if (written > 0) {
+      data += written;
+      size -= static_cast<std::size_t>(written);
+    }
+  }
+  return true;
+}
+
+[[noreturn]] void rehearse(int output, const std::function<void()>& act) {
+  alarm(kSecondsMax);
+  const std::vector<PageRange> before = private_memory();
+  act();
+  std::vector<PageRange> own;
+  const int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  for (const PageRange& range : before) append_own_pages(pagemap, range, own);
+  const bool is_told =
+      write_all(output, reinterpret_cast<const char*>(own.data()), own.size() * sizeof own[0]);
+  _exit(is_told ? 0 : 1);
+}
+
+}  // namespace
+
+std::vector<PageRange> pages_written_by(const std::function<void()>& act) {
+  int ends[2] = {-1, -1};
+  if (pipe2(ends, O_CLOEXEC) != 0) return {};
+  const pid_t child = fork();
+  if (child == 0) rehearse(ends[1], act);
+  close(ends[1]);
+  std::string told;
+  char buffer[64 << 10];
+  for (;;) {
+    const ssize_t count = child < 0 ? 0 : read(ends[0], buffer, sizeof buffer);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) break;
+    told.append(buffer, static_cast<std::size_t>(count));
+  }
+  close(ends[0]);
+  int status = 0;
+  while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
+  if (child < 0 || status != 0) {
+    std::fprintf(stderr, "the rehearsal of a fork failed: status=%d\n", status);
+    return {};
+  }
+  std::vector<PageRange> ranges(told.size() / sizeof(PageRange));
+  told.copy(reinterpret_cast<char*>(ranges.data()), ranges.size() * sizeof ranges[0]);
+  return ranges;
+}
+
+void copy_pages(const std::vector<PageRange>& ranges) {
+  for (const PageRange& range : ranges) {
+    // Where the kernel refuses, each is copied when it is written to.
+    madvise(reinterpret_cast<void*>(range.begin), range.end - range.begin, kPopulateWrite);
+  }
+}
+
+}  // namespace cambrian::worker
