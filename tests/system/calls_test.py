@@ -1,7 +1,6 @@
 """Calls of a model that cost money: what a crash leaves of them, who shares their limits, and where
 the key shows."""
 
-import glob
 import json
 import subprocess
 import tempfile
@@ -39,16 +38,6 @@ class CodeModel:
         self.folder.cleanup()
 
 
-def tool(name):
-    """A program of PostgreSQL, which Debian keeps out of the path."""
-    return sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"))[-1]
-
-
-def query(service, sql):
-    return subprocess.run([tool("psql"), "-At", "-c", sql, service.status()["database"]],
-                          text=True, check=True, stdout=subprocess.PIPE).stdout.strip()
-
-
 class Calls(unittest.TestCase):
     def test_a_crash_in_the_middle_of_a_call_is_spent_with_an_unknown_outcome(self):
         # The first answer stops half-way for 30 s, all others are good.
@@ -59,8 +48,8 @@ class Calls(unittest.TestCase):
                                   "--key-file", key.name)) as service:
                 service.submit("spent", "online-bin-packing", 6, SMALL)
                 service.wait_for(
-                    lambda: query(service, "SELECT count(*) FROM open_call WHERE ended_at IS NULL"
-                                           " AND started_at < now() - interval '3 seconds'") == "1",
+                    lambda: service.query("SELECT count(*) FROM open_call WHERE ended_at IS NULL"
+                                          " AND started_at < now() - interval '3 seconds'") == "1",
                     60, "a call that hangs")
                 service.kill("codegen")
                 campaign = service.wait_ended("spent", 240)
@@ -72,13 +61,13 @@ class Calls(unittest.TestCase):
         self.assertEqual(int(campaign["consumption"]["evaluations"]), 6)
         usage = service.json("usage", "--campaign", "spent")["models"]
         self.assertEqual(sum(int(one.get("calls_unknown", 0)) for one in usage), 1, usage)
-        self.assertEqual(query(service, "SELECT count(*) FROM open_call"), "0")
+        self.assertEqual(service.query("SELECT count(*) FROM open_call"), "0")
         self.assertEqual(
-            query(service, "SELECT count(*) FROM model_call WHERE is_outcome_unknown"
-                           " AND prompt_tokens > 100 AND completion_tokens > 100"), "1")
+            service.query("SELECT count(*) FROM model_call WHERE is_outcome_unknown"
+                          " AND prompt_tokens > 100 AND completion_tokens > 100"), "1")
         # The campaign's account has the lost call too.
-        self.assertEqual(query(service, "SELECT sum(prompt_tokens + completion_tokens)"
-                                        " FROM model_call"),
+        self.assertEqual(service.query("SELECT sum(prompt_tokens + completion_tokens)"
+                                       " FROM model_call"),
                          campaign["consumption"]["tokens"])
         charged = [event for event in service.events("spent") if event["type"] == "attempt_charged"]
         self.assertEqual(len(charged), 1, charged)

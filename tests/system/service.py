@@ -1,6 +1,7 @@
 """A whole service of real processes for one test: PostgreSQL, coordinator, code model, codegen
 client and workers, started by `cambrian dev up` in a folder of its own and stopped at the end."""
 
+import glob
 import json
 import os
 import shutil
@@ -63,6 +64,13 @@ class Service:
 
     def status(self):
         return self.json("dev", "status", "--directory", self.directory / "dev")
+
+    def query(self, sql):
+        """What psql prints of it: a line for each row, | between columns."""
+        # Debian keeps the programs of PostgreSQL out of the path.
+        psql = sorted(glob.glob("/usr/lib/postgresql/*/bin/psql"))[-1]
+        return subprocess.run([psql, "-At", "-c", sql, self.status()["database"]],
+                              text=True, check=True, stdout=subprocess.PIPE).stdout.strip()
 
     def log(self, name):
         return (self.directory / "dev" / "logs" / f"{name}.log").read_text(errors="replace")

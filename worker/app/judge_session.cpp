@@ -43,8 +43,6 @@ Status JudgeSession::run(JudgeRuntime& judges, JudgeLinks& links, std::stop_toke
   CAMBRIAN_TRY(auto ends, links.make_link());
   CAMBRIAN_TRY(const auto judge, judges.start(request_, *programs_.judge, ends.second.get()));
   ends.second.reset();
-  // While the judge starts: every judge wants one.
-  CAMBRIAN_TRY_STATUS(launch_candidate(links));
   JudgeLink& link = *ends.first;
   const Clock::time_point begun = Clock::now();
 
@@ -151,29 +149,19 @@ std::string JudgeSession::why_no_verdict(const ProcessExit& judge_exit) const {
   return "the judge " + describe_exit(judge_exit) + " without a result";
 }
 
-Status JudgeSession::launch_candidate(JudgeLinks& links) {
-  CAMBRIAN_TRY(auto sockets, links.make_candidate_socket());
-  CAMBRIAN_TRY(candidate_, candidates_.start(request_, *programs_.candidate, sockets.second.get()));
-  unclaimed_ = std::move(sockets.first);
-  return {};
-}
-
 Status JudgeSession::start_candidate(JudgeLinks& links, JudgeLink& link) {
+  end_candidate(false);
+  if (is_time_up_) return {};
+  CAMBRIAN_TRY(auto sockets, links.make_candidate_socket());
   if (!started_) started_ = Clock::now();
-  if (!unclaimed_) {
-    end_candidate(false);
-    if (is_time_up_) return {};
-    CAMBRIAN_TRY_STATUS(launch_candidate(links));
-  }
+  CAMBRIAN_TRY(candidate_, candidates_.start(request_, *programs_.candidate, sockets.second.get()));
   had_candidate_ = true;
   // A judge that is gone by now is noticed at the next receive.
-  [[maybe_unused]] const Status sent = link.send_started(std::move(*unclaimed_));
-  unclaimed_.reset();
+  [[maybe_unused]] const Status sent = link.send_started(std::move(sockets.first));
   return {};
 }
 
 void JudgeSession::end_candidate(bool wait_for_its_end) {
-  unclaimed_.reset();
   if (!candidate_) return;
   std::optional<ProcessExit> exit;
   if (wait_for_its_end) exit = candidate_->wait(kExitPatience);

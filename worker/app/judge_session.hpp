@@ -37,7 +37,6 @@ class JudgeSession {
  private:
   using Clock = std::chrono::steady_clock;
 
-  Status launch_candidate(JudgeLinks& links);
   Status start_candidate(JudgeLinks& links, JudgeLink& link);
   void end_candidate(bool wait_for_its_end);
   void note_event(const JudgeEvent& event);
@@ -58,7 +57,6 @@ class JudgeSession {
   Handover* handover_;
 
   std::unique_ptr<SandboxedProcess> candidate_;
-  std::optional<Descriptor> unclaimed_;  ///< The judge's end of candidate_, before it asked for it.
   ProcessExit last_exit_;
   bool had_candidate_ = false;
   bool is_time_up_ = false;

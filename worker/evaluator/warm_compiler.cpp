@@ -210,6 +210,13 @@ std::unique_ptr<WarmCompiler> WarmCompiler::make(const Options& options) {
         context, *warmed->TheModule, kSmallInstructionsMax,
         [&parts](const std::string& symbol) { return parts->is_in_library(symbol); }));
   }
+  // Clang takes leave of the names of an input when it meets the next one: better here than in each
+  // fork.
+  auto next = parts->interpreter->Parse("\n");
+  if (!next) {
+    print(next.takeError());
+    return nullptr;
+  }
   return std::unique_ptr<WarmCompiler>(new WarmCompiler(std::move(parts)));
 }
 
