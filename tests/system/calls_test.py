@@ -74,8 +74,7 @@ class Calls(unittest.TestCase):
 
     def check_key_is_nowhere(self, service):
         status = service.status()
-        dump = subprocess.run([tool("pg_dump"), status["database"]], check=True,
-                              stdout=subprocess.PIPE).stdout.decode(errors="replace")
+        dump = service.run_on_database("pg_dump")
         self.assertIn("fault-stall:1", dump, "the dump has the calls")
         with urllib.request.urlopen(f"http://{status['metrics']}/metrics", timeout=10) as page:
             metrics = page.read().decode()

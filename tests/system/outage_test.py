@@ -10,8 +10,10 @@ import unittest
 from service import Service
 
 EVALUATIONS = 60
-PARAMETERS = {"items": 2000, "instances": 3}
+PARAMETERS = {"items": 20000, "instances": 3}  # Some seconds each.
 OUTAGE_SECONDS = 305
+RUNNING = "SELECT item_id, epoch FROM attempt WHERE ended_at IS NULL AND agent_name LIKE 'worker%'"
+FINISHED = "SELECT item_id, epoch FROM attempt WHERE outcome = 'finished'"
 
 
 class Outage(unittest.TestCase):
@@ -23,6 +25,8 @@ class Outage(unittest.TestCase):
             # Stopped, not killed: nobody tells the agents that the connection is dead.
             os.kill(before["coordinator"], signal.SIGSTOP)
             try:
+                running = service.query(RUNNING)
+                self.assertTrue(running, "evaluations run when the coordinator stops")
                 time.sleep(OUTAGE_SECONDS)
             finally:
                 os.kill(before["coordinator"], signal.SIGCONT)
@@ -36,6 +40,9 @@ class Outage(unittest.TestCase):
                                      " FROM attempt GROUP BY outcome ORDER BY outcome")
             # All of them finished, none reported when it was too late.
             self.assertRegex(attempts, r"^finished\|\d+\|0$")
+            # With the epoch of then: nobody began them again.
+            finished = service.query(FINISHED).splitlines()
+            self.assertLessEqual(set(running.splitlines()), set(finished))
 
 
 if __name__ == "__main__":

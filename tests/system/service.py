@@ -67,10 +67,13 @@ class Service:
 
     def query(self, sql):
         """What psql prints of it: a line for each row, | between columns."""
-        # Debian keeps the programs of PostgreSQL out of the path.
-        psql = sorted(glob.glob("/usr/lib/postgresql/*/bin/psql"))[-1]
-        return subprocess.run([psql, "-At", "-c", sql, self.status()["database"]],
-                              text=True, check=True, stdout=subprocess.PIPE).stdout.strip()
+        return self.run_on_database("psql", "-At", "-c", sql).strip()
+
+    def run_on_database(self, name, *arguments):
+        """The output of a program of PostgreSQL, which Debian keeps out of the path."""
+        program = sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"))[-1]
+        return subprocess.run([program, *arguments, self.status()["database"]], check=True,
+                              stdout=subprocess.PIPE).stdout.decode(errors="replace")
 
     def log(self, name):
         return (self.directory / "dev" / "logs" / f"{name}.log").read_text(errors="replace")

@@ -124,7 +124,8 @@ Arguments warm_library_command(const CompileOptions& options) {
     append(command, torch_flags(options));
     // What was inlined everywhere would be missing here, and compiled again for each candidate:
     // 1,100 functions for the smallest model.
-    // Constructors with all their symbols, also where two of them have the same code.
+    // Constructors have several symbols, of which Clang leaves out what has the same code as
+    // another; LibraryFunctions takes only what the library has whole.
     append(command, {"-fno-inline", "-Xclang", "-mno-constructor-aliases"});
   }
   append(command, {"-o", in(kOutputFolder, kWarmLibraryName), warm_source(options),

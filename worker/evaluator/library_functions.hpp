@@ -23,7 +23,6 @@ class LibraryFunctions final : public clang::ExternalASTSource {
                    llvm::function_ref<bool(const std::string& symbol)> is_in_library);
 
   ExtKind hasExternalDefinitions(const clang::Decl* declaration) override;
-  std::size_t size() const { return functions_.size(); }
 
  private:
   llvm::DenseSet<const clang::Decl*> functions_;  // Their canonical declarations.

@@ -210,8 +210,8 @@ std::unique_ptr<WarmCompiler> WarmCompiler::make(const Options& options) {
         context, *warmed->TheModule, kSmallInstructionsMax,
         [&parts](const std::string& symbol) { return parts->is_in_library(symbol); }));
   }
-  // Clang takes leave of the names of an input when it meets the next one: better here than in each
-  // fork.
+  // With the next input Clang walks all top-level names of the one before, to take them out of
+  // their scope: once here, instead of in each fork.
   auto next = parts->interpreter->Parse("\n");
   if (!next) {
     print(next.takeError());

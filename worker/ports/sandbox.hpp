@@ -87,6 +87,8 @@ class ForkServer {
   virtual bool is_alive() const = 0;
   /// Memory of its own when it became ready, which forks share until they write to it. 0 before.
   virtual std::int64_t memory_bytes() const = 0;
+  /// Pages that each fork copies before it begins: those that a rehearsal wrote to. 0: none.
+  virtual std::int64_t rehearsed_pages() const = 0;
   /// What it printed so far: head and tail.
   virtual std::string log() const = 0;
   /// Forks it into a sandbox, and waits until the fork runs. Of the command, `arguments` are what

@@ -415,6 +415,8 @@ TEST_CASE("warm evaluator: the warm library has everything that its source names
     CHECK_THAT(symbols, ContainsSubstring(" cambrian::warm::" + name));
   }
   CHECK_THAT(symbols, ContainsSubstring("torch::nn::FlattenImpl"));
+  CHECK(servers->compiler->rehearsed_pages() > 1000);
+  CHECK(servers->host->rehearsed_pages() > 100);
 }
 
 TEST_CASE(

@@ -27,6 +27,7 @@ inline constexpr int kForkServerSocket = 3;
 
 struct ForkServerReady {
   std::int64_t memory_bytes = 0;
+  std::int64_t rehearsed_pages = 0;
 };
 
 inline constexpr std::size_t kForkRequestBytesMax = 32 << 10;

@@ -175,6 +175,7 @@ void BubblewrapForkServer::watch(pid_t process) {
       has_channel = recv(channel_.get(), &ready, sizeof ready, MSG_DONTWAIT) == sizeof ready;
       const std::lock_guard lock(mutex_);
       memory_bytes_ = ready.memory_bytes;
+      rehearsed_pages_ = ready.rehearsed_pages;
       is_ready_ = has_channel;
       changed_.notify_all();
     }

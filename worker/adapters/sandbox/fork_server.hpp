@@ -27,6 +27,7 @@ class BubblewrapForkServer final : public ForkServer {
   bool wait_ready(std::chrono::milliseconds longest) override;
   bool is_alive() const override { return !has_ended_; }
   std::int64_t memory_bytes() const override { return memory_bytes_; }
+  std::int64_t rehearsed_pages() const override { return rehearsed_pages_; }
   std::string log() const override;
   Result<std::unique_ptr<SandboxedProcess>> fork(const SandboxCommand& command,
                                                  const ForkFiles& files) override;
@@ -44,6 +45,7 @@ class BubblewrapForkServer final : public ForkServer {
   std::atomic<bool> has_ended_ = false;
   std::atomic<bool> is_ready_ = false;
   std::atomic<std::int64_t> memory_bytes_ = 0;
+  std::atomic<std::int64_t> rehearsed_pages_ = 0;
   mutable std::mutex mutex_;  // Guards log_.
   std::condition_variable changed_;
   CappedLog log_{16 << 10};

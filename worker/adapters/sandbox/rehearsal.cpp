@@ -13,9 +13,8 @@
 namespace cambrian::worker {
 namespace {
 
-// The header of Debian's C library may be older than the kernel.
-constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE
-constexpr unsigned kSecondsMax = 60;
+// Whatever is larger is address space that was reserved, and mostly has no pages.
+constexpr std::uintptr_t kRangeBytesMax = std::uintptr_t{16} << 30;
 
 std::uintptr_t page_size() { return static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE)); }
 
@@ -28,7 +27,8 @@ std::vector<PageRange> private_memory() {
     unsigned long end = 0;
     char access[5] = {};
     if (std::sscanf(line.c_str(), "%lx-%lx %4s", &begin, &end, access) != 3) continue;
-    if (access[1] == 'w' && access[3] == 'p') ranges.push_back({begin, end});
+    const bool is_own = access[1] == 'w' && access[3] == 'p';
+    if (is_own && end - begin <= kRangeBytesMax) ranges.push_back({begin, end});
   }
   return ranges;
 }
@@ -38,6 +38,7 @@ void append_own_pages(int pagemap, const PageRange& range, std::vector<PageRange
   constexpr std::uint64_t kPresent = std::uint64_t{1} << 63;
   constexpr std::uint64_t kExclusive = std::uint64_t{1} << 56;
   const std::uintptr_t page = page_size();
+  const std::size_t before = own.size();  // Ranges of two mappings are not joined.
   std::vector<std::uint64_t> entries((range.end - range.begin) / page);
   const ssize_t bytes = pread(pagemap, entries.data(), entries.size() * sizeof entries[0],
                               static_cast<off_t>(range.begin / page * sizeof entries[0]));
@@ -45,7 +46,7 @@ void append_own_pages(int pagemap, const PageRange& range, std::vector<PageRange
        ++i) {
     if ((entries[i] & kPresent) == 0 || (entries[i] & kExclusive) == 0) continue;
     const std::uintptr_t begin = range.begin + i * page;
-    if (own.empty() || own.back().end != begin) own.push_back({begin, begin});
+    if (own.size() == before || own.back().end != begin) own.push_back({begin, begin});
     own.back().end += page;
   }
 }
@@ -62,12 +63,13 @@ bool write_all(int descriptor, const char* data, std::size_t size) {
   return true;
 }
 
-[[noreturn]] void rehearse(int output, const std::function<void()>& act) {
-  alarm(kSecondsMax);
+[[noreturn]] void rehearse(int output, unsigned seconds_max, const std::function<void()>& act) {
+  alarm(seconds_max);
   const std::vector<PageRange> before = private_memory();
   act();
   std::vector<PageRange> own;
   const int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  if (pagemap < 0) _exit(1);
   for (const PageRange& range : before) append_own_pages(pagemap, range, own);
   const bool is_told =
       write_all(output, reinterpret_cast<const char*>(own.data()), own.size() * sizeof own[0]);
@@ -76,11 +78,11 @@ bool write_all(int descriptor, const char* data, std::size_t size) {
 
 }  // namespace
 
-std::vector<PageRange> pages_written_by(const std::function<void()>& act) {
+std::vector<PageRange> pages_written_by(const std::function<void()>& act, unsigned seconds_max) {
   int ends[2] = {-1, -1};
   if (pipe2(ends, O_CLOEXEC) != 0) return {};
   const pid_t child = fork();
-  if (child == 0) rehearse(ends[1], act);
+  if (child == 0) rehearse(ends[1], seconds_max, act);
   close(ends[1]);
   std::string told;
   char buffer[64 << 10];
@@ -102,10 +104,16 @@ std::vector<PageRange> pages_written_by(const std::function<void()>& act) {
   return ranges;
 }
 
+std::int64_t count_pages(const std::vector<PageRange>& ranges) {
+  std::uintptr_t bytes = 0;
+  for (const PageRange& range : ranges) bytes += range.end - range.begin;
+  return static_cast<std::int64_t>(bytes / page_size());
+}
+
 void copy_pages(const std::vector<PageRange>& ranges) {
   for (const PageRange& range : ranges) {
     // Where the kernel refuses, each is copied when it is written to.
-    madvise(reinterpret_cast<void*>(range.begin), range.end - range.begin, kPopulateWrite);
+    madvise(reinterpret_cast<void*>(range.begin), range.end - range.begin, MADV_POPULATE_WRITE);
   }
 }
 

@@ -12,13 +12,16 @@ struct PageRange {
   std::uintptr_t end = 0;
 };
 
-/// Runs `act` in a fork, at most a minute, and tells to which pages of this process's own memory it
-/// wrote. None where the fork failed or the kernel does not tell. This process must have one
-/// thread, and wait for its children by itself.
-std::vector<PageRange> pages_written_by(const std::function<void()>& act);
+/// Runs `act` in a fork, at most so many seconds, and tells to which pages of this process's own
+/// memory it wrote. None where that failed, which is printed. This process must have one thread,
+/// and must not ignore SIGCHLD.
+std::vector<PageRange> pages_written_by(const std::function<void()>& act,
+                                        unsigned seconds_max = 60);
+std::int64_t count_pages(const std::vector<PageRange>& ranges);
 
 /// For a process just forked: takes a copy of these pages, all at once. That costs half of what it
-/// does to write to them one by one. Pages that do not exist are left out.
+/// does to write to them one by one. What lies behind a page that does
+/// not exist is left out, to the end of its range.
 void copy_pages(const std::vector<PageRange>& ranges);
 
 }  // namespace cambrian::worker

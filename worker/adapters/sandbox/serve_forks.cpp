@@ -293,13 +293,14 @@ HighDescriptors place_descriptors(const Request& request) {
   return {.filter = high[3], .archive = high[4]};
 }
 
-/// What all forks run.
-struct Play {
+/// What each fork does: takes its copies of these pages, then runs the program.
+struct ForkPlan {
   const std::function<int(const ForkedProgram&)>& program;
   std::vector<PageRange> written_pages;
 };
 
-[[noreturn]] void become_fork(const Request& request, uid_t user, gid_t group, const Play& play) {
+[[noreturn]] void become_fork(const Request& request, uid_t user, gid_t group,
+                              const ForkPlan& plan) {
   signal(SIGCHLD, SIG_DFL);
   const HighDescriptors high = place_descriptors(request);
   std::vector<int> kept;
@@ -318,8 +319,8 @@ struct Play {
     close_range(static_cast<unsigned>(kForkOutput + (kept.empty() ? 0 : 1)), ~0U, 0);
     // What an executed program would be: its own memory is open to its own user.
     prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-    copy_pages(play.written_pages);
-    const int code = play.program({request.arguments, kept.empty() ? -1 : kForkOutput});
+    copy_pages(plan.written_pages);
+    const int code = plan.program({request.arguments, kept.empty() ? -1 : kForkOutput});
     std::fflush(nullptr);
     _exit(code);
   });
@@ -345,11 +346,11 @@ int serve_forks(const ServeOptions& options,
     std::fprintf(stderr, "a fork server must have one thread\n");
     return 1;
   }
-  Play play{program, {}};
-  if (options.rehearse) play.written_pages = pages_written_by(options.rehearse);
+  ForkPlan plan{program, {}};
+  if (options.rehearse) plan.written_pages = pages_written_by(options.rehearse);
   signal(SIGCHLD, SIG_IGN);  // Nobody waits for a fork: its end is told on its control socket.
   const OwnMemory own = measure_own_memory();
-  const ForkServerReady ready{own.resident};
+  const ForkServerReady ready{own.resident, count_pages(plan.written_pages)};
   if (send(kForkServerSocket, &ready, sizeof ready, MSG_NOSIGNAL) < 0) return 1;
   while (auto request = receive()) {
     if (options.processes_not_counted > 0) {
@@ -363,7 +364,7 @@ int serve_forks(const ServeOptions& options,
     const long flags = SIGCHLD | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC |
                        CLONE_NEWUTS | (request->has_user_namespace ? CLONE_NEWUSER : 0);
     const long child = syscall(SYS_clone, flags, nullptr, nullptr, nullptr, nullptr);
-    if (child == 0) become_fork(*request, user, group, play);
+    if (child == 0) become_fork(*request, user, group, plan);
     if (child < 0) {
       dprintf(request->descriptors[1], "sandbox of a fork: %s\n", std::strerror(errno));
     }

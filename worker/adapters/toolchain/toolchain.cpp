@@ -124,6 +124,8 @@ Status Toolchain::add_sdk(KeyDigest& key) const {
   std::error_code error;
   fs::recursive_directory_iterator at(options_.sdk, error);
   for (const fs::recursive_directory_iterator end; !error && at != end; at.increment(error)) {
+    // Compiled Python follows from its source, but not to the byte.
+    if (at->path().extension() == ".pyc") continue;
     if (at->is_regular_file(error)) files.push_back(at->path());
   }
   if (error) return fail(Errc::unavailable, "SDK is not readable: " + error.message());

@@ -109,7 +109,8 @@ void WarmTemplates::keep(Slot& slot, std::stop_token stop) {
     const auto ready = Clock::now();
     log::info("warm_evaluator_ready", {{"kind", to_string(slot.kind)},
                                        {"duration_ms", ready - begun},
-                                       {"memory_bytes", (*started)->memory_bytes()}});
+                                       {"memory_bytes", (*started)->memory_bytes()},
+                                       {"rehearsed_pages", (*started)->rehearsed_pages()}});
     std::string_view reason;
     while (!stop.stop_requested() && (reason = sickness(**started, ready)).empty()) {
       changed_.wait_for(lock, stop, kTick, [] { return false; });

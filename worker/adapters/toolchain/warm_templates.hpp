@@ -28,6 +28,10 @@ struct WarmServers {
   std::int64_t memory_bytes() const {
     return host->memory_bytes() + (compiler ? compiler->memory_bytes() : 0);
   }
+  /// Copied for each candidate, by both forks of it.
+  std::int64_t rehearsed_pages() const {
+    return host->rehearsed_pages() + (compiler ? compiler->rehearsed_pages() : 0);
+  }
 
   std::optional<CachedFolder> library;
   std::unique_ptr<ForkServer> compiler;

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <vector>
 
-std::vector<double> cambrian_rehearsal(double size, const std::vector<double>& rooms) {
+std::vector<double> rate_rooms(double size, const std::vector<double>& rooms) {
   std::vector<double> rates(rooms.size());
   double most = 0;
   for (std::size_t i = 0; i < rooms.size(); ++i) {

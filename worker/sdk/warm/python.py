@@ -92,10 +92,13 @@ def load_torch_lazies():
 
 def rehearse():
     """What candidates do, in a fork that nothing comes of: see rehearsal.hpp of the sandbox."""
-    exec(compile("import cambrian_sdk\nvalues = [x * x for x in range(1000)]", "", "exec"), {})
-    if "torch" in sys.modules:
-        train_a_little(sys.modules["torch"])
-    gc.collect()
+    try:
+        exec(compile("import cambrian_sdk\nvalues = [x * x for x in range(1000)]", "", "exec"), {})
+        if "torch" in sys.modules:
+            train_a_little(sys.modules["torch"])
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        os._exit(1)
 
 
 def train_a_little(torch):
