@@ -9,7 +9,7 @@ import unittest
 
 from service import Service
 
-EVALUATIONS = 60
+EVALUATIONS = 30
 PARAMETERS = {"items": 20000, "instances": 3}  # Some seconds each.
 OUTAGE_SECONDS = 305
 RUNNING = "SELECT item_id, epoch FROM attempt WHERE ended_at IS NULL AND agent_name LIKE 'worker%'"
