@@ -28,7 +28,6 @@ void train(Net& net, const cambrian::Data& data, cambrian::Training& training) {
   const double learning_rate = 0.01;
   torch::optim::AdamW optimizer(net.parameters(),
                                 torch::optim::AdamWOptions(learning_rate).weight_decay(0.01));
-  int64_t step = 0;
   while (training.has_time()) {
     const double rate = learning_rate * 0.5 * (1 + std::cos(M_PI * training.progress()));
     for (auto& group : optimizer.param_groups()) {
@@ -42,7 +41,6 @@ void train(Net& net, const cambrian::Data& data, cambrian::Training& training) {
     nn::utils::clip_grad_norm_(net.parameters(), 1.0);
     optimizer.step();
     training.step(loss);
-    ++step;
   }
 }
 

@@ -112,7 +112,6 @@ def train_a_little(torch):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    {name: value.numpy() for name, value in model.state_dict().items()}
 
 
 def main():
