@@ -19,6 +19,9 @@ constexpr std::chrono::milliseconds kReportInterval{200};
 // Longer messages of exceptions are cut: the judge needs the reason, not a stack of templates.
 constexpr std::size_t kErrorBytesMax = 4096;
 
+// A candidate whose judge has seen enough is ended: what it had printed by then is in its log.
+[[gnu::constructor]] void print_by_lines() { std::setvbuf(stdout, nullptr, _IOLBF, 0); }
+
 Deadline patience() { return Clock::now() + kPatience; }
 
 constexpr ReceiveLimits kFromJudge{.descriptors = true};
