@@ -24,8 +24,8 @@
 #include <optional>
 #include <string_view>
 
+#include "worker/adapters/sandbox/fork_memory.hpp"
 #include "worker/adapters/sandbox/fork_request.hpp"
-#include "worker/adapters/sandbox/rehearsal.hpp"
 #include "worker/adapters/sandbox/supervise.hpp"
 #include "worker/evaluator/source_archive.hpp"
 
@@ -346,6 +346,7 @@ int serve_forks(const ServeOptions& options,
     std::fprintf(stderr, "a fork server must have one thread\n");
     return 1;
   }
+  fill_heap_holes();
   ForkPlan plan{program, {}};
   if (options.rehearse) plan.written_pages = pages_written_by(options.rehearse);
   signal(SIGCHLD, SIG_IGN);  // Nobody waits for a fork: its end is told on its control socket.

@@ -1,12 +1,14 @@
-#include "worker/adapters/sandbox/rehearsal.hpp"
+#include "worker/adapters/sandbox/fork_memory.hpp"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <string>
 
@@ -15,6 +17,15 @@ namespace {
 
 // Whatever is larger is address space that was reserved, and mostly has no pages.
 constexpr std::uintptr_t kRangeBytesMax = std::uintptr_t{16} << 30;
+
+// Sizes of the blocks that fill holes: of large ones some, of small ones each that the C library
+// tells from others.
+constexpr std::size_t kHoleBytesMax = 16 << 20;
+constexpr std::size_t kSmallHoleBytesMax = 2040;
+constexpr std::size_t kSmallHoleBytesMin = 24;
+constexpr std::size_t kSmallHoleStep = 16;
+// The C library keeps some freed blocks at hand and counts them as taken.
+constexpr std::size_t kBytesAtHandMax = 512 << 10;
 
 std::uintptr_t page_size() { return static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE)); }
 
@@ -77,6 +88,25 @@ bool write_all(int descriptor, const char* data, std::size_t size) {
 }
 
 }  // namespace
+
+void fill_heap_holes() {
+  const struct mallinfo2 heap = mallinfo2();
+  // From here on upwards the heap is one free piece.
+  const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(sbrk(0)) - heap.keepcost;
+  std::size_t left = heap.fordblks - heap.keepcost + kBytesAtHandMax;
+  const auto fill = [&](std::size_t size) {
+    while (size <= left) {
+      void* block = std::malloc(size);
+      const bool is_in_hole = block != nullptr && reinterpret_cast<std::uintptr_t>(block) < end;
+      if (!is_in_hole) return std::free(block);
+      left -= size;
+    }
+  };
+  for (std::size_t size = kHoleBytesMax; size > kSmallHoleBytesMax; size -= size / 8) fill(size);
+  for (std::size_t size = kSmallHoleBytesMax; size >= kSmallHoleBytesMin; size -= kSmallHoleStep) {
+    fill(size);
+  }
+}
 
 std::vector<PageRange> pages_written_by(const std::function<void()>& act, unsigned seconds_max) {
   int ends[2] = {-1, -1};

@@ -1,5 +1,5 @@
-// Pages that forks write to, learnt in advance.
-#include "worker/adapters/sandbox/rehearsal.hpp"
+// What forks copy of the memory of the process that they come from.
+#include "worker/adapters/sandbox/fork_memory.hpp"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -10,6 +10,8 @@
 #include <catch2/catch_test_macros.hpp>
 #include <csignal>
 #include <functional>
+#include <memory>
+#include <vector>
 
 namespace {
 
@@ -92,6 +94,25 @@ long faults_of(const std::vector<PageRange>& ranges, const std::function<void()>
   CHECK(waitpid(child, &status, 0) == child);
   CHECK(status == 0);
   return faults;
+}
+
+TEST_CASE("heap holes: what a fork allocates lies side by side", "[integration]") {
+  constexpr std::size_t kBlocks = 20'000;
+  constexpr std::size_t kBlockBytes = 200;
+  constexpr std::size_t kEvery = 40;  // The holes: each on a page of its own.
+  std::vector<std::unique_ptr<char[]>> blocks;
+  for (std::size_t i = 0; i < kBlocks; ++i) blocks.push_back(std::make_unique<char[]>(kBlockBytes));
+  for (std::size_t i = 0; i < kBlocks; i += kEvery) blocks[i].reset();
+  const auto allocate = [&blocks] {
+    for (std::size_t i = 0; i < kBlocks; i += kEvery) {
+      blocks[i] = std::make_unique<char[]>(kBlockBytes);
+    }
+  };
+  const long scattered = faults_of({}, allocate);
+  fill_heap_holes();
+  const long side_by_side = faults_of({}, allocate);
+  CHECK(scattered > static_cast<long>(kBlocks / kEvery / 2));
+  CHECK(side_by_side < scattered / 4);
 }
 
 TEST_CASE("rehearsal: a fork has its copies of the pages that it writes to", "[integration]") {
