@@ -135,6 +135,8 @@ int main(int argc, char** argv) {
     if (compiler->compile(rehearsal, kRehearsed) != Outcome::compiled) _exit(1);
     unlink(kRehearsed);
   };
-  return serve_forks({.processes_not_counted = kProcesses, .rehearse = rehearse},
+  const ServeOptions serve = {
+      .processes_not_counted = kProcesses, .without_new_huge_pages = true, .rehearse = rehearse};
+  return serve_forks(serve,
                      [&](const ForkedProgram& program) { return build(*compiler, program); });
 }

@@ -365,7 +365,10 @@ int serve_forks(const ServeOptions& options,
     const long flags = SIGCHLD | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC |
                        CLONE_NEWUTS | (request->has_user_namespace ? CLONE_NEWUSER : 0);
     const long child = syscall(SYS_clone, flags, nullptr, nullptr, nullptr, nullptr);
-    if (child == 0) become_fork(*request, user, group, plan);
+    if (child == 0) {
+      if (options.without_new_huge_pages) prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+      become_fork(*request, user, group, plan);
+    }
     if (child < 0) {
       dprintf(request->descriptors[1], "sandbox of a fork: %s\n", std::strerror(errno));
     }

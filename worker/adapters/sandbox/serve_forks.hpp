@@ -16,6 +16,9 @@ struct ServeOptions {
   /// The program starts with the memory of this process, which does not count as its own: for
   /// so many processes of each fork. 0: all memory counts.
   int processes_not_counted = 0;
+  /// Forks get no huge pages of their own: theirs are short lives, for which to find and clear one
+  /// costs more than it saves. Those that this process has, they share.
+  bool without_new_huge_pages = false;
   /// Does what programs will do. Called in a fork once, at the start, to learn which pages of
   /// memory forks write to: each gets its copies of them at once.
   std::function<void()> rehearse = nullptr;

@@ -166,6 +166,8 @@ Result<std::shared_ptr<WarmServers>> WarmTemplates::start_cpp(bool libtorch, std
   command.mounts.push_back({host, std::string(kHostTarget), false});
   command.arguments = candidate_host_command("");
   CAMBRIAN_TRY(servers->host, start_server(command, stop));
+  // Of a gigabyte in huge pages a fork copies, and throws away, far smaller page tables.
+  command.environment.emplace_back("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
   command.arguments = evaluator_command(options);
   CAMBRIAN_TRY(servers->compiler, start_server(command, stop));
   return servers;
