@@ -1,17 +1,15 @@
 #include "cambrian/candidate.hpp"
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <exception>
-#include <limits>
 #include <optional>
 #include <utility>
 
 #include "worker/sdk/src/frame_codec.hpp"
+#include "worker/sdk/src/process_memory.hpp"
 
 namespace cambrian {
 namespace {
@@ -21,17 +19,12 @@ constexpr std::chrono::hours kPatience{24};
 constexpr std::chrono::milliseconds kReportInterval{200};
 // Longer messages of exceptions are cut: the judge needs the reason, not a stack of templates.
 constexpr std::size_t kErrorBytesMax = 4096;
-// Larger blocks get mappings of their own: the most that the C library allows.
-constexpr int kKeptBytesMax = 32 << 20;
 
 // Before anything of the candidate's runs.
 [[gnu::constructor]] void prepare_process() {
   // A candidate whose judge has seen enough is ended: what it had printed by then is in its log.
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
-  // A training frees and takes tensors of some megabytes at each step. Memory that goes back to the
-  // kernel each time comes back by page faults, which can take a third of the time.
-  mallopt(M_MMAP_THRESHOLD, kKeptBytesMax);
-  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+  keep_freed_memory();
 }
 
 Deadline patience() { return Clock::now() + kPatience; }

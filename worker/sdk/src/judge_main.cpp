@@ -2,6 +2,7 @@
 #include <exception>
 
 #include "cambrian/judge.hpp"
+#include "worker/sdk/src/process_memory.hpp"
 
 namespace {
 
@@ -27,6 +28,7 @@ int run_session(cambrian::Session& session) {
 }  // namespace
 
 int main() {
+  cambrian::keep_freed_memory();
   try {
     cambrian::Session session(cambrian::channel_from_environment());
     return run_session(session);

@@ -90,13 +90,29 @@ TrainLimits train_limits(const Session& session) {
   return limits;
 }
 
-// One batch of the held-out inputs as a view of their memory.
+// A part of other memory that is sent as numbers. With the memory file itself a candidate would see
+// what it is not asked yet.
+class PartStorage final : public TensorStorage {
+ public:
+  PartStorage(std::shared_ptr<const TensorStorage> whole, std::size_t offset, std::size_t size)
+      : whole_(std::move(whole)), offset_(offset), size_(size) {}
+
+  std::byte* data() const override { return whole_->data() + offset_; }
+  std::size_t size() const override { return size_; }
+
+ private:
+  std::shared_ptr<const TensorStorage> whole_;
+  std::size_t offset_;
+  std::size_t size_;
+};
+
+// One batch of the held-out inputs.
 Tensor batch_of(const Tensor& inputs, std::size_t first, std::size_t count) {
   const std::size_t rows = static_cast<std::size_t>(inputs.shape().at(0));
   const std::size_t row_bytes = inputs.bytes().size() / rows;
-  return make_tensor("inputs", DType::f32, with_rows(inputs.shape(), count), [&](std::byte* out) {
-    std::memcpy(out, inputs.data() + first * row_bytes, count * row_bytes);
-  });
+  const auto part = std::make_shared<PartStorage>(
+      inputs.storage(), inputs.offset() + first * row_bytes, count * row_bytes);
+  return {"inputs", DType::f32, with_rows(inputs.shape(), count), part, 0};
 }
 
 /// How an answer at a rung is measured.
