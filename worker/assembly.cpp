@@ -72,6 +72,8 @@ Workshop::Workshop(SandboxProbe probe, std::unique_ptr<FolderCache> cache,
                 ? std::make_unique<WarmCandidates>(*toolchain_, data_, candidates_, places.programs)
                 : nullptr),
       judges_(*toolchain_, data_),
-      evaluator_(warm_ ? static_cast<CandidateRuntime&>(*warm_) : candidates_, judges_, links_) {}
+      warm_judges_(warm_ ? std::make_unique<WarmJudges>(warm_->templates(), judges_) : nullptr),
+      evaluator_(warm_ ? static_cast<CandidateRuntime&>(*warm_) : candidates_,
+                 warm_ ? static_cast<JudgeRuntime&>(*warm_judges_) : judges_, links_) {}
 
 }  // namespace cambrian::worker

@@ -12,6 +12,7 @@
 #include "worker/adapters/toolchain/compiled_candidate.hpp"
 #include "worker/adapters/toolchain/compiled_judge.hpp"
 #include "worker/adapters/toolchain/warm_candidate.hpp"
+#include "worker/adapters/toolchain/warm_judge.hpp"
 #include "worker/app/evaluator.hpp"
 #include "worker/ports/gpu_watch.hpp"
 
@@ -70,6 +71,7 @@ class Workshop {
   CompiledCandidates candidates_;
   std::unique_ptr<WarmCandidates> warm_;
   CompiledJudges judges_;
+  std::unique_ptr<WarmJudges> warm_judges_;
   FrameLinks links_;
   Evaluator evaluator_;
 };

@@ -184,9 +184,9 @@ int run_evaluate(const EvaluateOptions& options, const Places& places) {
   if (!workshop) return report(workshop.error());
   (*workshop)->set_gpu_watch(gpu_watch.get());
   WarmTemplates* warm = (*workshop)->warm_templates();
-  if (const auto kind = warm_kind(*request); warm != nullptr && kind) {
+  for (const auto& kind : {warm_kind(*request), warm_judge_kind(*request)}) {
     // For one evaluation the compiler would be faster: who asks for the warm one means it.
-    warm->wait_ready(*kind, kWarmUpTime, signals.token());
+    if (warm != nullptr && kind) warm->wait_ready(*kind, kWarmUpTime, signals.token());
   }
   const auto result = (*workshop)->evaluator().evaluate(
       *request, signals.token(),

@@ -109,8 +109,8 @@ class Sandbox {
   /// machine has no room for another process, internal when the sandbox is broken.
   virtual Result<std::unique_ptr<SandboxedProcess>> start(const SandboxCommand& command) = 0;
   /// Starts a program of ours that calls serve_forks, in a sandbox without limits that is allowed
-  /// to make others. No untrusted code may run in it. /src and /program exist in it as folders.
-  /// Errors: as above.
+  /// to make others. No untrusted code may run in it. /src, /program and /task exist in it as
+  /// folders. Errors: as above.
   virtual Result<std::unique_ptr<ForkServer>> start_fork_server(const SandboxCommand& command) = 0;
 };
 

@@ -207,8 +207,10 @@ Result<Duration> warm_up(Bench& bench) {
                  toolchain.precompiled_header(toolchain.compile_options(libtorch), {}));
   }
   const auto begun = std::chrono::steady_clock::now();
-  if (!bench.warm->warm_templates()->wait_ready(*kind, kWarmUpTime, {})) {
-    return fail(Errc::unavailable, "the warm evaluator did not start");
+  for (const auto& wanted : {kind, warm_judge_kind(first)}) {
+    if (wanted && !bench.warm->warm_templates()->wait_ready(*wanted, kWarmUpTime, {})) {
+      return fail(Errc::unavailable, "the warm evaluator did not start");
+    }
   }
   return std::chrono::steady_clock::now() - begun;
 }

@@ -27,7 +27,7 @@ using Arguments = std::vector<std::string>;
 // A fork starts in some milliseconds. Where it does not, there is another way to start a program.
 constexpr std::chrono::milliseconds kStartPatience = std::chrono::seconds(10);
 // Mount points for what a fork alone sees.
-constexpr std::array kScratchFolders = {"/src", "/program"};
+constexpr std::array kScratchFolders = {"/src", "/program", "/task"};
 
 Arguments::iterator find_pair(Arguments& in, std::string_view first, std::string_view second) {
   return std::adjacent_find(in.begin(), in.end(), [&](const std::string& a, const std::string& b) {

@@ -61,6 +61,21 @@ std::string judge_key(const Task& task, const std::vector<FileToWrite>& files,
 
 }  // namespace
 
+SandboxCommand judge_process(const EvaluationRequest& request, int socket) {
+  const Limits& limits = request.task->manifest.limits;
+  SandboxCommand command;
+  command.profile = SandboxProfile::judge;
+  command.environment = run_environment(limits.cpus);
+  command.wall_time = limits.run_time + kJudgeGrace;
+  command.cpu_time =
+      std::chrono::duration_cast<std::chrono::seconds>(limits.run_time * limits.cpus + kJudgeGrace);
+  command.memory_bytes = kJudgeMemoryBytes;
+  command.disk_bytes = kJudgeDiskBytes;
+  command.processes = kJudgeProcesses;
+  command.socket = socket;
+  return command;
+}
+
 Result<BuildResult> CompiledJudges::build(const EvaluationRequest& request, std::stop_token stop) {
   BuildResult result;
   const Task& task = *request.task;
@@ -124,27 +139,17 @@ Result<CachedFolder> CompiledJudges::compile(const Task& task, BuildResult& resu
 Result<std::unique_ptr<SandboxedProcess>> CompiledJudges::start(const EvaluationRequest& request,
                                                                 const Program& program,
                                                                 int socket) {
-  const TaskManifest& manifest = request.task->manifest;
-  SandboxCommand command;
-  command.profile = SandboxProfile::judge;
+  const std::vector<std::string>& run = request.task->manifest.judge.run;
+  SandboxCommand command = judge_process(request, socket);
   command.mounts = toolchain_.mounts();
   for (Mount& mount : dynamic_cast<const JudgeProgram&>(program).mounts()) {
     command.mounts.push_back(std::move(mount));
   }
-  if (manifest.judge.run.empty()) {
+  command.arguments = run;
+  if (run.empty()) {
     command.arguments = {std::string(kProgramFolder) + "/" + std::string(kProgramName)};
-  } else {
-    command.arguments = manifest.judge.run;
   }
   command.working_folder = kTaskFolder;
-  command.environment = run_environment(manifest.limits.cpus);
-  command.wall_time = manifest.limits.run_time + kJudgeGrace;
-  command.cpu_time = std::chrono::duration_cast<std::chrono::seconds>(
-      manifest.limits.run_time * manifest.limits.cpus + kJudgeGrace);
-  command.memory_bytes = kJudgeMemoryBytes;
-  command.disk_bytes = kJudgeDiskBytes;
-  command.processes = kJudgeProcesses;
-  command.socket = socket;
   return toolchain_.sandbox().start(command);
 }
 

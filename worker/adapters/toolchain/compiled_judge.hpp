@@ -5,6 +5,9 @@
 
 namespace cambrian::worker {
 
+/// The command of a judge's process without its program, arguments and mounts of its own.
+SandboxCommand judge_process(const EvaluationRequest& request, int socket);
+
 /// Judges from the task's sources, from a command, or ready ones of the SDK. Each is built once and
 /// cached; a change of the evolvable files does not build it again.
 class CompiledJudges final : public JudgeRuntime {

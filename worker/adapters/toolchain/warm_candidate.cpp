@@ -1,14 +1,13 @@
 #include "worker/adapters/toolchain/warm_candidate.hpp"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 
-#include "common/log/log.hpp"
+#include "worker/adapters/toolchain/warm_fork.hpp"
 
 namespace cambrian::worker {
 namespace {
@@ -44,39 +43,6 @@ class PythonProgram final : public Program {
   std::shared_ptr<const Program> plain_;  // Shared with nobody; that is how programs are made.
 };
 
-/// A process of a fork server, which lives as long.
-class ServedProcess final : public SandboxedProcess {
- public:
-  ServedProcess(std::shared_ptr<WarmServers> servers, std::unique_ptr<SandboxedProcess> process)
-      : servers_(std::move(servers)), process_(std::move(process)) {}
-  void stop() override { process_->stop(); }
-  std::optional<ProcessExit> wait(std::chrono::milliseconds longest) override {
-    const auto exit = process_->wait(longest);
-    if (exit && exit->is_left_behind) servers_->is_left_behind = true;
-    return exit;
-  }
-  std::string log() const override { return process_->log(); }
-
- private:
-  std::shared_ptr<WarmServers> servers_;  // Shared with other processes and the templates.
-  std::unique_ptr<SandboxedProcess> process_;
-};
-
-/// Forks one of the servers. Null: its fork does not run, and there is another way.
-std::unique_ptr<SandboxedProcess> fork_server(const std::shared_ptr<WarmServers>& servers,
-                                              ForkServer& server, const SandboxCommand& command,
-                                              const ForkFiles& files) {
-  ++servers->forks;
-  auto process = server.fork(command, files);
-  if (process) {
-    servers->failures = 0;
-    return std::make_unique<ServedProcess>(servers, std::move(*process));
-  }
-  ++servers->failures;
-  log::warn("warm_fork_failed", {{"cause", process.error().message}});
-  return nullptr;
-}
-
 // Where a candidate's process finds it.
 std::string program_path() { return std::string(kProgramFolder) + "/" + std::string(kObjectName); }
 
@@ -97,30 +63,10 @@ bool mentions_torch(const EvaluationRequest& request) {
 bool is_plain_python(const EvaluationRequest& request) {
   const CandidateSpec& candidate = request.task->manifest.candidate;
   const auto& files = request.task->files;
-  return candidate.build.empty() && candidate.run.size() >= 2 && candidate.run[0] == "python3" &&
-         candidate.run[1].ends_with(".py") && !candidate.run[1].starts_with('-') &&
-         request.gpus.empty() && std::none_of(files.begin(), files.end(), [](const TaskFile& file) {
+  return candidate.build.empty() && is_python_script(candidate.run) && request.gpus.empty() &&
+         std::none_of(files.begin(), files.end(), [](const TaskFile& file) {
            return file.executable && file.path.starts_with("seed/");
          });
-}
-
-std::vector<ArchivedFile> archived(const std::vector<FileToWrite>& files) {
-  std::vector<ArchivedFile> list;
-  for (const FileToWrite& file : files) list.push_back({file.path, *file.content});
-  return list;
-}
-
-Result<Descriptor> make_archive(const std::vector<ArchivedFile>& files) {
-  const std::string text = write_archive(files);
-  if (text.size() > kArchiveBytesMax) {
-    return fail(Errc::exhausted, "too large for a fork: bytes=" + std::to_string(text.size()));
-  }
-  Descriptor memory(memfd_create("files", MFD_CLOEXEC));
-  const auto size = static_cast<ssize_t>(text.size());
-  if (!memory || write(memory.get(), text.data(), text.size()) != size) {
-    return fail(Errc::unavailable, "no memory file for a fork");
-  }
-  return memory;
 }
 
 /// What one compile gets.
@@ -315,8 +261,7 @@ Result<std::unique_ptr<SandboxedProcess>> WarmCandidates::start(const Evaluation
                                                                 int socket) {
   if (const auto* python = dynamic_cast<const PythonProgram*>(&program)) {
     SandboxCommand command = candidate_process(request, socket);
-    command.arguments = request.task->manifest.candidate.run;
-    command.arguments.erase(command.arguments.begin());
+    command.arguments = python_host_arguments(kProgramFolder, request.task->manifest.candidate.run);
     CAMBRIAN_TRY(const auto files, candidate_files(request));
     CAMBRIAN_TRY(auto forked,
                  fork_host(request, python->kind(), std::move(command), archived(files)));

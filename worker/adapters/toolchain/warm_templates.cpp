@@ -41,6 +41,7 @@ std::string_view to_string(WarmKind kind) {
     case WarmKind::cpp: return "cpp";
     case WarmKind::python: return "python";
     case WarmKind::python_torch: return "python_torch";
+    case WarmKind::python_judge: return "python_judge";
   }
   return "cpp";
 }

@@ -15,8 +15,9 @@
 
 namespace cambrian::worker {
 
-/// What a warm evaluator holds: libraries, or Python with what candidates import.
-enum class WarmKind { libtorch, cpp, python, python_torch };
+/// What a warm evaluator holds: libraries, or Python with what candidates or judges import.
+enum class WarmKind { libtorch, cpp, python, python_torch, python_judge };
+inline constexpr std::size_t kWarmKinds = 5;
 
 std::string_view to_string(WarmKind kind);
 
@@ -78,8 +79,8 @@ class WarmTemplates {
   const std::filesystem::path programs_;
   std::mutex mutex_;  // Guards slots_.
   std::condition_variable_any changed_;
-  std::array<Slot, 4> slots_;
-  std::array<std::jthread, 4> keepers_;
+  std::array<Slot, kWarmKinds> slots_;
+  std::array<std::jthread, kWarmKinds> keepers_;
 };
 
 }  // namespace cambrian::worker

@@ -1,9 +1,9 @@
-"""Python with the modules of candidates loaded, which is forked for each of them:
+"""Python with the modules of candidates, or of judges, loaded, which is forked for each of them:
 
     python3 python.py LIBRARY MODULE...
 
 LIBRARY (worker/evaluator/python_host.cpp) serves the worker. Each fork is shut up in its sandbox,
-with the candidate's files in /program, before run() is called.
+with its files in a folder, before run() is called.
 """
 
 import atexit
@@ -18,22 +18,20 @@ import sys
 import threading
 import types
 
-PROGRAM = "/program"
 
-
-def prepare(arguments):
-    """Makes this process what `python3 ARGUMENTS...` would be."""
-    os.chdir(PROGRAM)
+def prepare(folder, arguments):
+    """Makes this process what `python3 ARGUMENTS...` in `folder` would be."""
+    os.chdir(folder)
     os.environ["CAMBRIAN_FD"] = "3"
     sys.argv = list(arguments)
-    sys.path[0] = os.path.dirname(os.path.join(PROGRAM, arguments[0]))
+    sys.path[0] = os.path.dirname(os.path.join(folder, arguments[0]))
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     # What a fresh process draws from the system must not be the same in all of them.
     random.seed()
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
     module = types.ModuleType("__main__")
-    module.__file__ = os.path.join(PROGRAM, arguments[0])
+    module.__file__ = os.path.join(folder, arguments[0])
     module.__builtins__ = builtins
     sys.modules["__main__"] = module
     return module
@@ -63,7 +61,8 @@ def execute(module):
 
 
 def run(count, words):
-    status = execute(prepare([words[i].decode() for i in range(count)]))
+    folder, *arguments = (words[i].decode() for i in range(count))
+    status = execute(prepare(folder, arguments))
     # As the interpreter ends.
     threading._shutdown()
     atexit._run_exitfuncs()
@@ -91,7 +90,7 @@ def load_torch_lazies():
 
 
 def rehearse():
-    """What candidates do, in a fork that nothing comes of: see rehearsal.hpp of the sandbox."""
+    """What candidates do, in a fork that nothing comes of: see fork_memory.hpp of the sandbox."""
     try:
         exec(compile("import cambrian_sdk\nvalues = [x * x for x in range(1000)]", "", "exec"), {})
         if "torch" in sys.modules:

@@ -1,0 +1,34 @@
+#include "worker/adapters/toolchain/warm_judge.hpp"
+
+#include "worker/adapters/toolchain/warm_fork.hpp"
+
+namespace cambrian::worker {
+
+std::optional<WarmKind> warm_judge_kind(const EvaluationRequest& request) {
+  const TaskManifest& manifest = request.task->manifest;
+  const bool is_plain =
+      is_python_script(manifest.judge.run) && manifest.data.empty() && manifest.limits.cpus == 1;
+  return is_plain ? std::optional(WarmKind::python_judge) : std::nullopt;
+}
+
+Result<BuildResult> WarmJudges::build(const EvaluationRequest& request, std::stop_token stop) {
+  return plain_.build(request, stop);
+}
+
+Result<std::unique_ptr<SandboxedProcess>> WarmJudges::start(const EvaluationRequest& request,
+                                                            const Program& program, int socket) {
+  const auto kind = warm_judge_kind(request);
+  const auto servers = kind ? templates_.find(*kind) : nullptr;
+  if (!servers) return plain_.start(request, program, socket);
+  const std::vector<FileToWrite> files = task_files(*request.task);
+  const auto archive = make_archive(archived(files));
+  if (!archive) return plain_.start(request, program, socket);
+  SandboxCommand command = judge_process(request, socket);
+  command.arguments = python_host_arguments(kTaskFolder, request.task->manifest.judge.run);
+  auto forked = fork_server(servers, *servers->host, command,
+                            {.archive = archive->get(), .folder = std::string(kTaskFolder)});
+  if (forked) return forked;
+  return plain_.start(request, program, socket);
+}
+
+}  // namespace cambrian::worker
