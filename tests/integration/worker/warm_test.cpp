@@ -172,6 +172,30 @@ constexpr const char* kLooking = R"cpp(
   }
 )cpp";
 
+// What a judge in Python can learn about itself and the walls around it. It gives no verdict, so
+// that the end of its output is in the diagnostics.
+constexpr const char* kLookingJudge = R"py(
+import os, socket, sys, threading
+import cambrian_sdk
+
+def outcome(act, *arguments):
+    try:
+        act(*arguments)
+        return "yes"
+    except OSError as error:
+        return type(error).__name__
+
+print(sys.argv, __name__, __file__, os.getcwd(), len(threading.enumerate()))
+print(sorted(os.listdir("/task")), [outcome(os.fstat, fd) for fd in range(9)])
+for name in sorted(os.environ):
+    print(name, os.environ[name])
+for path in ("/task/file", "/sdk/file", "/file", "/tmp/file"):
+    print(path, outcome(open, path, "w"))
+print(outcome(socket.create_connection, ("127.0.0.1", 22), 1), outcome(os.setuid, 0))
+print(outcome(open, "/proc/self/mem"), outcome(os.unlink, "/usr/bin/env"), os.cpu_count())
+raise RuntimeError("no verdict")
+)py";
+
 }  // namespace
 
 TEST_CASE("warm evaluator: plain C++ gives the same metrics, messages and outcomes",
@@ -530,4 +554,24 @@ TEST_CASE("warm evaluator: Python gives the same metrics, messages and outcomes"
     INFO(broken);
     CHECK(compare(request_of(task, broken, few)).outcome == Outcome::crash);
   }
+}
+
+TEST_CASE("warm evaluator: a judge in Python stands behind the same walls", "[integration]") {
+  Task looking = *shipped_task("python-regression");
+  looking.digest = "looking";
+  for (auto& file : looking.files) {
+    if (file.path == "judge/judge.py") file.content = kLookingJudge;
+  }
+  const std::string seed = read(std::string(kSource) + "/tasks/python-regression/seed/model.py");
+  const auto request = request_of(std::make_shared<Task>(std::move(looking)), seed);
+  wait_for(WarmKind::python_judge);
+  const auto servers = warm_workshop().warm_templates()->find(WarmKind::python_judge);
+  REQUIRE(servers);
+  const int forks = servers->forks;
+  const EvaluationResult warm = run_on(warm_workshop(), request);
+  CHECK(servers->forks == forks + 1);
+  CHECK(warm.outcome == Outcome::infrastructure);
+  CHECK_THAT(warm.diagnostics, ContainsSubstring("no verdict"));
+  CHECK_THAT(warm.diagnostics, ContainsSubstring("/tmp/file yes"));
+  CHECK(warm.diagnostics == run_on(workshop(), request).diagnostics);
 }

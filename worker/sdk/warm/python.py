@@ -22,6 +22,7 @@ import types
 def prepare(folder, arguments):
     """Makes this process what `python3 ARGUMENTS...` in `folder` would be."""
     os.chdir(folder)
+    os.environ["PWD"] = folder
     os.environ["CAMBRIAN_FD"] = "3"
     sys.argv = list(arguments)
     sys.path[0] = os.path.dirname(os.path.join(folder, arguments[0]))
