@@ -6,6 +6,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -18,12 +19,15 @@
 namespace cambrian::coordinator::postgres {
 
 /// Calls of one kind that share transactions. The first goes at once, alone; those that come while
-/// as many transactions run as may wait for one of them to end, and then go together. So nobody
-/// waits for company, and the more calls there are, the fewer commits each one costs.
+/// one runs wait for its end, and then go together. So nobody waits for company, and the more calls
+/// there are, the fewer commits each one costs. Beside one that takes longer than `patience`, as
+/// many more may run as `parallel` says.
 ///
 /// One thread: that of the callers' executor. Lives as long as its callers.
 template <class Request, class Answer>
 class Gather {
+  using Clock = std::chrono::steady_clock;
+
  public:
   /// Carries out all requests or none, and answers in their order.
   using Run =
@@ -32,6 +36,7 @@ class Gather {
     std::size_t parallel = 1;  ///< Transactions at once.
     std::size_t together = 64;
     std::size_t waiting = 16'384;
+    std::chrono::milliseconds patience{0};
   };
 
   Gather(Limits limits, Run run) : limits_(limits), run_(std::move(run)) {}
@@ -41,15 +46,13 @@ class Gather {
   boost::asio::awaitable<Result<Answer>> ask(Request request) {
     const auto entry =
         std::make_shared<Entry>(co_await boost::asio::this_coro::executor, std::move(request));
-    if (running_ >= limits_.parallel) {
-      if (waiting_.size() >= limits_.waiting) {
-        co_return fail(Errc::exhausted, "too many calls wait for a transaction");
-      }
-      waiting_.push_back(entry);
+    if (!may_start() && waiting_.size() >= limits_.waiting) {
+      co_return fail(Errc::exhausted, "too many calls wait for a transaction");
+    }
+    waiting_.push_back(entry);
+    if (may_start()) appoint_leader();
+    if (!entry->leads) {
       co_await entry->woken.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
-    } else {
-      ++running_;
-      entry->leads = true;
     }
     if (entry->leads) co_await lead(entry);
     CAMBRIAN_ASSERT(entry->answer.has_value());
@@ -65,10 +68,16 @@ class Gather {
     Request request;
     boost::asio::steady_timer woken;
     bool leads = false;
+    Clock::time_point started;                   // Of a leader.
     std::vector<std::shared_ptr<Entry>> others;  // Whom it carries out beside itself.
     std::optional<Result<Answer>> answer;
   };
   using EntryPtr = std::shared_ptr<Entry>;
+
+  bool may_start() const {
+    return running_.empty() || (running_.size() < limits_.parallel &&
+                                Clock::now() - std::ranges::max(running_) >= limits_.patience);
+  }
 
   boost::asio::awaitable<void> lead(EntryPtr leader) {
     auto batch = std::move(leader->others);
@@ -86,7 +95,8 @@ class Gather {
       for (std::size_t i = 0; i < batch.size(); ++i) batch[i]->answer = answer_of(answers, i);
     }
     for (const auto& entry : batch) entry->woken.cancel();
-    hand_over();
+    running_.erase(std::ranges::find(running_, leader->started));
+    if (!waiting_.empty() && may_start()) appoint_leader();
   }
 
   static bool may_be_of_one(Errc code) {
@@ -99,15 +109,13 @@ class Gather {
   }
 
   /// Those who wait go next, in the order in which they came.
-  void hand_over() {
-    if (waiting_.empty()) {
-      --running_;
-      return;
-    }
+  void appoint_leader() {
     const auto leader = waiting_.front();
     const auto count = std::min(limits_.together, waiting_.size());
     const auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(count);
     leader->leads = true;
+    leader->started = Clock::now();
+    running_.push_back(leader->started);
     leader->others.assign(waiting_.begin() + 1, end);
     waiting_.erase(waiting_.begin(), end);
     leader->woken.cancel();
@@ -115,7 +123,7 @@ class Gather {
 
   Limits limits_;
   Run run_;
-  std::size_t running_ = 0;
+  std::vector<Clock::time_point> running_;  // When they started.
   std::deque<EntryPtr> waiting_;
 };
 

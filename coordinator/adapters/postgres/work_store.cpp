@@ -8,8 +8,10 @@ constexpr std::size_t kSyncsTogether = 64;
 constexpr std::size_t kClaimsTogether = 32;
 /// Results carry logs of up to 64 KiB.
 constexpr std::size_t kFinishesTogether = 32;
-/// A campaign that somebody holds does not keep the results of all others waiting.
+/// A campaign that somebody holds does not keep the results of all others waiting; while nobody
+/// does, two transactions would only wait for each other at the row of the campaign.
 constexpr std::size_t kFinishesParallel = 2;
+constexpr std::chrono::milliseconds kFinishPatience(250);
 
 }  // namespace
 
@@ -22,7 +24,9 @@ PostgresWorkStore::PostgresWorkStore(Database& database)
       proposals_({.parallel = 1, .together = kClaimsTogether},
                  [this](std::vector<ClaimCall> calls) { return claim_all(std::move(calls)); }),
       finishes_(
-          {.parallel = kFinishesParallel, .together = kFinishesTogether},
+          {.parallel = kFinishesParallel,
+           .together = kFinishesTogether,
+           .patience = kFinishPatience},
           [this](std::vector<WorkReport> reports) { return finish_all(std::move(reports)); }) {}
 
 }  // namespace cambrian::coordinator::postgres

@@ -3,8 +3,11 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <catch2/catch_test_macros.hpp>
+#include <chrono>
 #include <exception>
 #include <string>
+#include <thread>
+#include <utility>
 
 #include "coordinator/adapters/postgres/claim_hints.hpp"
 
@@ -99,6 +102,31 @@ TEST_CASE("gather: as many transactions run at once as may", "[unit][coordinator
   bench.turn();
   bench.turn();
   CHECK(bench.answers.size() == 6);
+}
+
+TEST_CASE("gather: a second transaction runs beside one that takes long, and only then",
+          "[unit][coordinator]") {
+  Bench patient({.parallel = 2, .patience = std::chrono::hours(1)});
+  for (int i = 1; i <= 4; ++i) patient.ask(i);
+  CHECK(patient.batches == std::vector<Numbers>{{1}});
+  patient.turn();
+  CHECK(patient.batches.back() == Numbers{2, 3, 4});
+
+  const std::chrono::milliseconds patience(20);
+  Bench bench({.parallel = 2, .patience = patience});
+  bench.ask(1);
+  bench.ask(2);
+  CHECK(bench.batches == std::vector<Numbers>{{1}});
+  std::this_thread::sleep_for(patience);
+  bench.ask(3);
+  CHECK(bench.batches.back() == Numbers{2, 3});
+  std::this_thread::sleep_for(patience);
+  bench.ask(4);
+  CHECK(bench.batches.size() == 2);
+  // The one that hangs is no reason to wait for whoever comes behind the other.
+  std::swap(bench.gates[0], bench.gates[1]);
+  bench.turn();
+  CHECK(bench.batches.back() == Numbers{4});
 }
 
 TEST_CASE("gather: one bad request does not fail the others", "[unit][coordinator]") {
