@@ -1,11 +1,11 @@
-// Lets Python be forked for each candidate: sdk/warm/python.py loads this library.
+// Lets Python be forked for each candidate or judge: sdk/warm/python.py loads this library.
 #include <vector>
 
 #include "worker/adapters/sandbox/serve_forks.hpp"
 
-/// `program` gets the arguments of a candidate and gives its exit code, in a fork that is shut up
-/// in a sandbox. `rehearse` does what programs do, in a fork that is thrown away. Returns when the
-/// worker hangs up.
+/// `program` gets a folder and the arguments of a script there, and gives its exit code, in a fork
+/// that is shut up in a sandbox. `rehearse` does what programs do, in a fork that is thrown away.
+/// Returns when the worker hangs up.
 extern "C" int cambrian_serve_forks(int (*program)(int count, const char* const* arguments),
                                     void (*rehearse)()) {
   return cambrian::worker::serve_forks(

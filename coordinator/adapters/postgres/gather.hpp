@@ -19,9 +19,8 @@
 namespace cambrian::coordinator::postgres {
 
 /// Calls of one kind that share transactions. The first goes at once, alone; those that come while
-/// one runs wait for its end, and then go together. So nobody waits for company, and the more calls
-/// there are, the fewer commits each one costs. Beside one that takes longer than `patience`, as
-/// many more may run as `parallel` says.
+/// as many transactions run as may wait for one of them to end, and then go together. So nobody
+/// waits for company, and the more calls there are, the fewer commits each one costs.
 ///
 /// One thread: that of the callers' executor. Lives as long as its callers.
 template <class Request, class Answer>
@@ -36,6 +35,7 @@ class Gather {
     std::size_t parallel = 1;  ///< Transactions at once.
     std::size_t together = 64;
     std::size_t waiting = 16'384;
+    /// Another transaction begins only when all others have run for so long. 0: at once.
     std::chrono::milliseconds patience{0};
   };
 
@@ -51,10 +51,15 @@ class Gather {
     }
     waiting_.push_back(entry);
     if (may_start()) appoint_leader();
-    if (!entry->leads) {
-      co_await entry->woken.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
+    while (entry->waits) {
+      co_await wait(*entry, next_start());
+      if (entry->waits && may_start()) appoint_leader();
     }
-    if (entry->leads) co_await lead(entry);
+    if (entry->leads) {
+      co_await lead(entry);
+    } else if (!entry->answer) {
+      co_await wait(*entry, Clock::time_point::max());
+    }
     CAMBRIAN_ASSERT(entry->answer.has_value());
     co_return std::move(*entry->answer);
   }
@@ -67,6 +72,7 @@ class Gather {
           woken(executor, boost::asio::steady_timer::time_point::max()) {}
     Request request;
     boost::asio::steady_timer woken;
+    bool waits = true;  // Nobody carries it out yet.
     bool leads = false;
     Clock::time_point started;                   // Of a leader.
     std::vector<std::shared_ptr<Entry>> others;  // Whom it carries out beside itself.
@@ -77,6 +83,18 @@ class Gather {
   bool may_start() const {
     return running_.empty() || (running_.size() < limits_.parallel &&
                                 Clock::now() - std::ranges::max(running_) >= limits_.patience);
+  }
+
+  /// When the next transaction may begin although none ends.
+  Clock::time_point next_start() const {
+    if (running_.size() >= limits_.parallel) return Clock::time_point::max();
+    return std::ranges::max(running_) + limits_.patience;
+  }
+
+  /// Until then, or until somebody wakes it.
+  static boost::asio::awaitable<void> wait(Entry& entry, Clock::time_point end) {
+    entry.woken.expires_at(end);
+    co_await entry.woken.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
   }
 
   boost::asio::awaitable<void> lead(EntryPtr leader) {
@@ -96,7 +114,12 @@ class Gather {
     }
     for (const auto& entry : batch) entry->woken.cancel();
     running_.erase(std::ranges::find(running_, leader->started));
-    if (!waiting_.empty() && may_start()) appoint_leader();
+    if (waiting_.empty()) co_return;
+    if (may_start()) {
+      appoint_leader();
+    } else {
+      waiting_.front()->woken.cancel();  // Its turn may come sooner now.
+    }
   }
 
   static bool may_be_of_one(Errc code) {
@@ -117,6 +140,7 @@ class Gather {
     leader->started = Clock::now();
     running_.push_back(leader->started);
     leader->others.assign(waiting_.begin() + 1, end);
+    for (auto entry = waiting_.begin(); entry != end; ++entry) (*entry)->waits = false;
     waiting_.erase(waiting_.begin(), end);
     leader->woken.cancel();
   }

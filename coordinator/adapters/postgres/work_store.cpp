@@ -1,5 +1,7 @@
 #include "coordinator/adapters/postgres/work_store.hpp"
 
+#include <chrono>
+
 namespace cambrian::coordinator::postgres {
 namespace {
 

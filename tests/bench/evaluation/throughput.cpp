@@ -82,8 +82,8 @@ Result<json> measure_throughput(worker::Workshop& workshop,
       std::condition_variable_any stopped;
       std::unique_lock lock(mutex);
       while (!stop.stop_requested()) {
-        memory.push_back(static_cast<double>(warm_memory_bytes()));
         stopped.wait_for(lock, stop, kSampleInterval, [] { return false; });
+        if (!stop.stop_requested()) memory.push_back(static_cast<double>(warm_memory_bytes()));
       }
     });
     std::vector<std::jthread> workers;
@@ -106,7 +106,8 @@ Result<json> measure_throughput(worker::Workshop& workshop,
         {"train", mean(shared.training_seconds)},
         {"judge", mean(shared.judge_seconds)},
         {"total", mean(shared.total_seconds)}}},
-      {"memory_per_slot_bytes", (median(memory) - static_cast<double>(idle_bytes)) / slots}};
+      {"memory_per_slot_bytes",
+       memory.empty() ? json() : json((median(memory) - static_cast<double>(idle_bytes)) / slots)}};
 }
 
 Result<json> measure_sandbox(worker::Sandbox& sandbox) {

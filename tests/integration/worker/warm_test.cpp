@@ -189,6 +189,9 @@ print(sys.argv, __name__, __file__, os.getcwd(), len(threading.enumerate()))
 print(sorted(os.listdir("/task")), [outcome(os.fstat, fd) for fd in range(9)])
 for name in sorted(os.environ):
     print(name, os.environ[name])
+for folder in ("/usr/share/datasets", "/usr/share/cambrian", "/usr/local/share/cambrian"):
+    print(folder, os.path.isdir(folder) and sorted(os.listdir(folder)))
+print(cambrian_sdk.__file__)
 for path in ("/task/file", "/sdk/file", "/file", "/tmp/file"):
     print(path, outcome(open, path, "w"))
 print(outcome(socket.create_connection, ("127.0.0.1", 22), 1), outcome(os.setuid, 0))
@@ -559,6 +562,8 @@ TEST_CASE("warm evaluator: Python gives the same metrics, messages and outcomes"
 TEST_CASE("warm evaluator: a judge in Python stands behind the same walls", "[integration]") {
   Task looking = *shipped_task("python-regression");
   looking.digest = "looking";
+  // A file beside the script comes before a module that the server has imported already.
+  looking.files.push_back({.path = "judge/cambrian_sdk.py", .content = "", .executable = false});
   for (auto& file : looking.files) {
     if (file.path == "judge/judge.py") file.content = kLookingJudge;
   }
@@ -573,5 +578,20 @@ TEST_CASE("warm evaluator: a judge in Python stands behind the same walls", "[in
   CHECK(warm.outcome == Outcome::infrastructure);
   CHECK_THAT(warm.diagnostics, ContainsSubstring("no verdict"));
   CHECK_THAT(warm.diagnostics, ContainsSubstring("/tmp/file yes"));
+  CHECK_THAT(warm.diagnostics, ContainsSubstring("judge/cambrian_sdk.py"));
   CHECK(warm.diagnostics == run_on(workshop(), request).diagnostics);
+}
+
+TEST_CASE("warm evaluator: which judges are forks", "[integration]") {
+  const auto kind_of = [](const std::function<void(Task&)>& change) {
+    Task task = *shipped_task("python-regression");
+    change(task);
+    return warm_judge_kind(request_of(std::make_shared<Task>(std::move(task)), ""));
+  };
+  CHECK(kind_of([](Task&) {}) == WarmKind::python_judge);
+  CHECK_FALSE(kind_of([](Task& task) { task.manifest.data.emplace_back(); }));
+  CHECK_FALSE(kind_of([](Task& task) { task.manifest.limits.cpus = 2; }));
+  CHECK_FALSE(kind_of([](Task& task) { task.manifest.judge.run = {"python3", "-m", "judge"}; }));
+  CHECK_FALSE(kind_of([](Task& task) { task.files[0].content.resize(5 << 20); }));
+  CHECK_FALSE(warm_judge_kind(request_of(shipped_task("online-bin-packing"), "")));
 }

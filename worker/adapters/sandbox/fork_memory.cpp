@@ -98,7 +98,10 @@ void fill_heap_holes() {
     while (size <= left) {
       void* block = std::malloc(size);
       const bool is_in_hole = block != nullptr && reinterpret_cast<std::uintptr_t>(block) < end;
-      if (!is_in_hole) return std::free(block);
+      if (!is_in_hole) {
+        std::free(block);
+        return;
+      }
       left -= size;
     }
   };

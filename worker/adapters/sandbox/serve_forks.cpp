@@ -226,7 +226,9 @@ void mount_all(const Request& request, int archive) {
   mount_tmpfs("/dev/shm", options, 0);
   // Of no size: the archive has one, and nobody can write there afterwards.
   mount_tmpfs(request.folder, "mode=0755", 0);
+  const mode_t mask = umask(022);  // The program, another user, must read it whatever ours is.
   unpack(archive, request.folder);
+  umask(mask);
   mount_tmpfs(request.folder, "", MS_REMOUNT | MS_RDONLY);
   if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
     die("/proc");
@@ -326,6 +328,11 @@ struct ForkPlan {
   });
 }
 
+// In a fork.
+void set_huge_pages(const ServeOptions& options) {
+  if (options.without_new_huge_pages) prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+}
+
 // A fork has one thread only; what the others held would stay taken.
 bool has_one_thread() {
   std::ifstream status("/proc/self/status");
@@ -348,7 +355,12 @@ int serve_forks(const ServeOptions& options,
   }
   fill_heap_holes();
   ForkPlan plan{program, {}};
-  if (options.rehearse) plan.written_pages = pages_written_by(options.rehearse);
+  if (options.rehearse) {
+    plan.written_pages = pages_written_by([&options] {
+      set_huge_pages(options);
+      options.rehearse();
+    });
+  }
   signal(SIGCHLD, SIG_IGN);  // Nobody waits for a fork: its end is told on its control socket.
   const OwnMemory own = measure_own_memory();
   const ForkServerReady ready{own.resident, count_pages(plan.written_pages)};
@@ -366,7 +378,7 @@ int serve_forks(const ServeOptions& options,
                        CLONE_NEWUTS | (request->has_user_namespace ? CLONE_NEWUSER : 0);
     const long child = syscall(SYS_clone, flags, nullptr, nullptr, nullptr, nullptr);
     if (child == 0) {
-      if (options.without_new_huge_pages) prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+      set_huge_pages(options);
       become_fork(*request, user, group, plan);
     }
     if (child < 0) {

@@ -3,12 +3,24 @@
 #include "worker/adapters/toolchain/warm_fork.hpp"
 
 namespace cambrian::worker {
+namespace {
+
+// Copied for each evaluation, where the plain way mounts the folder.
+constexpr std::size_t kTaskBytesMax = 4 << 20;
+
+bool is_small(const Task& task) {
+  std::size_t bytes = 0;
+  for (const TaskFile& file : task.files) bytes += file.content.size();
+  return bytes <= kTaskBytesMax;
+}
+
+}  // namespace
 
 std::optional<WarmKind> warm_judge_kind(const EvaluationRequest& request) {
   const TaskManifest& manifest = request.task->manifest;
-  const bool is_plain =
-      is_python_script(manifest.judge.run) && manifest.data.empty() && manifest.limits.cpus == 1;
-  return is_plain ? std::optional(WarmKind::python_judge) : std::nullopt;
+  const bool is_warm = is_python_script(manifest.judge.run) && manifest.data.empty() &&
+                       manifest.limits.cpus == 1 && is_small(*request.task);
+  return is_warm ? std::optional(WarmKind::python_judge) : std::nullopt;
 }
 
 Result<BuildResult> WarmJudges::build(const EvaluationRequest& request, std::stop_token stop) {

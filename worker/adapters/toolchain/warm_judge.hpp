@@ -1,13 +1,16 @@
 #pragma once
 
+#include <optional>
+
 #include "worker/adapters/toolchain/compiled_judge.hpp"
 #include "worker/adapters/toolchain/warm_templates.hpp"
 
 namespace cambrian::worker {
 
-/// The warm evaluator for a request's judge: a judge in Python spends most of its short life
-/// importing NumPy. Nothing: it is one for the plain way, compiled, with data that are mounted for
-/// it, several cores, or a command that is not plain Python.
+/// The warm evaluator for a request's judge: one in Python spends most of its short life importing
+/// NumPy. Nothing for those that go the plain way: compiled ones, and those with data that are
+/// mounted for them, with several cores, with a command that is not plain Python, or with so large
+/// a task folder that to copy it takes longer.
 std::optional<WarmKind> warm_judge_kind(const EvaluationRequest& request);
 
 /// Judges in Python as forks of a process that has imported the SDK, which no candidate is forked

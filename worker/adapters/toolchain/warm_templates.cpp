@@ -142,6 +142,8 @@ Result<std::shared_ptr<WarmServers>> WarmTemplates::start(WarmKind kind, std::st
   command.environment = run_environment(1);
   command.disk_bytes = kServerDiskBytes;
   command.mounts = toolchain_.mounts();
+  // Judges see the data that lie below /usr.
+  if (kind == WarmKind::python_judge) command.profile = SandboxProfile::judge;
   command.arguments = python_host_command(kind == WarmKind::python_torch);
   CAMBRIAN_TRY(servers->host, start_server(command, stop));
   return servers;

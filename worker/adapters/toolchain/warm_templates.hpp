@@ -17,7 +17,7 @@ namespace cambrian::worker {
 
 /// What a warm evaluator holds: libraries, or Python with what candidates or judges import.
 enum class WarmKind { libtorch, cpp, python, python_torch, python_judge };
-inline constexpr std::size_t kWarmKinds = 5;
+inline constexpr std::size_t kWarmKinds = static_cast<std::size_t>(WarmKind::python_judge) + 1;
 
 std::string_view to_string(WarmKind kind);
 
@@ -29,7 +29,7 @@ struct WarmServers {
   std::int64_t memory_bytes() const {
     return host->memory_bytes() + (compiler ? compiler->memory_bytes() : 0);
   }
-  /// Copied for each candidate, by both forks of it.
+  /// Copied for each candidate, by both forks of it, or for each judge.
   std::int64_t rehearsed_pages() const {
     return host->rehearsed_pages() + (compiler ? compiler->rehearsed_pages() : 0);
   }

@@ -20,8 +20,8 @@ constexpr std::chrono::milliseconds kReportInterval{200};
 // Longer messages of exceptions are cut: the judge needs the reason, not a stack of templates.
 constexpr std::size_t kErrorBytesMax = 4096;
 
-// Before anything of the candidate's runs.
-[[gnu::constructor]] void prepare_process() {
+// Before the candidate's own static objects: 101 is the first priority that programs may use.
+[[gnu::constructor(101)]] void prepare_process() {
   // A candidate whose judge has seen enough is ended: what it had printed by then is in its log.
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   keep_freed_memory();

@@ -6,7 +6,11 @@ LIBRARY (worker/evaluator/python_host.cpp) serves the worker. Each fork is shut 
 with its files in a folder, before run() is called.
 """
 
-import atexit
+import sys
+
+AT_START = frozenset(sys.modules)  # What Python itself has imported before it looks at files.
+
+import atexit  # noqa: E402
 import builtins
 import ctypes
 import gc
@@ -14,7 +18,6 @@ import importlib
 import os
 import random
 import signal
-import sys
 import threading
 import types
 
@@ -26,6 +29,7 @@ def prepare(folder, arguments):
     os.environ["CAMBRIAN_FD"] = "3"
     sys.argv = list(arguments)
     sys.path[0] = os.path.dirname(os.path.join(folder, arguments[0]))
+    forget_shadowed(sys.path[0])
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     # What a fresh process draws from the system must not be the same in all of them.
     random.seed()
@@ -36,6 +40,19 @@ def prepare(folder, arguments):
     module.__builtins__ = builtins
     sys.modules["__main__"] = module
     return module
+
+
+def forget_shadowed(folder):
+    """A module beside the script comes before an installed one of its name."""
+    own = set()
+    for entry in os.scandir(folder):
+        if entry.name.endswith(".py"):
+            own.add(entry.name.removesuffix(".py"))
+        elif os.path.exists(os.path.join(entry.path, "__init__.py")):
+            own.add(entry.name)
+    for name in list(sys.modules):
+        if name not in AT_START and name.partition(".")[0] in own:
+            del sys.modules[name]
 
 
 def status_of(code):
