@@ -29,18 +29,21 @@ Result<BuildResult> WarmJudges::build(const EvaluationRequest& request, std::sto
 
 Result<std::unique_ptr<SandboxedProcess>> WarmJudges::start(const EvaluationRequest& request,
                                                             const Program& program, int socket) {
+  if (auto forked = fork(request, socket)) return forked;
+  return plain_.start(request, program, socket);
+}
+
+std::unique_ptr<SandboxedProcess> WarmJudges::fork(const EvaluationRequest& request, int socket) {
   const auto kind = warm_judge_kind(request);
   const auto servers = kind ? templates_.find(*kind) : nullptr;
-  if (!servers) return plain_.start(request, program, socket);
+  if (!servers) return nullptr;
   const std::vector<FileToWrite> files = task_files(*request.task);
   const auto archive = make_archive(archived(files));
-  if (!archive) return plain_.start(request, program, socket);
+  if (!archive) return nullptr;
   SandboxCommand command = judge_process(request, socket);
   command.arguments = python_host_arguments(kTaskFolder, request.task->manifest.judge.run);
-  auto forked = fork_server(servers, *servers->host, command,
-                            {.archive = archive->get(), .folder = std::string(kTaskFolder)});
-  if (forked) return forked;
-  return plain_.start(request, program, socket);
+  return fork_server(servers, *servers->host, command,
+                     {.archive = archive->get(), .folder = std::string(kTaskFolder)});
 }
 
 }  // namespace cambrian::worker

@@ -26,6 +26,9 @@ class WarmJudges final : public JudgeRuntime {
                                                   const Program& program, int socket) override;
 
  private:
+  /// Null: there is no warm way now, or never for this judge.
+  std::unique_ptr<SandboxedProcess> fork(const EvaluationRequest& request, int socket);
+
   WarmTemplates& templates_;
   JudgeRuntime& plain_;
 };
