@@ -2,9 +2,10 @@
 
 #include <atomic>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/thread_pool.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -61,10 +62,9 @@ class BlockingPool {
 };
 
 namespace detail {
-template <class F>
-asio::awaitable<std::invoke_result_t<F>> invoke(F function) {
-  co_return function();
-}
+/// Runs `work` on the executor and resumes on the caller's; what it throws comes out here. One
+/// piece of code for all: what Asio makes for a coroutine is large.
+asio::awaitable<void> run_on(asio::thread_pool::executor_type executor, std::function<void()> work);
 }  // namespace detail
 
 /// Runs `function`, which returns a Result, on the pool and resumes on the caller's executor.
@@ -76,8 +76,15 @@ asio::awaitable<std::invoke_result_t<F>> run_blocking(BlockingPool& pool, F func
   if (!place) {
     co_return fail(Errc::exhausted, "too many calls are waiting: pool=" + pool.name());
   }
-  co_return co_await asio::co_spawn(pool.executor(), detail::invoke(std::move(function)),
-                                    asio::use_awaitable);
+  struct Call {
+    F function;
+    std::optional<std::invoke_result_t<F>> result;
+  };
+  // Shared with the pool's thread, which may outlive a caller that ends with its executor.
+  const auto call = std::make_shared<Call>(std::move(function), std::nullopt);
+  std::function<void()> work = [call] { call->result.emplace(call->function()); };
+  co_await detail::run_on(pool.executor(), std::move(work));
+  co_return std::move(*call->result);
 }
 
 }  // namespace cambrian::aio

@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -59,18 +60,17 @@ class Database {
   template <class Body>
   aio::asio::awaitable<std::invoke_result_t<Body, pqxx::work&>> run(
       Lane lane, const char* name, Body body, InDoubt in_doubt = InDoubt::repeat) {
+    using R = std::invoke_result_t<Body, pqxx::work&>;
     // From now on: a call that waited for its thread has less time left.
-    const Call call{lane, name, in_doubt, deadline_of(lane)};
-    auto work = [this, call, body = std::move(body)]() mutable { return run_call(call, body); };
-    co_return co_await aio::run_blocking(lanes_[static_cast<std::size_t>(lane)]->pool,
-                                         std::move(work));
+    return run_on_lane<R>(Call{lane, name, in_doubt, deadline_of(lane)}, std::move(body));
   }
 
   /// The same on the caller's thread: for start-up and tests.
   template <class Body>
   std::invoke_result_t<Body, pqxx::work&> run_here(Lane lane, const char* name, Body& body,
                                                    InDoubt in_doubt = InDoubt::repeat) {
-    return run_call(Call{lane, name, in_doubt, deadline_of(lane)}, body);
+    using R = std::invoke_result_t<Body, pqxx::work&>;
+    return run_call<R>(Call{lane, name, in_doubt, deadline_of(lane)}, std::ref(body));
   }
 
   /// Ends every wait for the server, now and from now on: calls fail with `unavailable`. For the
@@ -86,9 +86,16 @@ class Database {
   };
   static SocketWatch::Clock::time_point deadline_of(Lane lane);
 
-  template <class Body>
-  std::invoke_result_t<Body, pqxx::work&> run_call(const Call& call, Body& body) {
-    using R = std::invoke_result_t<Body, pqxx::work&>;
+  /// For each kind of result, not for each body: the code of a coroutine is large.
+  template <class R>
+  aio::asio::awaitable<R> run_on_lane(Call call, std::function<R(pqxx::work&)> body) {
+    auto work = [this, call, body = std::move(body)] { return run_call<R>(call, body); };
+    co_return co_await aio::run_blocking(lanes_[static_cast<std::size_t>(call.lane)]->pool,
+                                         std::move(work));
+  }
+
+  template <class R>
+  R run_call(const Call& call, const std::function<R(pqxx::work&)>& body) {
     R result = fail(Errc::internal, "not run");
     const Status status = run_erased(call, [&](pqxx::work& transaction) {
       result = body(transaction);

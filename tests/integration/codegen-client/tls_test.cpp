@@ -5,6 +5,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl.hpp>
+#include <boost/asio/ssl/impl/src.hpp>  // Nobody else uses it: cambrian_asio goes without.
 #include <catch2/catch_test_macros.hpp>
 #include <memory>
 #include <thread>

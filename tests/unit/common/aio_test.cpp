@@ -1,6 +1,10 @@
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers.hpp>
+#include <exception>
 #include <future>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -29,6 +33,23 @@ TEST_CASE("run_blocking: works on the pool and resumes on the caller", "[unit][a
   CHECK(threads[0] != std::this_thread::get_id());
   CHECK(threads[1] == std::this_thread::get_id());
   CHECK(result == 7);
+}
+
+TEST_CASE("run_blocking: what the function throws comes out at the caller", "[unit][aio]") {
+  BlockingPool pool("test", 1, 1);
+  asio::io_context context;
+  std::exception_ptr failure;
+  asio::co_spawn(
+      context,
+      [&]() -> asio::awaitable<void> {
+        (void)co_await run_blocking(pool,
+                                    []() -> Result<int> { throw std::runtime_error("thrown"); });
+      },
+      [&](std::exception_ptr thrown) { failure = thrown; });
+  context.run();
+  REQUIRE(failure);
+  CHECK_THROWS_WITH(std::rethrow_exception(failure), "thrown");
+  CHECK(pool.pending() == 0);
 }
 
 TEST_CASE("run_blocking: a full queue is refused", "[unit][aio]") {
