@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <iostream>
 #include <mutex>
@@ -16,6 +17,7 @@
 #include "common/config/reader.hpp"
 #include "common/log/log.hpp"
 #include "common/metrics/metrics.hpp"
+#include "common/rpc/backoff.hpp"
 #include "common/rpc/security.hpp"
 #include "worker/adapters/grpc/convert.hpp"
 #include "worker/adapters/sandbox/gpus.hpp"
@@ -33,6 +35,8 @@ constexpr int kBlobFoldersMax = 256;
 constexpr std::size_t kDigestLetters = 12;
 // How often GPUs in trouble are looked at again.
 constexpr std::chrono::seconds kGpuInterval(30);
+// How often the disk is looked at.
+constexpr std::chrono::seconds kDiskInterval(5);
 
 std::string default_name() {
   char host[256] = "worker";
@@ -106,9 +110,45 @@ void warm_up(Toolchain& toolchain, std::stop_token stop) {
   }
 }
 
+// Looks whether there is room for what compiles write; apart from what talks to the coordinator,
+// for a disk of the network may hang.
+class DiskWatch {
+ public:
+  explicit DiskWatch(const Workshop& workshop) : workshop_(workshop) { look(); }
+
+  void look_at_times(std::stop_token stop) {
+    while (rpc::wait_unless_stopped(stop, kDiskInterval)) look();
+  }
+  bool is_full() const { return is_full_; }
+
+ private:
+  void look() {
+    const Status room = workshop_.check_room();
+    const bool is_full = !room && room.error().code == Errc::exhausted;
+    if (is_full_.exchange(is_full) == is_full) return;
+    if (is_full) {
+      log::error("worker_takes_no_work", {{"cause", room.error().message}});
+    } else {
+      log::info("worker_takes_work_again");
+    }
+  }
+
+  const Workshop& workshop_;
+  std::atomic<bool> is_full_ = false;
+};
+
+// A worker without room asks for no work: what it took, it would only hand back.
+void tell_disk(bool is_full, std::int64_t room_wanted, agent::v1::AgentDescription& description) {
+  description.clear_trouble();
+  if (!is_full) return;
+  description.set_slots(0);
+  description.set_trouble("its disk is full: less than " + std::to_string(room_wanted >> 20) +
+                          " MiB are left for its cache");
+}
+
 // What the coordinator is told of GPUs in trouble: with a slot for each GPU there are fewer slots.
-void tell_trouble(const std::map<std::string, std::string>& in_trouble, int slots,
-                  bool has_slot_for_each, agent::v1::AgentDescription& description) {
+void tell_gpu_trouble(const std::map<std::string, std::string>& in_trouble, int slots,
+                      bool has_slot_for_each, agent::v1::AgentDescription& description) {
   for (auto& gpu : *description.mutable_gpus()) {
     const auto found = in_trouble.find(gpu.id());
     gpu.set_trouble(found == in_trouble.end() ? "" : found->second);
@@ -152,9 +192,11 @@ Result<int> run(const config::v1::WorkerConfig& config, const Places& places) {
     if (trouble.empty()) return log::info("gpu_returned", {{"gpu", gpu}});
     log::error("gpu_quarantined", {{"gpu", gpu}, {"trouble", trouble}});
   });
-  options.refresh = [&pool, slots = options.description.slots(),
+  DiskWatch disk(*workshop);
+  options.refresh = [&pool, &disk, &workshop, slots = options.description.slots(),
                      has_slot_for_each = config.slots() == 0](auto& description) {
-    tell_trouble(pool.in_trouble(), slots, has_slot_for_each, description);
+    tell_gpu_trouble(pool.in_trouble(), slots, has_slot_for_each, description);
+    tell_disk(disk.is_full(), workshop->room_wanted(), description);
   };
   EvaluationHandler handler(blobs, workshop->evaluator(), pool, metrics);
   log::info("worker_ready", {{"coordinator", config.coordinator()},
@@ -163,6 +205,7 @@ Result<int> run(const config::v1::WorkerConfig& config, const Places& places) {
                              {"gpus", gpus.size()}});
   const std::jthread warming(
       [&workshop](std::stop_token stop) { warm_up(workshop->toolchain(), stop); });
+  const std::jthread watching([&disk](std::stop_token stop) { disk.look_at_times(stop); });
   const std::jthread looking([&pool](std::stop_token stop) { look_again_at_times(pool, stop); });
   agent::Agent agent(channel, std::move(options), [&](agent::Attempt& attempt) {
     auto handled = handler.handle(attempt);

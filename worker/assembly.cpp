@@ -60,6 +60,10 @@ Result<std::unique_ptr<Workshop>> Workshop::open(const Places& places) {
   return workshop;
 }
 
+std::int64_t Workshop::room_wanted() const {
+  return toolchain_->has_libtorch() ? kTorchPchBytes : kCompileDiskBytes;
+}
+
 Workshop::Workshop(SandboxProbe probe, std::unique_ptr<FolderCache> cache,
                    std::unique_ptr<Toolchain> toolchain, const Places& places)
     : walls_(std::move(probe.walls)),

@@ -56,6 +56,10 @@ class Workshop {
   SandboxLevel sandbox_level() const { return sandbox_->level(); }
   /// Watches memory of GPUs from now on. Not owned: it must outlive the workshop.
   void set_gpu_watch(GpuWatch* watch) { sandbox_->set_gpu_watch(watch); }
+  /// Bytes that must be free for the cache, so that every compile has room.
+  std::int64_t room_wanted() const;
+  /// Errors: exhausted, with the folder, when less than `room_wanted` is free.
+  Status check_room() const { return cache_->check_room(room_wanted()); }
   /// What was found to hold, for people.
   const std::vector<std::string>& sandbox_walls() const { return walls_; }
 

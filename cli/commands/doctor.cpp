@@ -272,6 +272,16 @@ class Doctor {
     add("codegen clients", codegens > 0 ? Verdict::ok : Verdict::failure,
         std::to_string(codegens) + " alive",
         codegens > 0 ? "" : "start one with: cambrian-codegen --config FILE");
+    for (const auto& one : response.workers()) {
+      const std::string& name = one.description().name();
+      if (const auto& trouble = one.description().trouble(); !trouble.empty()) {
+        add("worker " + name, Verdict::warning, "takes no work: " + trouble,
+            "make room there: its log names the folder");
+      }
+      if (one.quarantine_evidence().empty()) continue;
+      add("worker " + name, Verdict::warning, "gets no work: " + one.quarantine_evidence(),
+          "once it is mended: " + program_call() + " worker release " + name);
+    }
     for (const std::string& other : others) {
       add("version", Verdict::warning, "another version: " + other, "use one version everywhere");
     }

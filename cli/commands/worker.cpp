@@ -95,8 +95,11 @@ int run_list(Session& session, bool with_lost) {
   } else {
     session.print(worker_table(*response, session));
     for (const auto& one : response->workers()) {
-      if (one.quarantine_evidence().empty()) continue;
       const auto& name = one.description().name();
+      if (const auto& trouble = one.description().trouble(); !trouble.empty()) {
+        session.note(name + " takes no work: " + trouble);
+      }
+      if (one.quarantine_evidence().empty()) continue;
       session.note(name + " gets no work: " + one.quarantine_evidence() +
                    "; once it is mended: " + program_call() + " worker release " + name);
     }

@@ -25,6 +25,7 @@ std::string describe(const Shortage& shortage) {
     return "no connected codegen client offers the model " + shortage.model;
   }
   if (!shortage.has_agents) return "no worker is connected";
+  if (!shortage.trouble.empty()) return shortage.trouble;
   auto text = "no connected worker has the runtime " + shortage.runtime + " with sandbox level " +
               sandbox_word(shortage.sandbox_level);
   if (shortage.gpus > 0) text += " and GPUs: " + std::to_string(shortage.gpus);

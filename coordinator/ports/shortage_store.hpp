@@ -13,6 +13,8 @@ struct Shortage {
   int sandbox_level = 0;
   int gpus = 0;
   bool has_agents = false;  ///< Agents of the kind are there; none of them can do it.
+  /// Which worker could do it and takes no work now, and why, for people. Empty: none.
+  std::string trouble = {};
   /// The last proposal that ended, ended because no endpoint answered; the agents are there.
   bool is_endpoint_away = false;
 };

@@ -59,6 +59,7 @@ struct AgentDescription {
   std::vector<std::string> models;
   std::string toolchain;
   std::vector<std::string> sandbox_walls;  ///< For people.
+  std::string trouble;  ///< Why it takes no work now, for people. Empty: it does.
 };
 
 /// What a training was worth at a rung.

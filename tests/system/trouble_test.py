@@ -4,8 +4,10 @@ import ctypes
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 import unittest
+from pathlib import Path
 
 from service import BINARIES, SOURCE, Service
 
@@ -43,6 +45,10 @@ class Trouble(unittest.TestCase):
             said = service.run("task", "run", task, exit_code=1)
             self.assertIn("/nowhere/fashion-mnist", said)
             self.assertIn("dataset-fashion-mnist", said, "the hint of the task")
+            service.submit("no-data", task, 5)
+            said = service.run("campaign", "wait", "no-data", exit_code=7, seconds=120)
+            self.assertIn("/nowhere/fashion-mnist", said)
+            self.assertIn("dataset-fashion-mnist", said)
 
     def test_a_dead_endpoint_is_named_and_the_campaign_waits(self):
         with Service(options=("--base-url", DEAD_URL, "--model", "absent")) as service:
@@ -89,6 +95,36 @@ class Trouble(unittest.TestCase):
                 self.assertEqual(int(campaign["consumption"]["evaluations"]), 25)
         finally:
             LIBC.umount2(bytes(disk), MNT_DETACH)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root may mount a small disk")
+    def test_a_worker_with_a_full_disk_says_so_and_takes_no_work(self):
+        disk = Path(tempfile.mkdtemp(prefix="cambrian-disk-"))
+        if LIBC.mount(b"none", bytes(disk), b"tmpfs", 0, b"size=2g,mode=0755") != 0:
+            disk.rmdir()
+            self.skipTest("this environment does not let root mount")
+        try:
+            config = disk / "worker.yaml"
+            config.write_text(f"cache_directory: {disk / 'cache'}\n")
+            with Service(options=("--worker-config", config)) as service:
+                service.submit("full", "online-bin-packing", 25, SMALL)
+                service.wait_for(lambda: service.evaluations("full") >= 2, 60, "two evaluations")
+                ballast = disk / "ballast"
+                # Less than a worker with LibTorch wants, more than what runs now may still write.
+                with ballast.open("wb") as file:
+                    os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free - (900 << 20))
+                service.wait_for(
+                    lambda: "disk is full" in service.campaign("full").get("waiting", ""), 120,
+                    "the campaign waits for room")
+                self.assertIn("disk is full", service.run("doctor"))
+                ballast.unlink()
+                campaign = service.wait_ended("full", 180)
+                self.assertEqual(campaign["state"], "CAMPAIGN_STATE_SUCCEEDED", campaign)
+                self.assertEqual(int(campaign["consumption"]["evaluations"]), 25)
+                lost = "SELECT count(*) FROM evaluation WHERE outcome = 'infrastructure'"
+                self.assertEqual(service.query(lost), "0")
+        finally:
+            LIBC.umount2(bytes(disk), MNT_DETACH)
+            disk.rmdir()
 
 
 if __name__ == "__main__":

@@ -129,7 +129,8 @@ AgentDescription description_of(const agent::v1::AgentDescription& agent, Checke
       .broken_gpus = {},
       .models = {},
       .toolchain = clean_text(agent.toolchain(), 4 * kNameBytesMax),
-      .sandbox_walls = {}};
+      .sandbox_walls = {},
+      .trouble = clean_text(agent.trouble(), kNameBytesMax)};
   for (const auto runtime : agent.runtimes()) {
     auto text = runtime_word(static_cast<spec::v1::Runtime>(runtime));
     if (!text.empty()) description.runtimes.push_back(std::move(text));
@@ -172,6 +173,7 @@ void description_to_proto(const AgentDescription& agent, agent::v1::AgentDescrip
   for (const auto& model : agent.models) message->add_models(model);
   message->set_toolchain(agent.toolchain);
   for (const auto& wall : agent.sandbox_walls) message->add_sandbox_walls(wall);
+  message->set_trouble(agent.trouble);
 }
 
 std::map<std::string, double> timings_of(const agent::v1::Timings& timings) {

@@ -197,7 +197,7 @@ void MetricsObserver::on_overview(const Overview& overview) {
           .gauge("cambrian_coordinator_work_items", "Open work", {{"kind", kind}, {"state", state}})
           .set(count_of(overview.items, kind, state));
     }
-    for (const std::string state : {"alive", "draining", "quarantined", "lost"}) {
+    for (const std::string state : {"alive", "draining", "quarantined", "in_trouble", "lost"}) {
       registry_
           .gauge("cambrian_coordinator_agents", "Agents seen within a day",
                  {{"kind", agent}, {"state", state}})

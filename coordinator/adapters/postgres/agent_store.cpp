@@ -51,6 +51,7 @@ constexpr const char* kOverview =
     "   WHEN last_sync_at < now() - $1 * interval '1 millisecond' THEN 'lost'"
     "   WHEN kind = 'worker' AND EXISTS (SELECT 1 FROM quarantine q WHERE q.worker = name)"
     "    THEN 'quarantined'"
+    "   WHEN coalesce(description ->> 'trouble', '') <> '' THEN 'in_trouble'"
     "   WHEN is_draining OR should_drain THEN 'draining' ELSE 'alive' END, count(*) FROM agent"
     "  WHERE last_sync_at > now() - interval '1 day' GROUP BY 1, 2"
     " UNION ALL SELECT 'slots', kind, sum((description ->> 'slots')::bigint)::bigint FROM agent"

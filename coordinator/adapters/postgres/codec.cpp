@@ -113,7 +113,8 @@ Json to_json(const AgentDescription& agent) {
           {"gpus", gpus_to_json(agent.gpus)},
           {"broken_gpus", gpus_to_json(agent.broken_gpus)},
           {"toolchain", agent.toolchain},
-          {"sandbox_walls", agent.sandbox_walls}};
+          {"sandbox_walls", agent.sandbox_walls},
+          {"trouble", agent.trouble}};
 }
 
 AgentDescription agent_from_json(const Json& json) {
@@ -126,6 +127,7 @@ AgentDescription agent_from_json(const Json& json) {
   agent.sandbox_level = json.at("sandbox_level");
   agent.toolchain = json.at("toolchain");
   agent.sandbox_walls = json.value("sandbox_walls", std::vector<std::string>());
+  agent.trouble = json.value("trouble", std::string());
   agent.gpus = gpus_from_json(json.at("gpus"));
   agent.broken_gpus = gpus_from_json(json.value("broken_gpus", Json::array()));
   return agent;

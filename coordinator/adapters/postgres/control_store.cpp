@@ -28,6 +28,7 @@ constexpr const char* kPlant =
     "    AND o.last_sync_at > now() - interval '1 minute' AND NOT o.is_draining"
     "    AND NOT o.should_drain AND o.description -> 'runtimes' ? a.runtime"
     "    AND (o.description ->> 'sandbox_level')::integer >= a.sandbox_level"
+    "    AND coalesce(o.description ->> 'trouble', '') = ''"
     "    AND jsonb_array_length(o.description -> 'gpus') >= a.gpus AND NOT EXISTS"
     "    (SELECT 1 FROM quarantine q WHERE q.worker = o.name)) >= 3 END),"
     " due AS (INSERT INTO control AS k (campaign_id, worker, evaluation, next_at)"

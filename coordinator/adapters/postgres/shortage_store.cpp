@@ -9,7 +9,7 @@ namespace {
 
 // Of each campaign the items that wait longest: what nobody can serve is among them soon.
 constexpr const char* kFindShortages =
-    "WITH living AS (SELECT kind, description FROM agent"
+    "WITH living AS (SELECT kind, name, description FROM agent"
     "  WHERE last_sync_at >= now() - $1 * interval '1 millisecond'"
     "  AND NOT is_draining AND NOT should_drain AND NOT (kind = 'worker'"
     "   AND EXISTS (SELECT 1 FROM quarantine q WHERE q.worker = name))),"
@@ -21,8 +21,14 @@ constexpr const char* kFindShortages =
     "  WHERE c.state IN ('running', 'draining', 'finalizing'))"
     " SELECT DISTINCT ON (n.campaign_id) n.campaign_id, n.kind, n.model, n.runtime,"
     "  n.sandbox_level, n.gpus, EXISTS (SELECT 1 FROM living a WHERE a.kind ="
-    "   CASE n.kind WHEN 'evaluation' THEN 'worker' ELSE 'codegen' END)"
-    " FROM need n WHERE NOT EXISTS (SELECT 1 FROM living a WHERE CASE n.kind"
+    "   CASE n.kind WHEN 'evaluation' THEN 'worker' ELSE 'codegen' END), coalesce((SELECT"
+    "   min('worker ' || a.name || ' takes no work: ' || (a.description ->> 'trouble'))"
+    "   FROM living a WHERE n.kind = 'evaluation' AND a.kind = 'worker'"
+    "    AND a.description ->> 'trouble' <> '' AND a.description -> 'runtimes' ? n.runtime"
+    "    AND (a.description ->> 'sandbox_level')::integer >= n.sandbox_level"
+    "    AND jsonb_array_length(a.description -> 'gpus') >= n.gpus), '')"
+    " FROM need n WHERE NOT EXISTS (SELECT 1 FROM living a"
+    "  WHERE coalesce(a.description ->> 'trouble', '') = '' AND CASE n.kind"
     "  WHEN 'evaluation' THEN a.kind = 'worker' AND a.description -> 'runtimes' ? n.runtime"
     "   AND (a.description ->> 'sandbox_level')::integer >= n.sandbox_level"
     "   AND jsonb_array_length(a.description -> 'gpus') >= n.gpus"
@@ -71,7 +77,8 @@ awaitable<Result<std::vector<Shortage>>> PostgresShortageStore::find(millisecond
                            .runtime = row[3].as<std::string>(),
                            .sandbox_level = row[4].as<int>(),
                            .gpus = row[5].as<int>(),
-                           .has_agents = row[6].as<bool>()});
+                           .has_agents = row[6].as<bool>(),
+                           .trouble = row[7].as<std::string>()});
     }
     for (const auto& row : transaction.exec(kFindAway)) {
       const CampaignId campaign{row[0].as<std::int64_t>()};

@@ -35,6 +35,7 @@ const char* const kPickEvaluations =
     "     AND NOT EXISTS (SELECT 1 FROM quarantine x WHERE x.worker = o.name)"
     "     AND o.description -> 'runtimes' ? q.runtime"
     "     AND (o.description ->> 'sandbox_level')::integer >= q.sandbox_level"
+    "     AND coalesce(o.description ->> 'trouble', '') = ''"
     "     AND jsonb_array_length(o.description -> 'gpus') >= q.gpus)"
     "    THEN ARRAY(SELECT a.agent_id FROM agent a WHERE a.agent_id = ANY($1::text[])"
     "     AND a.name = ANY(q.other_than)) END AS agents) barred"

@@ -177,6 +177,28 @@ TEST_CASE("service: problems of any number and length arrive as what they are",
         std::string::npos);
 }
 
+TEST_CASE("service: a worker in trouble is named where no other one can serve a campaign",
+          "[integration][coordinator]") {
+  Service service;
+  service.user.create(service.user.make_spec("full", 3));
+  auto request = service.worker.make_sync(0);
+  request.mutable_agent()->set_slots(0);
+  request.mutable_agent()->set_trouble(std::string("its disk is full\n") + std::string(300, 'x'));
+  agent::v1::SyncResponse response;
+  REQUIRE(service.worker.sync(request, &response).ok());
+  REQUIRE(eventually([&] { return !service.user.get("full").waiting().empty(); },
+                     milliseconds(60'000)));
+  const std::string waiting = service.user.get("full").waiting();
+  CHECK(waiting.starts_with("worker " + request.agent().name()));
+  CHECK(waiting.find(" takes no work: its disk is full") != std::string::npos);
+  CHECK(waiting.find(std::string(260, 'x')) == std::string::npos);
+  request.mutable_agent()->clear_trouble();
+  request.mutable_agent()->set_slots(1);
+  REQUIRE(service.worker.sync(request, &response).ok());
+  CHECK(
+      eventually([&] { return service.user.get("full").waiting().empty(); }, milliseconds(30'000)));
+}
+
 TEST_CASE("service: a campaign that no agent can serve says so, until one comes",
           "[integration][coordinator]") {
   Service service;

@@ -131,3 +131,20 @@ TEST_CASE("codec: arrays keep quotes and backslashes", "[unit][coordinator]") {
   CHECK(postgres::number_array({}) == "{}");
   CHECK(postgres::number_array({1, -2}) == "{1,-2}");
 }
+
+TEST_CASE("codec: an agent reads back as it was, and one of an older coordinator has no trouble",
+          "[unit][coordinator]") {
+  AgentDescription agent;
+  agent.slots = 0;
+  agent.runtimes = {"cpp"};
+  agent.sandbox_walls = {"seccomp"};
+  agent.trouble = "its disk is full";
+  auto json = through_text(postgres::to_json(agent));
+  const AgentDescription back = postgres::agent_from_json(json);
+  CHECK(back.slots == 0);
+  CHECK(back.runtimes == agent.runtimes);
+  CHECK(back.sandbox_walls == agent.sandbox_walls);
+  CHECK(back.trouble == "its disk is full");
+  json.erase("trouble");
+  CHECK(postgres::agent_from_json(json).trouble.empty());
+}

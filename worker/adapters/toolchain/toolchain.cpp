@@ -18,8 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::chrono::seconds kPchTime(600);
-// 133 MB and 17 MB by Clang; g++ makes larger ones.
-constexpr std::int64_t kTorchPchBytes = std::int64_t{1} << 30;
+// 17 MB by Clang; g++ makes larger ones.
 constexpr std::int64_t kPlainPchBytes = std::int64_t{256} << 20;
 // They compile and run candidates, too.
 constexpr std::array kWarmPrograms = {"cambrian-evaluator", "cambrian-candidate-host"};
@@ -171,7 +170,10 @@ Result<BuildRun> Toolchain::run(const BuildJob& job, std::stop_token stop) {
   if (!ended.first.was_started && !ended.first.is_program_unusable) {
     return fail(Errc::internal, "sandbox for a build did not start: " + ended.first.failure);
   }
-  return conclude(ended.first, ended.second);
+  BuildRun built = conclude(ended.first, ended.second);
+  // What failed for want of room says nothing about the sources.
+  if (!built.is_ok) CAMBRIAN_TRY_STATUS(cache_.check_room(job.output_bytes));
+  return built;
 }
 
 BuildRun Toolchain::conclude(const ProcessExit& exit, const std::string& output) {

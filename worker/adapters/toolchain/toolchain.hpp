@@ -33,6 +33,8 @@ class BuiltProgram final : public Program {
 /// 1.5 GiB.
 inline constexpr std::int64_t kCompileMemoryBytes = std::int64_t{4} << 30;
 inline constexpr std::int64_t kCompileDiskBytes = std::int64_t{256} << 20;
+/// A precompiled header with LibTorch: 133 MB by Clang; g++ makes larger ones.
+inline constexpr std::int64_t kTorchPchBytes = std::int64_t{1} << 30;
 inline constexpr std::int64_t kCompileLogBytes = 64 << 10;
 inline constexpr int kCompileProcesses = 64;
 

@@ -239,6 +239,8 @@ Result<std::optional<BuildResult>> WarmCandidates::compile(const EvaluationReque
   CAMBRIAN_TRY(const ProcessExit exit, wait_for(*process, stop));
   if (is_for_compiler(exit)) return std::nullopt;
   BuildRun run = Toolchain::conclude(exit, process->log());
+  // What failed for want of room says nothing about the sources.
+  if (!run.is_ok) CAMBRIAN_TRY_STATUS(toolchain_.cache().check_room(command.disk_bytes));
   BuildResult result;
   result.cpu_time = run.cpu_time;
   result.path = EvaluatorPath::warm;
