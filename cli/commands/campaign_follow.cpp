@@ -232,7 +232,8 @@ int run_wait(Session& session, const FollowOptions& options) {
                   state_name(result->state()) + "\n");
   }
   if (result->state() == user::v1::CAMPAIGN_STATE_FAILED) {
-    return session.fail(ExitCode::goal_not_reached, "the campaign failed: " + result->reason());
+    return session.fail(ExitCode::goal_not_reached,
+                        "the campaign failed: " + failure_reason(session, *result));
   }
   if (options.until == "best" && !result->has_best_score()) {
     return session.fail(ExitCode::goal_not_reached, "the campaign ended without a score",
@@ -242,6 +243,15 @@ int run_wait(Session& session, const FollowOptions& options) {
 }
 
 }  // namespace
+
+std::string failure_reason(Session& session, const Campaign& campaign) {
+  if (campaign.has_best_variant()) return campaign.reason();
+  user::v1::GetVariantRequest request;
+  request.set_campaign(campaign.name());
+  const auto seed = session.call(&user::v1::VariantService::Stub::GetVariant, request);
+  if (!seed || seed->variant().diagnostics().empty()) return campaign.reason();
+  return campaign.reason() + "\n" + seed->variant().diagnostics();
+}
 
 Result<Campaign> wait_for_campaign(Session& session, const std::string& name, std::stop_token stop,
                                    milliseconds timeout,

@@ -18,4 +18,7 @@ Result<user::v1::Campaign> wait_for_campaign(
     std::chrono::milliseconds timeout,
     const std::function<bool(const user::v1::Campaign&)>& is_done);
 
+/// Why a campaign failed, with what the seed's evaluation said where it failed by that.
+std::string failure_reason(Session& session, const user::v1::Campaign& campaign);
+
 }  // namespace cambrian::cli

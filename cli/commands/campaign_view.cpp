@@ -10,6 +10,7 @@
 
 #include "cli/output/table.hpp"
 #include "cli/output/text.hpp"
+#include "cli/paths.hpp"
 #include "common/statistics/statistics.hpp"
 
 namespace cambrian::cli {
@@ -199,6 +200,9 @@ std::string campaign_details(const Campaign& campaign) {
   text += line("task", campaign.task_name() + " " + campaign.spec().task().digest().substr(0, 12));
   text += line("state", state_name(campaign.state()) + (end == "-" ? "" : ", ended by " + end));
   text += line("reason", printable(campaign.reason()));
+  if (campaign.state() == user::v1::CAMPAIGN_STATE_FAILED && !campaign.has_best_variant()) {
+    text += line("see", program_call() + " variant get " + campaign.name() + " seed");
+  }
   text += line("waits", printable(campaign.waiting()));
   text += line("objective",
                campaign.objective_metric() +

@@ -252,7 +252,7 @@ int run_demo(Session& caller, const DemoOptions& options) {
   if (has_result) return to_int(ExitCode::ok);
   return caller.fail(ExitCode::failure,
                      "the campaign ended without a winner: " + state_name(campaign->state()) +
-                         ", " + campaign->reason(),
+                         ", " + failure_reason(session, *campaign),
                      "see the logs in " + dev::make_layout(environment.directory).logs().string());
 }
 

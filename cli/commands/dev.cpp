@@ -67,12 +67,22 @@ std::string directory_words(const EnvironmentOptions& options) {
   return options.directory.empty() ? "" : " --directory " + options.directory.string();
 }
 
+/// A demo has a folder of its own: who named none may mean it.
+std::string nothing_ran(const EnvironmentOptions& options) {
+  std::string text = "nothing was running";
+  if (!options.directory.empty()) return text;
+  const auto demo = dev::status(demo_directory());
+  if (!demo || !*demo || !(*demo)->is_running) return text;
+  return text + "; what a demo started does: " + program_call() + " dev down --directory " +
+         demo_directory().string();
+}
+
 int run_down(Session& session, const EnvironmentOptions& options) {
   const auto was_running = dev::down(complete(options).directory, reporter(session));
   if (!was_running) return session.fail(ExitCode::failure, was_running.error().message);
   session.note(*was_running
                    ? "stopped; nothing was deleted: " + program_call() + " dev up goes on from here"
-                   : "nothing was running");
+                   : nothing_ran(options));
   if (session.is_document()) session.print_object({{"was_running", *was_running}});
   return to_int(ExitCode::ok);
 }

@@ -123,7 +123,14 @@ TEST_CASE("dev: down ends everything and keeps the data", "[integration][cli]") 
   CHECK(kill(postgres, 0) != 0);
   CHECK_FALSE(std::filesystem::exists(cambrian.path() / "dev/run"));
   CHECK(cambrian.run({"dev", "status"}).code == 1);
-  CHECK(cambrian.run({"dev", "down"}).code == 0);
+  const Run again = cambrian.run({"dev", "down"});
+  CHECK(again.code == 0);
+  CHECK(again.err == "nothing was running\n");
+  const std::string demo = (cambrian.path() / "demo").string();
+  REQUIRE(cambrian.run({"dev", "up", "--directory", demo, "--workers", "1"}).code == 0);
+  CHECK(cambrian.run({"dev", "down"}).err.find("dev down --directory " + demo) !=
+        std::string::npos);
+  CHECK(cambrian.run({"dev", "down", "--directory", demo}).code == 0);
   REQUIRE(cambrian.run({"dev", "up", "--workers", "1", "--slots", "2"}).code == 0);
   CHECK(cambrian.run({"campaign", "list", "-o", "name"}).out == "kept\n");
 }
