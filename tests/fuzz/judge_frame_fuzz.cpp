@@ -35,10 +35,10 @@ Said say(const Message& message) {
   return said;
 }
 
-Message hear(const Said& said) {
+Message hear(const Said& said, MessageDecoder& decoder) {
   const auto payload = make_heap_storage(said.payload.size());
   said.payload.copy(reinterpret_cast<char*>(payload->data()), said.payload.size());
-  return decode_message(said.json, payload, {});
+  return decoder.decode(said.json, payload, {});
 }
 
 void check(const Message& message) {
@@ -64,6 +64,7 @@ std::vector<Said> conversation(std::string_view input, bool with_descriptors) {
   theirs = Descriptor();
   Channel channel(std::move(ours));
   std::vector<Said> heard;
+  MessageDecoder known;
   const Deadline deadline = Clock::now() + std::chrono::minutes(1);
   try {
     for (;;) {
@@ -71,7 +72,10 @@ std::vector<Said> conversation(std::string_view input, bool with_descriptors) {
           deadline, {.payload_bytes = kAnswerBytesMax, .descriptors = with_descriptors});
       check(message);
       heard.push_back(say(message));
-      CAMBRIAN_ASSERT(say(hear(heard.back())) == heard.back());
+      // With what went before in mind, and without.
+      MessageDecoder fresh;
+      CAMBRIAN_ASSERT(say(hear(heard.back(), known)) == heard.back());
+      CAMBRIAN_ASSERT(say(hear(heard.back(), fresh)) == heard.back());
     }
   } catch (const FrameError& error) {
     // It ends with the stream, or with something that is no frame; nobody waits.

@@ -5,10 +5,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <thread>
+
+#include "worker/sdk/src/frame_codec.hpp"
 
 namespace cambrian {
 namespace {
@@ -153,6 +157,85 @@ TEST_CASE("channel: refuses tensors that do not fit", "[contract][sdk]") {
   }
 }
 
+TEST_CASE("channel: frames of the same shape and of others are each read by themselves",
+          "[contract][sdk]") {
+  auto [left, right] = make_channels();
+  const auto question = [](const std::vector<double>& values, const JsonObject& members) {
+    Message message("ask", members);
+    const auto count = static_cast<std::int64_t>(values.size());
+    message.tensors.push_back(make_tensor("values", {count}, values));
+    return message;
+  };
+  const auto long_text = [](std::size_t bytes) {
+    return JsonObject{{"step", 1}, {"text", std::string(bytes, 'x')}};
+  };
+  std::vector<Message> sent;
+  sent.push_back(question({1, 2}, {{"step", 1}}));
+  sent.push_back(question({3, 4}, {{"step", 1}}));  // The text of the one before.
+  sent.push_back(question({5, 6}, {{"step", 2}}));
+  sent.push_back(question({7}, {{"step", 2}}));
+  sent.emplace_back("bye");
+  sent.push_back(question({7}, {{"step", 2}}));
+  sent.push_back(question({8}, long_text(2 * kRememberedBytesMax)));  // Not remembered.
+  sent.push_back(question({7}, {{"step", 2}}));
+  const std::size_t rest = encode_message(question({0}, long_text(0))).json.size();
+  for (const std::size_t bytes : {kRememberedBytesMax, kRememberedBytesMax + 1}) {
+    sent.push_back(question({1}, long_text(bytes - rest)));
+    sent.push_back(question({2}, long_text(bytes - rest)));
+    sent.push_back(question({3}, {{"step", 2}}));
+  }
+  for (const Message& message : sent) left.send(message, soon());
+  std::vector<Message> got;  // All kept: none may hold what belongs to another.
+  for (std::size_t i = 0; i < sent.size(); ++i) {
+    got.push_back(right.receive(soon()));
+    if (i == 0) right = Channel(std::move(right));
+  }
+  for (std::size_t i = 0; i < sent.size(); ++i) {
+    INFO(i);
+    CHECK(to_bytes(got[i]) == to_bytes(sent[i]));
+    got[i].members["changed"] = true;  // No copy of what is remembered.
+  }
+}
+
+TEST_CASE("channel: a known text with another payload is refused as it was the first time",
+          "[contract][sdk]") {
+  MessageDecoder decoder;
+  const std::string text = with_tensors(R"({"dtype":"u8","name":"x","offset":0,"shape":[4]})");
+  const auto decode = [&](std::size_t bytes) {
+    return decoder.decode(text, make_heap_storage(bytes), {});
+  };
+  CHECK(decode(4).tensors.size() == 1);
+  CHECK_THROWS_AS(decode(3), FrameError);
+  CHECK_THROWS_AS(decode(5), FrameError);
+  CHECK(decode(4).tensors.size() == 1);
+  CHECK_THROWS_AS(decoder.decode("{}", make_heap_storage(0), {}), FrameError);
+  CHECK(decode(4).type == "answer");
+}
+
+TEST_CASE("channel: shared tensors of a known text are those that came with it",
+          "[contract][sdk]") {
+  MessageDecoder decoder;
+  const auto shared = [](int value) {
+    return make_shared_tensor("x", DType::u8, {1},
+                              [value](std::byte* out) { *out = std::byte(value); });
+  };
+  const auto decode = [&decoder](const std::vector<Tensor>& tensors) {
+    const std::string text =
+        with_tensors(R"({"dtype":"u8","name":"x","offset":0,"shape":[1],"shared":true})");
+    std::vector<Descriptor> descriptors;
+    for (const Tensor& tensor : tensors) descriptors.emplace_back(::dup(tensor.descriptor()));
+    return decoder.decode(text, make_heap_storage(0), std::move(descriptors));
+  };
+  const Message first = decode({shared(1)});
+  const Message second = decode({shared(2)});
+  CHECK(first.tensor("x").values<std::uint8_t>()[0] == 1);
+  CHECK(second.tensor("x").values<std::uint8_t>()[0] == 2);
+  CHECK_THROWS_AS(decode({}), FrameError);
+  const Message third = decode({shared(3), shared(4)});
+  CHECK(third.tensor("x").values<std::uint8_t>()[0] == 3);
+  CHECK(third.descriptors.size() == 1);
+}
+
 TEST_CASE("channel: silence, the end of the stream and endless chatter end a wait",
           "[contract][sdk]") {
   auto [left, right] = make_channels();
@@ -196,6 +279,48 @@ TEST_CASE("json: numbers that JSON cannot say are refused", "[contract][sdk]") {
   CHECK_THROWS_AS(to_text(JsonObject{{"x", std::nan("")}}), std::invalid_argument);
   CHECK(to_text(JsonObject{{"b", true}, {"a", 1}}) == R"({"a":1,"b":true})");
   CHECK(parse_json_object(R"({"x":0.1})").at("x").number() == 0.1);
+}
+
+TEST_CASE("json: what is written reads back as it was", "[contract][sdk]") {
+  const JsonObject object = {
+      {"empty", JsonObject()},
+      {"list", JsonArray{Json(), true, false, "text", JsonArray()}},
+      {"numbers", JsonArray{0, -7, INT64_MIN, INT64_MAX, 1.0, 0.1, 1e-300, 1e22, 1.7e308}},
+      {"quotes \"and\" \\", "line\nbreak \x01 \x7f"},
+      {"utf-8", "\u00e4\u20ac"}};
+  CHECK(parse_json_object(to_text(object)) == object);
+  // A number that was written with a fraction is none for those who want integers.
+  CHECK(to_text(JsonObject{{"x", 1.0}, {"y", -0.0}}) == R"({"x":1.0,"y":-0.0})");
+  CHECK(to_text(JsonObject{{"x", "\"\\\b\n\x01\x7f"}}) == "{\"x\":\"\\\"\\\\\\b\\n\\u0001\x7f\"}");
+  CHECK(to_text(JsonObject{{"bad \xff", "\xc3"}}) == "{\"bad \xef\xbf\xbd\":\"\xef\xbf\xbd\"}");
+}
+
+TEST_CASE("json: nesting is written up to what is read", "[contract][sdk]") {
+  const auto nested = [](int arrays) {
+    Json deep = 1;
+    for (int i = 0; i < arrays; ++i) deep = JsonArray{std::move(deep)};
+    return JsonObject{{"deep", std::move(deep)}};
+  };
+  const JsonObject deepest = nested(kJsonDepthMax - 1);
+  CHECK(parse_json_object(to_text(deepest)) == deepest);
+  CHECK(from_bytes(to_bytes(Message("ask", deepest))).members == deepest);
+  CHECK_THROWS_AS(to_text(nested(kJsonDepthMax)), std::invalid_argument);
+  CHECK_THROWS_AS(to_bytes(Message("ask", nested(kJsonDepthMax))), std::invalid_argument);
+}
+
+TEST_CASE("frame: its own members are among the others, in the order of their names",
+          "[contract][sdk]") {
+  const auto json_of = [](const Message& message) { return encode_message(message).json; };
+  CHECK(json_of(Message("ask", {{"", 1}, {"a", 1}, {"z", JsonArray{2}}})) ==
+        R"({"":1,"a":1,"type":"ask","z":[2]})");
+  Message message("ask", {{"", 1}, {"a", 1}, {"tensors", 2}, {"type", 3}, {"z", 4}});
+  CHECK(json_of(message) == R"({"":1,"a":1,"tensors":2,"type":"ask","z":4})");
+  message.tensors.push_back(make_tensor("\"x\"", DType::u8, {2, 1}, [](std::byte*) {}));
+  CHECK(json_of(message) ==
+        R"({"":1,"a":1,"tensors":[{"dtype":"u8","name":"\"x\"","offset":0,"shape":[2,1]}],)"
+        R"("type":"ask","z":4})");
+  CHECK(json_of(Message()) == R"({"type":""})");
+  CHECK_THROWS_AS(to_bytes(Message("ask", {{"x", std::nan("")}})), std::invalid_argument);
 }
 
 }  // namespace cambrian

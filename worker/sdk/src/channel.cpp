@@ -187,7 +187,8 @@ Message Channel::receive(Deadline deadline, const ReceiveLimits& limits) {
     const std::size_t step = std::min(lengths.payload - payload->size(), kPayloadStepBytes);
     receive_bytes(payload->grow(step), step, deadline);
   }
-  return decode_message(json, std::move(payload), std::move(descriptors));
+  if (!decoder_) decoder_ = std::make_shared<MessageDecoder>();
+  return decoder_->decode(json, std::move(payload), std::move(descriptors));
 }
 
 bool Channel::wait_readable(std::chrono::milliseconds longest) const {

@@ -1,9 +1,13 @@
 #include "worker/sdk/src/frame_codec.hpp"
 
+#include <array>
 #include <bit>
 #include <cstring>
 #include <optional>
 #include <set>
+#include <utility>
+
+#include "worker/sdk/src/json_text.hpp"
 
 namespace cambrian {
 namespace {
@@ -27,26 +31,46 @@ std::size_t aligned(std::size_t offset) {
   return (offset + kPayloadAlignment - 1) / kPayloadAlignment * kPayloadAlignment;
 }
 
-JsonObject describe(const Tensor& tensor, std::size_t offset) {
-  JsonArray shape;
-  for (const std::int64_t size : tensor.shape()) shape.emplace_back(size);
-  JsonObject entry;
-  entry["name"] = tensor.name();
-  entry["dtype"] = to_string(tensor.dtype());
-  entry["shape"] = std::move(shape);
-  entry["offset"] = offset;
-  if (tensor.descriptor() >= 0) entry["shared"] = true;
-  return entry;
+// One entry of the member `tensors`, members sorted by name as everywhere.
+void append_entry(std::string& out, const Tensor& tensor, std::size_t offset) {
+  out += out.back() == '[' ? R"({"dtype":)" : R"(,{"dtype":)";
+  append_quoted(out, to_string(tensor.dtype()));
+  out += R"(,"name":)";
+  append_quoted(out, tensor.name());
+  out += R"(,"offset":)" + std::to_string(offset) + R"(,"shape":[)";
+  for (const std::int64_t size : tensor.shape()) {
+    if (out.back() != '[') out += ',';
+    out += std::to_string(size);
+  }
+  out += tensor.descriptor() >= 0 ? R"(],"shared":true})" : "]}";
 }
 
-// One entry of the member `tensors`, checked.
-struct TensorEntry {
-  std::string name;
-  DType dtype = DType::f32;
-  Shape shape;
-  std::size_t offset = 0;
-  bool shared = false;
-};
+// The JSON part: the members with `type` and `tensors` among them, in the order of their names.
+std::string make_json(const Message& message, const std::string& tensors) {
+  std::string type;
+  append_quoted(type, message.type);
+  const std::array<std::pair<std::string_view, const std::string*>, 2> own = {
+      {{"tensors", &tensors}, {"type", &type}}};
+  std::string out = "{";
+  const auto append_name = [&out](std::string_view name) {
+    if (out.size() > 1) out += ',';
+    append_quoted(out, name);
+    out += ':';
+  };
+  auto next = tensors.empty() ? own.begin() + 1 : own.begin();
+  const auto append_own = [&] {
+    append_name(next->first);
+    out += *(next++)->second;
+  };
+  for (const auto& [name, value] : message.members) {
+    while (next != own.end() && next->first < name) append_own();
+    if (next != own.end() && next->first == name) continue;  // The frame's own counts.
+    append_name(name);
+    append_text(out, value, 1);
+  }
+  while (next != own.end()) append_own();
+  return out += '}';
+}
 
 const Json& member(const JsonObject& object, std::string_view name) {
   const auto found = object.find(name);
@@ -101,11 +125,9 @@ class TensorReader {
   TensorReader(std::shared_ptr<TensorStorage> payload, std::vector<Descriptor> descriptors)
       : payload_(std::move(payload)), descriptors_(std::move(descriptors)) {}
 
-  Tensor read(const Json& json) {
-    TensorEntry entry = read_entry(json);
-    if (!names_.insert(entry.name).second) malformed("tensor appears twice: name=" + entry.name);
+  Tensor read(const TensorEntry& entry) {
     try {
-      if (entry.shared) return read_shared(std::move(entry));
+      if (entry.shared) return read_shared(entry);
       if (entry.offset != aligned(end_)) malformed("tensor with a wrong offset: " + entry.name);
       Tensor tensor(entry.name, entry.dtype, entry.shape, payload_, entry.offset);
       end_ = entry.offset + tensor.bytes().size();
@@ -126,18 +148,16 @@ class TensorReader {
   }
 
  private:
-  Tensor read_shared(TensorEntry entry) {
+  Tensor read_shared(const TensorEntry& entry) {
     if (used_ == descriptors_.size()) malformed("shared tensor without a descriptor");
     auto storage = map_sealed_storage(descriptors_[used_++].release());
-    return Tensor(std::move(entry.name), entry.dtype, std::move(entry.shape), std::move(storage),
-                  entry.offset);
+    return Tensor(entry.name, entry.dtype, entry.shape, std::move(storage), entry.offset);
   }
 
   std::shared_ptr<TensorStorage> payload_;
   std::vector<Descriptor> descriptors_;
   std::size_t used_ = 0;
   std::size_t end_ = 0;
-  std::set<std::string> names_;
 };
 
 }  // namespace
@@ -164,22 +184,21 @@ FrameLengths decode_header(const Header& header) {
 
 EncodedMessage encode_message(const Message& message) {
   EncodedMessage out;
-  JsonArray entries;
+  std::string tensors;
   for (const Tensor& tensor : message.tensors) {
+    if (tensors.empty()) tensors = "[";
     if (tensor.descriptor() >= 0) {
-      entries.emplace_back(describe(tensor, tensor.offset()));
+      append_entry(tensors, tensor, tensor.offset());
       out.descriptors.push_back(tensor.descriptor());
       continue;
     }
     const std::size_t offset = aligned(out.payload_bytes);
-    entries.emplace_back(describe(tensor, offset));
+    append_entry(tensors, tensor, offset);
     out.parts.push_back({offset, &tensor});
     out.payload_bytes = offset + tensor.bytes().size();
   }
-  JsonObject object = message.members;
-  object["type"] = message.type;
-  if (!entries.empty()) object["tensors"] = std::move(entries);
-  out.json = to_text(object);
+  if (!tensors.empty()) tensors += ']';
+  out.json = make_json(message, tensors);
   for (const Descriptor& descriptor : message.descriptors) {
     out.descriptors.push_back(descriptor.get());
   }
@@ -221,29 +240,53 @@ Message from_bytes(std::string_view bytes) {
   if (lengths.payload > 0) {
     std::memcpy(payload->data(), bytes.data() + lengths.json, lengths.payload);
   }
-  return decode_message(bytes.substr(0, lengths.json), std::move(payload), {});
+  return MessageDecoder().decode(bytes.substr(0, lengths.json), std::move(payload), {});
 }
 
-Message decode_message(std::string_view json, std::shared_ptr<TensorStorage> payload,
-                       std::vector<Descriptor> descriptors) {
-  Message message;
+MessageDecoder::Parsed MessageDecoder::parse(std::string_view json) {
+  Parsed parsed;
   try {
-    message.members = parse_json_object(json);
+    parsed.members = parse_json_object(json);
   } catch (const std::invalid_argument& error) {
     malformed(error.what());
   }
-  const auto type = message.members.find("type");
-  if (type == message.members.end() || type->second.text() == nullptr) malformed("no type");
-  message.type = *type->second.text();
-  message.members.erase(type);
-
-  TensorReader reader(std::move(payload), std::move(descriptors));
-  if (const auto tensors = message.members.find("tensors"); tensors != message.members.end()) {
-    const JsonArray* entries = tensors->second.array();
-    if (entries == nullptr || entries->size() > kTensorsMax) malformed("bad list of tensors");
-    for (const Json& entry : *entries) message.tensors.push_back(reader.read(entry));
-    message.members.erase(tensors);
+  const auto type = parsed.members.find("type");
+  if (type == parsed.members.end() || type->second.text() == nullptr) malformed("no type");
+  parsed.type = *type->second.text();
+  parsed.members.erase(type);
+  const auto tensors = parsed.members.find("tensors");
+  if (tensors == parsed.members.end()) return parsed;
+  const JsonArray* entries = tensors->second.array();
+  if (entries == nullptr || entries->size() > kTensorsMax) malformed("bad list of tensors");
+  std::set<std::string> names;
+  for (const Json& json_entry : *entries) {
+    TensorEntry entry = read_entry(json_entry);
+    if (!names.insert(entry.name).second) malformed("tensor appears twice: name=" + entry.name);
+    parsed.tensors.push_back(std::move(entry));
   }
+  parsed.members.erase(tensors);
+  return parsed;
+}
+
+Message MessageDecoder::decode(std::string_view json, std::shared_ptr<TensorStorage> payload,
+                               std::vector<Descriptor> descriptors) {
+  if (json.size() > kRememberedBytesMax) {
+    return place(parse(json), std::move(payload), std::move(descriptors));
+  }
+  if (json_.empty() || json != json_) {
+    json_.clear();
+    parsed_ = parse(json);
+    json_ = json;
+  }
+  return place(parsed_, std::move(payload), std::move(descriptors));
+}
+
+Message MessageDecoder::place(Parsed parsed, std::shared_ptr<TensorStorage> payload,
+                              std::vector<Descriptor> descriptors) {
+  Message message(std::move(parsed.type), std::move(parsed.members));
+  TensorReader reader(std::move(payload), std::move(descriptors));
+  message.tensors.reserve(parsed.tensors.size());
+  for (const TensorEntry& entry : parsed.tensors) message.tensors.push_back(reader.read(entry));
   message.descriptors = reader.finish();
   return message;
 }

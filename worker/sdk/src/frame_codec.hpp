@@ -38,9 +38,39 @@ struct EncodedMessage {
 };
 EncodedMessage encode_message(const Message& message);
 
-/// The message of a JSON part and its payload. Shared tensors take the first of `descriptors`, the
-/// rest stay with the message. Throws FrameError (malformed).
-Message decode_message(std::string_view json, std::shared_ptr<TensorStorage> payload,
+/// What the JSON part says of one tensor.
+struct TensorEntry {
+  std::string name;
+  DType dtype = DType::f32;
+  Shape shape;
+  std::size_t offset = 0;
+  bool shared = false;
+};
+
+/// Longer JSON parts are read anew each time.
+inline constexpr std::size_t kRememberedBytesMax = 4096;
+
+/// Reads the messages of one stream. Remembers the last short JSON part: who asks many questions of
+/// the same shape sends the same text each time, and most of a frame's time is to read it.
+class MessageDecoder {
+ public:
+  /// The message of a JSON part and its payload. Shared tensors take the first of `descriptors`,
+  /// the rest stay with the message. Throws FrameError (malformed).
+  Message decode(std::string_view json, std::shared_ptr<TensorStorage> payload,
+                 std::vector<Descriptor> descriptors);
+
+ private:
+  struct Parsed {
+    std::string type;
+    JsonObject members;
+    std::vector<TensorEntry> tensors;
+  };
+  static Parsed parse(std::string_view json);
+  static Message place(Parsed parsed, std::shared_ptr<TensorStorage> payload,
                        std::vector<Descriptor> descriptors);
+
+  std::string json_;  // Empty: nothing is remembered.
+  Parsed parsed_;
+};
 
 }  // namespace cambrian

@@ -1,8 +1,14 @@
 #include "cambrian/json.hpp"
 
+#include <algorithm>
+#include <array>
+#include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
+#include <utility>
+
+#include "worker/sdk/src/json_text.hpp"
 
 namespace cambrian {
 namespace {
@@ -85,32 +91,70 @@ class Builder : public nlohmann::json_sax<Nlohmann> {
 }  // namespace
 
 struct JsonWriter {
-  static Nlohmann write(const Json& json, int depth) {
+  std::string& out;
+  int depth = 0;
+
+  void write(const Json& json) {
     if (depth > kJsonDepthMax) throw std::invalid_argument("JSON nested too deeply");
-    struct Visitor {
-      int depth;
-      Nlohmann operator()(std::monostate) const { return nullptr; }
-      Nlohmann operator()(bool value) const { return value; }
-      Nlohmann operator()(std::int64_t value) const { return value; }
-      Nlohmann operator()(double value) const {
-        if (!std::isfinite(value)) throw std::invalid_argument("JSON number is not finite");
-        return value;
-      }
-      Nlohmann operator()(const std::string& value) const { return value; }
-      Nlohmann operator()(const JsonArray& value) const {
-        Nlohmann out = Nlohmann::array();
-        for (const Json& item : value) out.push_back(write(item, depth + 1));
-        return out;
-      }
-      Nlohmann operator()(const JsonObject& value) const {
-        Nlohmann out = Nlohmann::object();
-        for (const auto& [name, item] : value) out[name] = write(item, depth + 1);
-        return out;
-      }
-    };
-    return std::visit(Visitor{depth}, json.value_);
+    std::visit(*this, json.value_);
+  }
+
+  void operator()(std::monostate) { out += "null"; }
+  void operator()(bool value) { out += value ? "true" : "false"; }
+  void operator()(std::int64_t value) { append_number(value); }
+  void operator()(double value) {
+    if (!std::isfinite(value)) throw std::invalid_argument("JSON number is not finite");
+    const std::size_t start = out.size();
+    append_number(value);
+    // Without it, who reads it would take it for an integer.
+    if (out.find_first_of(".e", start) == std::string::npos) out += ".0";
+  }
+  void operator()(const std::string& value) { append_quoted(out, value); }
+  void operator()(const JsonArray& value) {
+    out += '[';
+    ++depth;
+    for (const Json& item : value) {
+      if (&item != &value.front()) out += ',';
+      write(item);
+    }
+    --depth;
+    out += ']';
+  }
+  void operator()(const JsonObject& value) {
+    out += '{';
+    ++depth;
+    bool is_first = true;
+    for (const auto& [name, item] : value) {
+      if (!std::exchange(is_first, false)) out += ',';
+      append_quoted(out, name);
+      out += ':';
+      write(item);
+    }
+    --depth;
+    out += '}';
+  }
+
+ private:
+  template <class T>
+  void append_number(T value) {
+    std::array<char, 32> text;
+    const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+    out.append(text.data(), end);
   }
 };
+
+void append_text(std::string& out, const Json& value, int depth) {
+  JsonWriter{out, depth}.write(value);
+}
+
+void append_quoted(std::string& out, std::string_view text) {
+  const auto is_plain = [](char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; };
+  if (std::ranges::all_of(text, is_plain)) {
+    (out += '"').append(text) += '"';
+  } else {
+    out += Nlohmann(text).dump(-1, ' ', false, Nlohmann::error_handler_t::replace);
+  }
+}
 
 std::optional<bool> Json::boolean() const {
   if (const bool* value = std::get_if<bool>(&value_)) return *value;
@@ -138,8 +182,9 @@ JsonObject parse_json_object(std::string_view text) {
 }
 
 std::string to_text(const JsonObject& object) {
-  return JsonWriter::write(Json(object), 0)
-      .dump(-1, ' ', false, Nlohmann::error_handler_t::replace);
+  std::string text;
+  JsonWriter{text}(object);
+  return text;
 }
 
 }  // namespace cambrian

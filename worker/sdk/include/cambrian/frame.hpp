@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -97,6 +98,8 @@ struct ReceiveLimits {
   bool descriptors = false;
 };
 
+class MessageDecoder;
+
 /// Sends and receives frames over a connected Unix stream socket. Blocking, each call with a
 /// deadline of its own. One thread at a time. After a FrameError the stream is of no more use.
 class Channel {
@@ -129,6 +132,7 @@ class Channel {
   std::array<std::byte, 4096> ahead_{};
   std::size_t ahead_begin_ = 0;
   std::size_t ahead_end_ = 0;
+  std::shared_ptr<MessageDecoder> decoder_;  // Not shared: unique_ptr would need the complete type.
 };
 
 /// Waits until `first` or `second` has something to read. True: `first` has. Throws FrameError
