@@ -140,6 +140,23 @@ def check_campaigns(history, events, budget, findings):
                                     f"{one['last']} of {one['last_sequence']}, {one['count']}")
 
 
+def ended_by_rule(history):
+    """Items that ended without a result, as those do that two agents lost or that failed five
+    times by the fault of agents: by campaign, each with its attempts in words."""
+    counted = {one["item_id"] for one in history.attempts if one["is_counted"]}
+    attempts = defaultdict(list)
+    for one in history.attempts:
+        attempts[one["item_id"]].append(one)
+    ended = defaultdict(list)
+    for one in history.items:
+        if one["state"] != "done" or one["id"] in counted:
+            continue
+        tries = "; ".join(f"{each['agent_name']} {each['outcome']}, {each['started_at']} to"
+                          f" {each['ended_at']}" for each in attempts[one["id"]])
+        ended[one["campaign_id"]].append(f"{one['kind']} {one['number']}: {tries}")
+    return dict(ended)
+
+
 def population(history, campaign):
     """The whole lineage of one campaign as a value to compare."""
     lineage = {}

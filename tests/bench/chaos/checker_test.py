@@ -3,13 +3,14 @@
 import copy
 import unittest
 
-from checker import History, check, find_difference, population
+from checker import History, check, ended_by_rule, find_difference, population
 
 
 def good_history():
     """One campaign: the seed evaluated, one proposal lost once and then made."""
-    attempt = {"agent_id": "w", "outcome": "finished", "is_counted": True,
-               "stale_report_at": None}
+    attempt = {"agent_id": "w", "agent_name": "worker-1", "outcome": "finished",
+               "is_counted": True, "stale_report_at": None, "started_at": "12:00:00",
+               "ended_at": "12:00:01"}
     variant = {"campaign_id": 1, "number": 0, "parents": [], "proposal": None, "operator": None,
                "island": None, "generation": 0, "duplicate_of": None, "files": [],
                "token_digest": "t", "state": "evaluated", "outcome": "success",
@@ -105,6 +106,14 @@ class Checker(unittest.TestCase):
     def test_a_campaign_that_counts_otherwise_is_told(self):
         self.history.campaigns[0]["evaluations"] = 2
         self.check_finds("miscounted")
+
+    def test_an_item_without_a_counted_attempt_was_ended_by_rule(self):
+        self.assertEqual(ended_by_rule(self.history), {})
+        self.history.attempts[2] |= {"outcome": "lost", "is_counted": False}
+        ended = ended_by_rule(self.history)
+        self.assertEqual(list(ended), [1])
+        self.assertEqual(len(ended[1]), 1)
+        self.assertIn("proposal 1: worker-1 lost, 12:00:00 to 12:00:01; worker-1 lost", ended[1][0])
 
     def test_populations_differ_by_one_score(self):
         other = copy.deepcopy(self.history)
