@@ -77,7 +77,7 @@ Workshop::Workshop(SandboxProbe probe, std::unique_ptr<FolderCache> cache,
                 : nullptr),
       judges_(*toolchain_, data_),
       warm_judges_(warm_ ? std::make_unique<WarmJudges>(warm_->templates(), judges_) : nullptr),
-      evaluator_(warm_ ? static_cast<CandidateRuntime&>(*warm_) : candidates_,
+      evaluator_(*sandbox_, warm_ ? static_cast<CandidateRuntime&>(*warm_) : candidates_,
                  warm_ ? static_cast<JudgeRuntime&>(*warm_judges_) : judges_, links_) {}
 
 }  // namespace cambrian::worker

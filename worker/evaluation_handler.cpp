@@ -109,7 +109,7 @@ Result<EvaluationResult> EvaluationHandler::evaluate(agent::Attempt& attempt, Ha
   request.gpus = loan->ids();
   CAMBRIAN_TRY(EvaluationResult result,
                evaluator_.evaluate(
-                   request, stop,
+                   std::move(request), stop,
                    [&](std::string_view phase, const TrainingProgress& training) {
                      attempt.set_progress(progress_of(phase, training));
                    },

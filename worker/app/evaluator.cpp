@@ -35,20 +35,18 @@ std::string result_key(const EvaluationRequest& request, const std::string& tool
   return key.finish_hex();
 }
 
-Result<EvaluationResult> Evaluator::evaluate(const EvaluationRequest& request, std::stop_token stop,
+Result<EvaluationResult> Evaluator::evaluate(EvaluationRequest request, std::stop_token stop,
                                              const ReportProgress& report, Handover* handover,
                                              std::stop_token stop_early) {
   const auto begun = Clock::now();
   EvaluationResult result;
   result.result_key = result_key(request, candidates_.toolchain_digest());
-  if (request.checkpoint && request.checkpoint->result_key != result.result_key) {
-    // What belongs to anything else gets into no process: not even by our own mistake.
-    EvaluationRequest anew = request;
-    anew.checkpoint.reset();
-    CAMBRIAN_TRY(result, evaluate(anew, stop, report, handover, std::move(stop_early)));
-    result.resumption = Resumption::refused;
-    return result;
-  }
+  // What belongs to anything else gets into no process: not even by our own mistake.
+  const bool is_refused = request.checkpoint && request.checkpoint->result_key != result.result_key;
+  if (is_refused) request.checkpoint.reset();
+  // Judge and candidate, which wait for each other, wake up faster on one core than across two.
+  const auto cores = sandbox_.lease_cores(request.task->manifest.limits.cpus);
+  request.cores = *cores;
   SessionPrograms programs;
   // The judge first: a task that is broken or lacks its data costs no compile.
   report("prepare", {});
@@ -71,6 +69,7 @@ Result<EvaluationResult> Evaluator::evaluate(const EvaluationRequest& request, s
     session.end_training_on(std::move(stop_early));
     CAMBRIAN_TRY_STATUS(session.run(judges_, links_, stop, source_ready, result));
   }
+  if (is_refused) result.resumption = Resumption::refused;
   result.usage.cpu_time += judge.cpu_time + built.cpu_time;
   result.usage.gpu_time = since(begun) * static_cast<int>(request.gpus.size());
   result.timings.total = since(begun);

@@ -9,6 +9,7 @@
 #include "worker/evaluation/types.hpp"
 #include "worker/ports/judge_link.hpp"
 #include "worker/ports/programs.hpp"
+#include "worker/ports/sandbox.hpp"
 
 namespace cambrian::worker {
 
@@ -30,9 +31,9 @@ struct Handover {
 /// candidate processes, make of its verdict and of what the sandboxes saw an outcome.
 class Evaluator {
  public:
-  /// All three must outlive the evaluator.
-  Evaluator(CandidateRuntime& candidates, JudgeRuntime& judges, JudgeLinks& links)
-      : candidates_(candidates), judges_(judges), links_(links) {}
+  /// All four must outlive the evaluator.
+  Evaluator(Sandbox& sandbox, CandidateRuntime& candidates, JudgeRuntime& judges, JudgeLinks& links)
+      : sandbox_(sandbox), candidates_(candidates), judges_(judges), links_(links) {}
 
   /// One evaluation, from start to end on the calling thread. Whatever the candidate does is a
   /// result. Errors: invalid_argument when the task is broken; unavailable when this machine lacks
@@ -40,11 +41,12 @@ class Evaluator {
   /// `handover`, which may be null.
   /// Threads: several at once.
   /// A training that is going on when `stop_early` is asked for ends as Outcome::stopped_early.
-  Result<EvaluationResult> evaluate(const EvaluationRequest& request, std::stop_token stop,
+  Result<EvaluationResult> evaluate(EvaluationRequest request, std::stop_token stop,
                                     const ReportProgress& report, Handover* handover = nullptr,
                                     std::stop_token stop_early = {});
 
  private:
+  Sandbox& sandbox_;
   CandidateRuntime& candidates_;
   JudgeRuntime& judges_;
   JudgeLinks& links_;

@@ -138,6 +138,8 @@ struct EvaluationRequest {
   std::string judge_secret;
   std::map<std::string, double> parameters;  ///< The manifest's with all overrides.
   std::vector<std::string> gpus;             ///< Ids, as CUDA_VISIBLE_DEVICES takes them.
+  /// Of this machine, for all its processes: the evaluator leases them. Empty: any.
+  std::vector<int> cores = {};
   /// What an earlier attempt left. Of another evaluation, it is not used.
   std::optional<Checkpoint> checkpoint;
   /// Shares of the training's budget at which the judge asks how good the model is: ascending.

@@ -41,8 +41,10 @@ struct SandboxCommand {
   std::int64_t disk_bytes = std::int64_t{256} << 20;
   std::int64_t log_bytes = 64 << 10;
   int processes = 64;
-  /// Cores of this machine that all its processes share; 0: all that the worker has.
+  /// Processor time for all its processes together, in cores; 0: as much as there is.
   int cores = 0;
+  /// Cores of this machine that they run on (Sandbox::lease_cores); empty: all of the worker's.
+  std::vector<int> confined_to;
   /// Descriptor that the program gets as CAMBRIAN_FD, or -1. It stays the caller's.
   int socket = -1;
   std::vector<std::string> gpus;
@@ -105,6 +107,12 @@ class Sandbox {
 
   /// What it enforces.
   virtual SandboxLevel level() const = 0;
+  /// Cores for an evaluation of so many threads; the lease ends with the last copy of the pointer.
+  /// As long as there
+  /// are enough, nobody else on this machine has them, whichever process took them: two evaluations
+  /// do not slow each other down, and none gets more than it was promised, however many threads it
+  /// starts. Empty where there are no more cores than that. Any thread; does not block.
+  virtual std::shared_ptr<const std::vector<int>> lease_cores(int count) = 0;
   /// Starts a process. Blocks for some milliseconds; any thread. Errors: unavailable when the
   /// machine has no room for another process, internal when the sandbox is broken.
   virtual Result<std::unique_ptr<SandboxedProcess>> start(const SandboxCommand& command) = 0;

@@ -1,4 +1,5 @@
 // The runtimes beside plain C++: any command, and LibTorch.
+#include <sched.h>
 #include <sys/syscall.h>
 
 #include <catch2/matchers/catch_matchers_floating_point.hpp>
@@ -91,6 +92,60 @@ TEST_CASE("process: a build command and a run command make a candidate", "[integ
   INFO(good.diagnostics << good.log);
   REQUIRE(good.outcome == Outcome::success);
   CHECK(good.metrics.at("error") == 0);
+}
+
+TEST_CASE("process: build, judge and candidate run on the cores of their evaluation",
+          "[integration]") {
+  cpu_set_t usable;
+  REQUIRE(sched_getaffinity(0, sizeof usable, &usable) == 0);
+  if (CPU_COUNT(&usable) < 2) SKIP("this machine has one core");
+  // The judge's core, and what the candidate says: that of its build, its own, how many it has.
+  const std::string judge = R"(
+#include <cambrian/judge.hpp>
+#include <sched.h>
+
+cambrian::Verdict cambrian::judge(Session& session) {
+  auto candidate = session.start_candidate("ask");
+  const std::vector<double> x = {1, 2, 3};
+  Message question("ask");
+  question.tensors.push_back(make_tensor("x", {3}, x));
+  const Message answer = candidate.ask(std::move(question), {{"y", DType::f64, {3}}}, Seconds(30));
+  const auto y = answer.tensor("y").values<double>();
+  cpu_set_t set;
+  sched_getaffinity(0, sizeof set, &set);
+  Verdict verdict;
+  verdict.metrics = {{"error", 0}, {"build", y[0]}, {"candidate", y[1]}, {"count", y[2]},
+                     {"judge_count", CPU_COUNT(&set)}};
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(core, &set)) verdict.metrics["judge"] = core;
+  }
+  return verdict;
+}
+)";
+  const std::string build = R"(
+import os
+with open('factor.py', 'w') as file:
+    file.write(f"""
+import os
+class Factor:
+    def __mul__(self, x):
+        cores = sorted(os.sched_getaffinity(0))
+        return [{max(os.sched_getaffinity(0))}, cores[-1], len(cores)][int(x) - 1]
+FACTOR = Factor()
+""")
+)";
+  EvaluationRequest request;
+  request.task = make_task(
+      process_manifest(),
+      {{"judge/judge.cpp", judge}, {"seed/main.py", kPython}, {"seed/make_factor.py", ""}});
+  request.sources = {{"make_factor.py", build}};
+  const auto result = evaluate(request);
+  INFO(result.diagnostics << result.log);
+  REQUIRE(result.outcome == Outcome::success);
+  CHECK(result.metrics.at("count") == 1);
+  CHECK(result.metrics.at("judge_count") == 1);
+  CHECK(result.metrics.at("judge") == result.metrics.at("candidate"));
+  CHECK(result.metrics.at("build") == result.metrics.at("candidate"));
 }
 
 TEST_CASE("process: a build that fails is a compile error with its output", "[integration]") {

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "worker/adapters/sandbox/core_lease.hpp"
 #include "worker/adapters/sandbox/fork_server.hpp"
 #include "worker/adapters/sandbox/launched_process.hpp"
 #include "worker/adapters/sandbox/seccomp_filter.hpp"
@@ -49,6 +50,11 @@ Result<std::unique_ptr<BubblewrapSandbox>> BubblewrapSandbox::make(SandboxHost h
     }
   }
   return sandbox;
+}
+
+std::shared_ptr<const std::vector<int>> BubblewrapSandbox::lease_cores(int count) {
+  auto lease = std::make_shared<const CoreLease>(CoreLease::take(count));
+  return {lease, &lease->cores()};
 }
 
 Result<std::unique_ptr<SandboxedProcess>> BubblewrapSandbox::start(const SandboxCommand& command) {

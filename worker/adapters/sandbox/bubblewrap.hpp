@@ -24,6 +24,7 @@ class BubblewrapSandbox final : public Sandbox {
   SandboxLevel level() const override {
     return host_.groups ? SandboxLevel::strict : SandboxLevel::standard;
   }
+  std::shared_ptr<const std::vector<int>> lease_cores(int count) override;
   Result<std::unique_ptr<SandboxedProcess>> start(const SandboxCommand& command) override;
   Result<std::unique_ptr<ForkServer>> start_fork_server(const SandboxCommand& command) override;
 

@@ -38,7 +38,6 @@ CoreLease CoreLease::take(int count) {
   std::vector<int> usable = usable_cores();
   const auto wanted = static_cast<std::size_t>(std::max(count, 0));
   if (wanted == 0 || usable.size() <= wanted) return lease;
-  for (const int core : usable) CPU_SET(core, &lease.allowed_);
   // Not always the first ones: other programs of this machine may like these.
   const std::size_t begin = (static_cast<std::size_t>(getpid()) + turn++) % usable.size();
   std::rotate(usable.begin(), usable.begin() + static_cast<std::ptrdiff_t>(begin), usable.end());
@@ -52,23 +51,23 @@ CoreLease CoreLease::take(int count) {
     lease.cores_.push_back(core);
     lease.locks_.push_back(std::move(lock));
   }
-  // More sandboxes than cores: they share some.
+  // More evaluations than cores: they share some.
   for (const int core : taken) {
     if (lease.cores_.size() < wanted) lease.cores_.push_back(core);
   }
   return lease;
 }
 
-void CoreLease::confine_thread() const {
-  if (cores_.empty()) return;
+ConfinedThread::ConfinedThread(const std::vector<int>& cores) {
+  if (cores.empty() || sched_getaffinity(0, sizeof before_, &before_) != 0) return;
   cpu_set_t set;
   CPU_ZERO(&set);
-  for (const int core : cores_) CPU_SET(core, &set);
-  sched_setaffinity(0, sizeof set, &set);
+  for (const int core : cores) CPU_SET(core, &set);
+  is_confined_ = sched_setaffinity(0, sizeof set, &set) == 0;
 }
 
-void CoreLease::free_thread() const {
-  if (!cores_.empty()) sched_setaffinity(0, sizeof allowed_, &allowed_);
+ConfinedThread::~ConfinedThread() {
+  if (is_confined_) sched_setaffinity(0, sizeof before_, &before_);
 }
 
 }  // namespace cambrian::worker

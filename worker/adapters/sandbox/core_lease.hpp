@@ -8,24 +8,32 @@
 
 namespace cambrian::worker {
 
-/// Cores for one sandbox. As long as there are enough, no two leases of this machine have the same
-/// one, whichever process took them: so two evaluations do not slow each other down, and none gets
-/// more than it was promised, however many threads it starts.
+/// Cores of this machine for one evaluation (Sandbox::lease_cores).
 class CoreLease {
  public:
   /// Takes `count` of the cores that the calling thread may use. Empty where the thread may use no
   /// more than that, or where `count` is 0. Any thread; does not block.
   static CoreLease take(int count);
 
-  /// Confines the calling thread, and what it starts, to these cores; nothing where there are none.
-  void confine_thread() const;
-  /// Gives the calling thread back what it could use before.
-  void free_thread() const;
+  const std::vector<int>& cores() const { return cores_; }
 
  private:
   std::vector<int> cores_;
   std::vector<Descriptor> locks_;
-  cpu_set_t allowed_{};
+};
+
+/// Confines the thread that makes it, and what this starts, to these cores for as long as it lives;
+/// to nothing new where there are none.
+class ConfinedThread {
+ public:
+  explicit ConfinedThread(const std::vector<int>& cores);
+  ~ConfinedThread();
+  ConfinedThread(const ConfinedThread&) = delete;
+  ConfinedThread& operator=(const ConfinedThread&) = delete;
+
+ private:
+  bool is_confined_ = false;
+  cpu_set_t before_{};
 };
 
 /// The cores that the calling thread may use. Empty where the system does not say.

@@ -86,10 +86,10 @@ class LaunchedProcess final : public SandboxedProcess {
 
     std::optional<Status> started;
     thread_ = std::thread([this, &descriptors, &started] {
-      const CoreLease cores = CoreLease::take(command_.cores);
-      cores.confine_thread();
-      auto process = launch_(descriptors);
-      cores.free_thread();
+      auto process = [&] {
+        const ConfinedThread confined(command_.confined_to);
+        return launch_(descriptors);
+      }();
       const bool is_running = process.has_value();
       {
         const std::lock_guard lock(mutex_);

@@ -63,6 +63,7 @@ SandboxCommand candidate_process(const EvaluationRequest& request, int socket) {
   command.log_bytes = limits.log_bytes;
   command.processes = limits.processes;
   command.cores = limits.cpus;
+  command.confined_to = request.cores;
   command.socket = socket;
   command.gpus = request.gpus;
   command.gpu_memory_bytes = limits.gpu_memory_bytes;
@@ -127,6 +128,7 @@ Result<BuildRun> CompiledCandidates::compile(const EvaluationRequest& request,
   options.extra = manifest.candidate.options;
   BuildJob job;
   job.time = manifest.limits.compile_time;
+  job.cores = request.cores;
   job.working_folder = kSourceFolder;
   job.mounts = toolchain_.mounts();
   CAMBRIAN_TRY(const CachedFolder header, toolchain_.precompiled_header(options, stop));
@@ -158,6 +160,7 @@ Result<BuildRun> CompiledCandidates::run_build_command(const EvaluationRequest& 
   BuildJob job;
   job.command = manifest.candidate.build;
   job.time = manifest.limits.compile_time;
+  job.cores = request.cores;
   job.working_folder = kOutputFolder;
   job.output_bytes = manifest.limits.disk_bytes;
   job.mounts = toolchain_.mounts();

@@ -72,6 +72,7 @@ SandboxCommand judge_process(const EvaluationRequest& request, int socket) {
   command.memory_bytes = kJudgeMemoryBytes;
   command.disk_bytes = kJudgeDiskBytes;
   command.processes = kJudgeProcesses;
+  command.confined_to = request.cores;
   command.socket = socket;
   return command;
 }

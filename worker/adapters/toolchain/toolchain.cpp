@@ -165,6 +165,7 @@ Result<BuildRun> Toolchain::run(const BuildJob& job, std::stop_token stop) {
   command.disk_bytes = job.output_bytes;
   command.log_bytes = kCompileLogBytes;
   command.processes = kCompileProcesses;
+  command.confined_to = job.cores;
   command.environment = {{"PYTHONPATH", std::string(kSdkFolder) + "/python"}};
   CAMBRIAN_TRY(const auto ended, run_to_end(sandbox_, command, stop));
   if (!ended.first.was_started && !ended.first.is_program_unusable) {

@@ -50,6 +50,7 @@ struct BuildJob {
   std::int64_t memory_bytes = kCompileMemoryBytes;
   std::int64_t output_bytes = kCompileDiskBytes;
   std::vector<std::filesystem::path> hidden = {};  ///< As in SandboxCommand.
+  std::vector<int> cores = {};                     ///< SandboxCommand::confined_to.
 };
 
 /// How a build ended.

@@ -86,6 +86,7 @@ SandboxCommand compile_command(const EvaluationRequest& request) {
   command.disk_bytes = kCompileDiskBytes;
   command.log_bytes = kCompileLogBytes;
   command.processes = kCompileProcesses;
+  command.confined_to = request.cores;
   return command;
 }
 
@@ -206,6 +207,7 @@ Result<CompileInputs> WarmCandidates::compile_fixed_warm(const EvaluationRequest
                    std::string(kSdkFolder) + "/include/cambrian/candidate.hpp"};
   BuildJob job;
   job.time = request.task->manifest.limits.compile_time;
+  job.cores = request.cores;
   job.mounts = toolchain_.mounts();
   CAMBRIAN_TRY(job.hidden, data_.hidden(request.task->manifest.data));
   return compile_fixed(toolchain_, request, files, options, std::move(job), stop);
