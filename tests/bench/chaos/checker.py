@@ -91,6 +91,9 @@ def check_items(history, results, events, findings):
             findings["lost"].append(f"item {one['id']} is done, and no event tells it")
         if one["state"] == "done" and results[one["id"]]["outcome"] is None:
             findings["lost"].append(f"item {one['id']} is done without a result")
+    for item, tries in without_result(history):
+        if not is_by_rule(tries):
+            findings["lost"].append(f"item {item['id']} ended too early: {said_of(item, tries)}")
     if history.open_calls:
         findings["unfinished"].append(f"{history.open_calls} calls of the model are still open")
 
@@ -140,20 +143,37 @@ def check_campaigns(history, events, budget, findings):
                                     f"{one['last']} of {one['last_sequence']}, {one['count']}")
 
 
-def ended_by_rule(history):
-    """Items that ended without a result, as those do that two agents lost or that failed five
-    times by the fault of agents: by campaign, each with its attempts in words."""
-    counted = {one["item_id"] for one in history.attempts if one["is_counted"]}
+def without_result(history):
+    """Items that are done and of which no attempt counts, each with its attempts."""
     attempts = defaultdict(list)
     for one in history.attempts:
         attempts[one["item_id"]].append(one)
-    ended = defaultdict(list)
     for one in history.items:
-        if one["state"] != "done" or one["id"] in counted:
-            continue
-        tries = "; ".join(f"{each['agent_name']} {each['outcome']}, {each['started_at']} to"
-                          f" {each['ended_at']}" for each in attempts[one["id"]])
-        ended[one["campaign_id"]].append(f"{one['kind']} {one['number']}: {tries}")
+        tries = attempts[one["id"]]
+        if one["state"] == "done" and not any(each["is_counted"] for each in tries):
+            yield one, tries
+
+
+def is_by_rule(tries):
+    """Two agents lost it, or agents failed at it five times (coordinator/ports/work.hpp)."""
+    losers = {each["agent_id"] for each in tries if each["outcome"] in ("lost", "overrun")}
+    faults = [each for each in tries if each["outcome"] in ("infrastructure", "overrun")]
+    return len(losers) >= 2 or len(faults) >= 5
+
+
+def said_of(item, tries):
+    return f"{item['kind']} {item['number']}: " + "; ".join(
+        f"{one['agent_name']} {one['outcome']}, {one['started_at']} to {one['ended_at']}"
+        for one in tries)
+
+
+def ended_by_rule(history):
+    """By campaign, in words: what ended without a result as it has to. The campaign goes on with a
+    failure, another way than its twin."""
+    ended = defaultdict(list)
+    for item, tries in without_result(history):
+        if is_by_rule(tries):
+            ended[item["campaign_id"]].append(said_of(item, tries))
     return dict(ended)
 
 

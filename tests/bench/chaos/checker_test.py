@@ -107,13 +107,21 @@ class Checker(unittest.TestCase):
         self.history.campaigns[0]["evaluations"] = 2
         self.check_finds("miscounted")
 
-    def test_an_item_without_a_counted_attempt_was_ended_by_rule(self):
+    def test_an_item_that_two_agents_lost_was_ended_by_rule(self):
         self.assertEqual(ended_by_rule(self.history), {})
-        self.history.attempts[2] |= {"outcome": "lost", "is_counted": False}
+        self.history.attempts[2] |= {"outcome": "lost", "is_counted": False, "agent_id": "v"}
+        self.history.delivered.remove((11, 2))
         ended = ended_by_rule(self.history)
         self.assertEqual(list(ended), [1])
         self.assertEqual(len(ended[1]), 1)
         self.assertIn("proposal 1: worker-1 lost, 12:00:00 to 12:00:01; worker-1 lost", ended[1][0])
+        self.check_finds()
+
+    def test_an_item_that_one_agent_lost_twice_ended_too_early(self):
+        self.history.attempts[2] |= {"outcome": "lost", "is_counted": False}
+        self.history.delivered.remove((11, 2))
+        self.assertEqual(ended_by_rule(self.history), {})
+        self.check_finds("lost")
 
     def test_populations_differ_by_one_score(self):
         other = copy.deepcopy(self.history)
