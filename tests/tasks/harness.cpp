@@ -85,8 +85,10 @@ std::string read_file(const fs::path& path) {
   return out.str();
 }
 
-std::vector<std::string> base_environment() {
+// What is killed leaves its temporary files: in the work folder, which is removed.
+std::vector<std::string> base_environment(const fs::path& work) {
   std::vector<std::string> environment = {"PATH=/usr/bin:/bin", "HOME=/nonexistent",
+                                          "TMPDIR=" + work.string(),
                                           "PYTHONPATH=" + (kSdk / "python").string()};
   // Threads and kernels as in a worker's sandboxes, where the SDK lies elsewhere.
   for (const auto& [name, value] : worker::run_environment(1)) {
@@ -97,7 +99,7 @@ std::vector<std::string> base_environment() {
 
 void compile(std::vector<std::string> words, const fs::path& work) {
   const fs::path log = work / "compile.log";
-  Child compiler({std::move(words), work}, base_environment(), -1, log);
+  Child compiler({std::move(words), work}, base_environment(work), -1, log);
   if (compiler.wait() != 0) throw std::runtime_error("does not compile: " + read_file(log));
 }
 
@@ -156,7 +158,7 @@ class Conversation {
     const fs::path data = work_.path() / "data";
     fs::create_directory(data);
     for (const auto& [name, path] : task_.data) fs::create_symlink(path, data / name);
-    auto environment = base_environment();
+    auto environment = base_environment(work_.path());
     environment.push_back("CAMBRIAN_FD=" + std::to_string(kChildDescriptor));
     environment.push_back("CAMBRIAN_TASK_DIR=" + task_.folder.string());
     environment.push_back("CAMBRIAN_DATA_DIR=" + data.string());
@@ -224,7 +226,7 @@ class Conversation {
 
   void start_candidate() {
     auto [for_judge, for_candidate] = make_socket_pair();
-    auto environment = base_environment();
+    auto environment = base_environment(work_.path());
     environment.push_back("CAMBRIAN_FD=" + std::to_string(kChildDescriptor));
     running_ = Child(candidate_, environment, for_candidate.get(), work_.path() / "candidate.log");
     Message started("started");
