@@ -15,13 +15,16 @@ using source::Language;
 /// Contents by path.
 using Files = std::map<std::string, std::string>;
 
-enum class Operator { diff, rewrite, crossover };
+enum class Operator { diff, rewrite, crossover, repair, simplify, explain };
 
 constexpr std::string_view to_string(Operator operation) {
   switch (operation) {
     case Operator::diff: return "diff";
     case Operator::rewrite: return "rewrite";
     case Operator::crossover: return "crossover";
+    case Operator::repair: return "repair";
+    case Operator::simplify: return "simplify";
+    case Operator::explain: return "explain";
   }
   return "diff";
 }

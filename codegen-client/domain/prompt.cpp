@@ -17,14 +17,35 @@ constexpr std::int64_t kSeedTokens = 32;
 constexpr std::string_view kSystemIntroduction =
     "You improve a program, one step of an evolutionary search. You are given a task, its "
     "objectives, a parent program with its measured metrics, and perhaps other good programs and "
-    "failed attempts. Propose one change that you expect to improve the first objective: an idea "
-    "that is worth an experiment, in code that compiles and runs as it stands. Learn from the "
-    "failures; do not repeat them.\n\n"
+    "failed attempts. ";
+
+constexpr std::string_view kSystemImprove =
+    "Propose one change that you expect to improve the first objective: an idea that is worth an "
+    "experiment, in code that compiles and runs as it stands. Learn from the failures; do not "
+    "repeat them.\n\n";
+
+constexpr std::string_view kSystemRepair =
+    "This parent program failed, and the first failure is its own, with its diagnostics. Find the "
+    "cause, and propose the smallest change that removes it, in code that compiles and runs as it "
+    "stands.\n\n";
+
+constexpr std::string_view kSystemSimplify =
+    "Propose one change that makes the parent program simpler, and leaves its first objective at "
+    "least as good, in code that compiles and runs as it stands. Learn from the failures; do not "
+    "repeat them.\n\n";
+
+constexpr std::string_view kSystemMarks =
     "Only lines between a line with EVOLVE-BLOCK-START and the next line with EVOLVE-BLOCK-END may "
     "change; the lines of the marks themselves stay as they are. A file without marks may change "
-    "as "
-    "a whole. Keep every name and signature that code outside of the marks uses. Say in at most "
-    "three sentences what you change and why, then give the change.\n\n";
+    "as a whole. Keep every name and signature that code outside of the marks uses. ";
+
+constexpr std::string_view kSystemReason =
+    "Say in at most three sentences what you change and why, then give the change.\n\n";
+
+constexpr std::string_view kSystemExplain =
+    "First explain, in at most ten sentences: what the parent program does, what its metrics, the "
+    "other programs and the failures say about what holds it back, and which one change follows "
+    "from that. Then give the change.\n\n";
 
 constexpr std::string_view kSystemBlocks =
     "Answer with one or more SEARCH/REPLACE blocks in exactly this form:\n\n"
@@ -47,8 +68,17 @@ constexpr std::string_view kSystemFiles =
     "Leave nothing out. Everything outside of the marks must stay as it is, character by "
     "character. Files that you do not name stay unchanged.\n";
 
-std::string_view system_format(Operator operation) {
-  return operation == Operator::rewrite ? kSystemFiles : kSystemBlocks;
+std::string_view system_aim(Operator operation) {
+  if (operation == Operator::repair) return kSystemRepair;
+  return operation == Operator::simplify ? kSystemSimplify : kSystemImprove;
+}
+
+std::string system_text(Operator operation) {
+  return std::string(kSystemIntroduction)
+      .append(system_aim(operation))
+      .append(kSystemMarks)
+      .append(operation == Operator::explain ? kSystemExplain : kSystemReason)
+      .append(operation == Operator::rewrite ? kSystemFiles : kSystemBlocks);
 }
 
 std::string_view order_of(Operator operation) {
@@ -62,6 +92,15 @@ std::string_view order_of(Operator operation) {
     case Operator::crossover:
       return "Change the parent program so that it combines the best ideas of both parents. The "
              "SEARCH lines are those of the parent program, not of the second parent.\n";
+    case Operator::repair:
+      return "Mend the parent program, which fails as Failure 1 says, and keep what it tries to "
+             "do.\n";
+    case Operator::simplify:
+      return "Make the parent program simpler: leave out what does not help, join what is said "
+             "twice, and use fewer constants. A part whose use you doubt may go: the measurement "
+             "will tell.\n";
+    case Operator::explain:
+      return "Explain what holds the parent program back, then change that.\n";
   }
   return "";
 }
@@ -184,24 +223,27 @@ std::string seed_section(std::int64_t variation_seed) {
 Result<Prompt> build_prompt(const PromptInput& input, std::int64_t tokens_max) {
   if (input.parents.empty()) return fail(Errc::invalid_argument, "a proposal without a parent");
   Prompt prompt;
-  prompt.system = std::string(kSystemIntroduction) + std::string(system_format(input.operation));
+  prompt.system = system_text(input.operation);
   const std::string task = task_text(input);
   const std::string parents = parents_text(input);
+  std::vector<std::string> failures;
+  for (std::size_t i = 0; i < input.failures.size(); ++i) {
+    failures.push_back(numbered("Failure", i, failure_text(input.failures[i], input.parents[0])));
+  }
   const std::int64_t needed = estimate_tokens(prompt.system) + estimate_tokens(task) +
                               estimate_tokens(parents) + kSeedTokens;
-  if (needed > tokens_max) {
-    return fail(Errc::exhausted,
-                "task and parents do not fit into the prompt: tokens=" + std::to_string(needed) +
-                    " tokens_max=" + std::to_string(tokens_max));
+  // Nobody mends a program without its diagnostics.
+  const bool needs_failure = input.operation == Operator::repair && !failures.empty();
+  const std::int64_t needed_failure = needs_failure ? estimate_tokens(failures.front()) : 0;
+  if (needed + needed_failure > tokens_max) {
+    return fail(Errc::exhausted, "task and parents do not fit into the prompt: tokens=" +
+                                     std::to_string(needed + needed_failure) +
+                                     " tokens_max=" + std::to_string(tokens_max));
   }
   std::vector<std::string> inspirations;
   for (std::size_t i = 0; i < input.inspirations.size(); ++i) {
     inspirations.push_back(
         numbered("Inspiration", i, program_text(input.inspirations[i], input.task.language)));
-  }
-  std::vector<std::string> failures;
-  for (std::size_t i = 0; i < input.failures.size(); ++i) {
-    failures.push_back(numbered("Failure", i, failure_text(input.failures[i], input.parents[0])));
   }
   std::int64_t left = tokens_max - needed;
   failures.resize(count_that_fit(failures, left));  // First: they are dropped last.

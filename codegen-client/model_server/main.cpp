@@ -75,6 +75,7 @@ Result<std::string> read_file(const std::string& path) {
 
 codemodel::Task task_of(const std::string& name) {
   if (name == "rewrite") return codemodel::Task::rewrite;
+  if (name == "simplify") return codemodel::Task::simplify;
   return name == "crossover" ? codemodel::Task::crossover : codemodel::Task::diff;
 }
 
@@ -129,8 +130,8 @@ int main(int argc, char** argv) {
   propose_command->add_option("--program", proposing.program, "file to change")->required();
   propose_command->add_option("--language", proposing.language, "cpp or python; default: by name");
   propose_command->add_option("--donor", proposing.donors, "other program to take parts from");
-  propose_command->add_option("--operator", proposing.task, "diff, rewrite or crossover")
-      ->check(CLI::IsMember({"diff", "rewrite", "crossover"}))
+  propose_command->add_option("--operator", proposing.task, "diff, rewrite, crossover or simplify")
+      ->check(CLI::IsMember({"diff", "rewrite", "crossover", "simplify"}))
       ->capture_default_str();
   propose_command->add_option("--count", proposing.count, "number of variants")
       ->check(CLI::Range(1, 100'000))

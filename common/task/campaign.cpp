@@ -85,7 +85,8 @@ class CampaignChecker {
       const auto& share = spec_.search().operators(i);
       const std::string field = "search.operators[" + std::to_string(i) + "]";
       require(share.kind() != spec::v1::OPERATOR_UNSPECIFIED, field + ".kind",
-              "the operator has no kind", "write kind: diff, rewrite, crossover or tune");
+              "the operator has no kind",
+              "write kind: diff, rewrite, crossover, tune, repair, simplify or explain");
       require(share.weight() > 0 && std::isfinite(share.weight()), field + ".weight",
               "weight must be positive");
       require(seen.insert(share.kind()).second, field + ".kind", "the operator is named twice");

@@ -24,8 +24,8 @@ template <>
 inline constexpr std::array<std::string_view, 2> kWords<search::EarlyStopRule> = {"median",
                                                                                   "halving"};
 template <>
-inline constexpr std::array<std::string_view, 4> kWords<search::Operator> = {"diff", "rewrite",
-                                                                             "crossover", "tune"};
+inline constexpr std::array<std::string_view, 7> kWords<search::Operator> = {
+    "diff", "rewrite", "crossover", "tune", "repair", "simplify", "explain"};
 template <>
 inline constexpr std::array<std::string_view, 2> kWords<search::Split> = {"validation", "sealed"};
 template <>

@@ -25,6 +25,10 @@ bool fits(std::int64_t used, std::int64_t count, std::int64_t each, std::int64_t
 
 bool is_over(std::int64_t used, std::int64_t limit) { return limit > 0 && used >= limit; }
 
+double share(std::int64_t amount, std::int64_t limit) {
+  return limit > 0 ? static_cast<double>(amount) / static_cast<double>(limit) : 0;
+}
+
 std::string describe(const char* what, std::int64_t used, std::int64_t limit) {
   return std::string("budget reached: ") + what + "=" + std::to_string(used) +
          " limit=" + std::to_string(limit);
@@ -62,17 +66,20 @@ std::int64_t Ledger::evaluations_left(std::int64_t wanted) const {
 }
 
 double Ledger::share_used() const {
-  double share = 0;
-  const auto look_at = [&](std::int64_t amount, std::int64_t limit) {
-    if (limit > 0)
-      share = std::max(share, static_cast<double>(amount) / static_cast<double>(limit));
-  };
-  look_at(used.evaluations, budget_.evaluations);
-  look_at(used.tokens, budget_.tokens);
-  look_at(used.cost_micro_usd, budget_.cost_micro_usd);
-  look_at(used.gpu_time_ms, budget_.gpu_time_ms);
-  look_at(used.wall_time_ms, budget_.wall_time_ms);
-  return std::min(share, 1.0);
+  return std::min(1.0, std::max({share(used.evaluations, budget_.evaluations),
+                                 share(used.tokens, budget_.tokens),
+                                 share(used.cost_micro_usd, budget_.cost_micro_usd),
+                                 share(used.gpu_time_ms, budget_.gpu_time_ms),
+                                 share(used.wall_time_ms, budget_.wall_time_ms)}));
+}
+
+double Ledger::share_of(std::int64_t evaluations, std::int64_t tokens,
+                        std::int64_t cost_micro_usd) const {
+  if (budget_.evaluations == 0 && budget_.tokens == 0 && budget_.cost_micro_usd == 0) {
+    return static_cast<double>(evaluations);
+  }
+  return std::max({share(evaluations, budget_.evaluations), share(tokens, budget_.tokens),
+                   share(cost_micro_usd, budget_.cost_micro_usd)});
 }
 
 bool Ledger::is_time_over() const {

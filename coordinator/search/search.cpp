@@ -24,16 +24,16 @@ std::pair<std::uint64_t, std::uint64_t> digest_key(std::string_view digest) {
 }
 
 template <class Share>
-const Share& pick_share(const std::vector<Share>& shares, Rng rng) {
+std::vector<double> weights_of(const std::vector<Share>& shares) {
   std::vector<double> weights;
   weights.reserve(shares.size());
   for (const Share& share : shares) weights.push_back(share.weight);
-  return shares[rng.weighted(weights)];
+  return weights;
 }
 
-Operator draw_other_than_tune(std::vector<OperatorShare> shares, const Rng& rng) {
-  std::erase_if(shares, [](const OperatorShare& share) { return share.kind == Operator::tune; });
-  return pick_share(shares, rng).kind;
+/// The program is at fault, and its diagnostics say how.
+bool is_mendable(Outcome outcome) {
+  return outcome != Outcome::infrastructure && outcome != Outcome::stopped_early;
 }
 
 template <class Map>
@@ -78,7 +78,9 @@ Search::Search(Settings settings)
       ledger_(settings_),
       gate_(settings_),
       policy_(make_policy(settings_)),
-      tuner_(settings_) {}
+      tuner_(settings_),
+      operators_(weights_of(settings_.operators)),
+      models_(weights_of(settings_.models)) {}
 
 std::vector<ProposalNumber> Search::open_proposals() const { return keys_of(proposals_); }
 std::vector<EvaluationNumber> Search::open_evaluations() const { return keys_of(evaluations_); }
@@ -109,9 +111,15 @@ void Search::on(const ProposalFinished& event) {
   ledger_.add_proposal_cost(event.tokens, event.cost_micro_usd);
   if (!is_open) return;
 
-  const OpenProposal proposal = std::move(found->second);
+  OpenProposal proposal = std::move(found->second);
   proposals_.erase(found);
   variants_expected_ -= proposal.variants;
+  // One that brought no variant took the place of one that may have.
+  const std::int64_t count = std::clamp<std::int64_t>(
+      static_cast<std::int64_t>(event.variants.size()), 1, proposal.variants);
+  proposal.origin.cost =
+      ledger_.share_of(count * settings_.repeats, event.tokens, event.cost_micro_usd) /
+      static_cast<double>(count);
   if (proposal.is_reserved()) ledger_.release_proposal();
   if (proposal.origin.sample && event.variants.empty()) {
     tuner_.tell(*proposal.origin.sample, std::nullopt);
@@ -120,6 +128,7 @@ void Search::on(const ProposalFinished& event) {
   // An outage ends no search: each such proposal was tried over and over already, which takes time
   // enough, and what the user sees is that the campaign waits.
   if (event.variants.empty() && event.is_infrastructure) return;
+  if (event.variants.empty()) learn(proposal.origin, std::nullopt);
   failed_proposals_in_row_ = event.variants.empty() ? failed_proposals_in_row_ + 1 : 0;
   ++fruitless_proposals_in_row_;  // A new variant sets it back.
   add_new_variants(event, proposal);
@@ -237,117 +246,6 @@ std::optional<End> Search::find_end() const {
   return std::nullopt;
 }
 
-void Search::request_proposals() {
-  if (!best_) return;  // The seed is not evaluated yet.
-  for (int variants = next_proposal_size(); variants > 0; variants = next_proposal_size()) {
-    request_proposal(variants);
-  }
-}
-
-int Search::next_proposal_size() const {
-  if (proposals_.size() >= static_cast<std::size_t>(settings_.proposals_parallel)) return 0;
-  if (!ledger_.can_reserve_proposal()) return 0;
-  const auto in_flight = static_cast<std::int64_t>(variants_.size()) + variants_expected_;
-  const auto open = static_cast<std::int64_t>(evaluations_.size());
-  // One is kept back for a jump among what is in flight.
-  const std::int64_t kept = gate_.is_on() && in_flight > 0 ? 1 : 0;
-  const std::int64_t left = ledger_.evaluations_left(evaluations_wanted() + kept);
-  const std::int64_t size = std::min<std::int64_t>(
-      {settings_.variants_per_proposal, settings_.evaluations_parallel, policy_->room(in_flight),
-       left / settings_.repeats + (left % settings_.repeats > 0 ? 1 : 0)});
-  const auto occupied = open + static_cast<std::int64_t>(backlog_.size()) + variants_expected_;
-  return occupied + size <= settings_.evaluations_parallel ? static_cast<int>(size) : 0;
-}
-
-void Search::request_proposal(int variants) {
-  const ProposalNumber number{++last_proposal_};
-  const Rng rng = rng_.split("proposal").split(unsigned_of(number.value));
-  Operator drawn = pick_share(settings_.operators, rng.split("operator")).kind;
-  if (drawn == Operator::tune) {
-    if (request_tuned(number, rng)) return;
-    drawn = draw_other_than_tune(settings_.operators, rng.split("operator").split("instead"));
-  }
-  const Choice choice =
-      policy_->choose({.proposal = number,
-                       .parents = drawn == Operator::crossover ? 2U : 1U,
-                       .inspirations = static_cast<std::size_t>(settings_.inspirations),
-                       .budget_used = ledger_.share_used()},
-                      rng.split("parents"));
-  RequestProposal command;
-  command.proposal = number;
-  const bool lacks_parent = drawn == Operator::crossover && choice.parents.size() < 2;
-  command.operation = lacks_parent ? Operator::diff : drawn;
-  int generation = 0;
-  for (const Member& parent : choice.parents) {
-    command.parents.push_back(parent.scored.variant);
-    generation = std::max(generation, parent.generation);
-  }
-  command.inspirations = choice.inspirations;
-  if (choice.shows_failures) command.failures = pick_failures(choice);
-  command.seed = rng.split("seed").next();
-  command.variants = variants;
-  if (!settings_.models.empty()) {
-    const ModelShare& model = pick_share(settings_.models, rng.split("model"));
-    command.model = model.model;
-    command.temperature = model.temperature;
-  }
-  ledger_.reserve_proposal();
-  variants_expected_ += variants;
-  proposals_.emplace(
-      number, OpenProposal{{command.parents, command.operation, choice.island, generation + 1, {}},
-                           variants});
-  emit(std::move(command));
-}
-
-/// The next point of a run as a proposal. False: there is none now.
-bool Search::request_tuned(ProposalNumber number, const Rng& rng) {
-  if (!tuner_.is_running()) begin_tuning(number, rng);
-  auto draft = tuner_.draw();
-  if (!draft) return false;
-  RequestProposal command;
-  command.proposal = number;
-  command.operation = Operator::tune;
-  command.parents = {draft->parent.scored.variant};
-  command.constants = std::move(draft->values);
-  ++variants_expected_;
-  proposals_.emplace(number, OpenProposal{{command.parents, command.operation, draft->island,
-                                           draft->parent.generation + 1, draft->sample},
-                                          1});
-  emit(std::move(command));
-  return true;
-}
-
-/// The best variant first, then those that the policy would choose.
-void Search::begin_tuning(ProposalNumber number, const Rng& rng) {
-  for (const bool wants_leader : {true, false}) {
-    const Choice choice =
-        policy_->choose({.proposal = number, .wants_leader = wants_leader}, rng.split("tune"));
-    const Member& parent = choice.parents.front();
-    if (!tuner_.is_new(parent.scored.variant)) continue;
-    tuner_.begin(parent, choice.island);
-    emit(FindConstants{parent.scored.variant});
-    return;
-  }
-}
-
-std::vector<VariantNumber> Search::pick_failures(const Choice& choice) const {
-  std::vector<VariantNumber> picked;
-  const auto count = static_cast<std::size_t>(settings_.failures);
-  const auto take = [&](const auto& fits) {
-    for (const Failure& failure : failures_) {
-      if (picked.size() == count) return;
-      if (fits(failure) && std::ranges::count(picked, failure.variant) == 0) {
-        picked.push_back(failure.variant);
-      }
-    }
-  };
-  const VariantNumber parent = choice.parents.front().scored.variant;
-  take([&](const Failure& failure) { return failure.parent == parent; });
-  // Others of the same island: what one island learns reaches the next by migration only.
-  take([&](const Failure& failure) { return failure.island == choice.island; });
-  return picked;
-}
-
 void Search::request_evaluations() {
   const auto limit = static_cast<std::size_t>(settings_.evaluations_parallel);
   while (!backlog_.empty() && evaluations_.size() < limit) {
@@ -400,6 +298,7 @@ void Search::add_variant(const NewVariant& variant, AddVariant command, Origin o
     ++ledger_.used.duplicates;
     command.duplicate_of = known->second;
     if (origin.sample) tuner_.tell(*origin.sample, std::nullopt);
+    learn(origin, std::nullopt);
     emit(std::move(command));
     emit(SettleVariant{number, VariantState::duplicate, Outcome::success, {}, std::nullopt});
     return;
@@ -448,22 +347,27 @@ void Search::settle(VariantNumber number, const Verdict& verdict, const Ruling& 
     std::optional<Scored> scored = scored_of(number, variant, verdict);
     if (ruling.is_doubted()) {
       scored.reset();
-      policy_->add_failure(variant.origin.parents);
+      policy_->add_failure(variant.origin.bred_from);
     } else if (variant.trial.is_full() || number == kSeed) {
       enter_archive(*scored, variant, verdict.metrics);
     }
     if (variant.origin.sample) tuner_.tell(*variant.origin.sample, scored);
+    learn(variant.origin, scored);
     return;
   }
   if (variant.origin.sample) tuner_.tell(*variant.origin.sample, std::nullopt);
+  if (verdict.outcome != Outcome::infrastructure) learn(variant.origin, std::nullopt);
   if (number == kSeed) {
     seed_failure_ = verdict.outcome;
     return;
   }
-  policy_->add_failure(variant.origin.parents);
+  policy_->add_failure(variant.origin.bred_from);
   // A model learns nothing from it: there was no error, only others were better.
   if (verdict.outcome == Outcome::stopped_early) return;
-  failures_.push_front({number, variant.origin.parents.front(), variant.origin.island});
+  const Origin& origin = variant.origin;
+  const bool is_to_mend =
+      is_mendable(verdict.outcome) && !origin.sample && origin.repairs < kRepairsMax;
+  failures_.push_front({number, origin, is_to_mend});
   if (failures_.size() > kFailuresKept) failures_.pop_back();
 }
 
@@ -484,7 +388,7 @@ void Search::enter_archive(Scored scored, const OpenVariant& variant,
                 .island = variant.origin.island,
                 .source_tokens = variant.source_tokens,
                 .metrics = metrics,
-                .parents = variant.origin.parents});
+                .parents = variant.origin.bred_from});
 }
 
 // ---- The end. ----

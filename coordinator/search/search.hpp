@@ -16,6 +16,7 @@
 #include "coordinator/search/ledger.hpp"
 #include "coordinator/search/policy.hpp"
 #include "coordinator/search/settings.hpp"
+#include "coordinator/search/share_learner.hpp"
 #include "coordinator/search/trial.hpp"
 #include "coordinator/search/tuner.hpp"
 #include "coordinator/search/types.hpp"
@@ -26,18 +27,21 @@ namespace cambrian::search {
 inline constexpr int kFailedProposalsMax = 50;
 /// So many proposals in a row that led to no new evaluation, duplicates included, end it too.
 inline constexpr int kFruitlessProposalsMax = 200;
-/// Failed variants that are remembered to be shown in proposals.
+/// Failed variants that are remembered to be shown in proposals and to be mended.
 inline constexpr std::size_t kFailuresKept = 256;
+/// Repairs in a row until a program counts as beyond repair.
+inline constexpr int kRepairsMax = 2;
 
 /// One campaign's search: events in, commands out. No clock, no I/O, no global state.
 ///
 /// **Repeatable.** The same settings and the same events give the same commands, bit for bit.
 /// Everything random derives from `Settings::seed` and the number of the proposal or evaluation, so
 /// the order of arrival does not change the seeds, operators and models of proposal n. What it does
-/// change: results that arrive earlier are known earlier, so which parents proposal n has, and the
-/// numbers of variants, depend on the order of the events. The log of events, not the seed alone,
-/// repeats a lineage; with one proposal and one evaluation in flight the two are the same thing.
-/// Exception: hill_climb chooses by whole generations, independent of the order within one.
+/// change: results that arrive earlier are known earlier, so which parents proposal n has, the
+/// numbers of variants, whether there is something to tune or to repair, and shares that are
+/// learned depend on the order of the events. The log of events, not the seed alone, repeats a
+/// lineage; with one proposal and one evaluation in flight the two are the same thing. Exception:
+/// hill_climb chooses by whole generations, independent of the order within one.
 ///
 /// **Life.** `Started` asks for the seed's evaluation; a seed that fails ends the campaign. Then
 /// proposals and evaluations are kept in flight until a budget, the target, the user or a row of
@@ -64,6 +68,14 @@ inline constexpr std::size_t kFailuresKept = 256;
 /// reserves and costs nothing, and its one variant is evaluated within the same budget as any
 /// other. While there is no point (constants or results are awaited, nothing is left to tune)
 /// another operator is drawn.
+///
+/// **Repair.** A proposal of the operator `repair` has a failed variant as its parent: the newest
+/// of its island of which no repair was asked for, unless it is the last of `kRepairsMax` repairs
+/// in a row or the program was not at fault. For the policy its variants are children of the
+/// variant that the failed one came from. While nothing is to mend another operator is drawn.
+///
+/// **Learned shares.** With `learns_shares` operators and models are drawn as `ShareLearner` says,
+/// from what the variants that are settled by then have gained in the first objective.
 ///
 /// **Noise.** The seed is evaluated `noise_repeats` more times behind its own evaluations, each
 /// with draws of its own, within the budget. They tell how much a score varies; no score is made of
@@ -134,11 +146,20 @@ class Search {
  private:
   /// Where a variant comes from, known when its proposal is requested.
   struct Origin {
-    std::vector<VariantNumber> parents;
+    std::vector<VariantNumber> parents = {};
+    /// What the policy takes for its parents: these, but for a repair, whose parent has failed,
+    /// those of the variant that was mended.
+    std::vector<VariantNumber> bred_from = {};
+    std::optional<Scored> bred_best = {};  ///< The best of them.
     Operator operation = Operator::diff;
-    std::optional<int> island;
+    std::optional<int> island = {};
     int generation = 0;
-    std::optional<Tuner::Sample> sample;  ///< Of the operator `tune`.
+    int repairs = 0;                           ///< In a row, this one included.
+    std::optional<Tuner::Sample> sample = {};  ///< Of the operator `tune`.
+    /// What was drawn, by its place in Settings: also where a crossover became a diff.
+    std::size_t operator_place = 0;
+    std::optional<std::size_t> model_place = {};
+    double cost = 0;  ///< Of each variant of the proposal, once it has ended; Ledger::share_of.
   };
   struct OpenProposal {
     Origin origin;
@@ -180,8 +201,8 @@ class Search {
   };
   struct Failure {
     VariantNumber variant;
-    VariantNumber parent;
-    std::optional<int> island;
+    Origin origin;
+    bool is_to_mend = false;  ///< No repair of it was asked for yet, and one may be.
   };
   struct DigestHash {
     std::size_t operator()(const std::pair<std::uint64_t, std::uint64_t>& key) const {
@@ -207,9 +228,12 @@ class Search {
   /// Evaluations that are open, planned, or promised to proposals.
   std::int64_t evaluations_wanted() const;
   void request_proposal(int variants);
-  bool request_tuned(ProposalNumber number, const Rng& rng);
+  bool request_repair(ProposalNumber number, std::size_t place, const Rng& rng, int variants);
+  void ask_model(RequestProposal command, Origin origin, const Rng& rng, int variants);
+  bool request_tuned(ProposalNumber number, std::size_t place, const Rng& rng);
   void begin_tuning(ProposalNumber number, const Rng& rng);
   std::vector<VariantNumber> pick_failures(const Choice& choice) const;
+  void learn(const Origin& origin, const std::optional<Scored>& scored);
   void request_evaluations();
 
   // Variants.
@@ -253,6 +277,8 @@ class Search {
   JumpGate gate_;
   std::unique_ptr<Policy> policy_;
   Tuner tuner_;
+  ShareLearner operators_;
+  ShareLearner models_;
 
   Phase phase_ = Phase::running;
   bool is_started_ = false;

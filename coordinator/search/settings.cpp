@@ -107,8 +107,17 @@ void check_shares(const Settings& settings, Checker& check) {
     check.require(is_positive(settings.operators[i].weight), field + ".weight",
                   "must be positive and finite");
   }
-  check.require(kinds != std::set{Operator::tune}, "search.operators",
-                "must name another one beside tune, for what has no constants");
+  const bool is_told_of_failures = settings.policy == PolicyKind::islands ||
+                                   settings.policy == PolicyKind::pareto ||
+                                   settings.policy == PolicyKind::clade;
+  check.require(is_told_of_failures || !kinds.contains(Operator::repair), "search.operators",
+                "must not name repair for the policies random, sequential and hill_climb: their "
+                "variants come from the seed, the last generation and the incumbent alone");
+  kinds.erase(Operator::tune);
+  kinds.erase(Operator::repair);
+  check.require(settings.operators.empty() || !kinds.empty(), "search.operators",
+                "must name another one beside tune and repair, which do not always have something "
+                "to do");
   check.require(settings.models.size() <= kModelsMax, "codegen.models",
                 "must be at most " + std::to_string(kModelsMax));
   for (std::size_t i = 0; i < settings.models.size(); ++i) {

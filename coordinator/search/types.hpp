@@ -19,7 +19,7 @@ using EvaluationNumber = Id<struct EvaluationTag>;  ///< In its campaign, from 1
 
 enum class Goal { maximize, minimize };
 enum class PolicyKind { random, hill_climb, islands, sequential, pareto, clade };
-enum class Operator { diff, rewrite, crossover, tune };
+enum class Operator { diff, rewrite, crossover, tune, repair, simplify, explain };
 enum class Split { validation, sealed };
 enum class VariantState { pending, evaluated, failed, duplicate };
 enum class Outcome {
@@ -120,6 +120,8 @@ struct Settings {
   int generations = 10;  ///< Of one chain of `sequential`.
   std::vector<Constraint> constraints;
   std::vector<OperatorShare> operators;
+  /// Shares of operators and models follow what they gain for what they cost.
+  bool learns_shares = false;
   int tune_evaluations = 40;  ///< Of one run of the operator `tune`.
   double exploitation = 0.7;
   int inspirations = 2;
@@ -220,7 +222,8 @@ using Event =
 struct RequestProposal {
   ProposalNumber proposal;
   Operator operation = Operator::diff;
-  std::vector<VariantNumber> parents;  ///< One, or two for a crossover.
+  /// One, or two for a crossover. Evaluated, but that of a repair, which has failed.
+  std::vector<VariantNumber> parents;
   std::vector<VariantNumber> inspirations;
   std::vector<VariantNumber> failures;
   std::uint64_t seed = 0;

@@ -20,6 +20,7 @@ COMMAND_SECONDS_MAX = 300
 POLL_SECONDS = 5
 ARMS_MAX = 20
 OPERATORS = {"diff": 0.7, "rewrite": 0.1, "crossover": 0.2}  # The service's default.
+OWN_OPERATORS = ("tune", "repair", "simplify", "explain")  # Each with its share of all.
 SEEDS_MAX = 200
 
 
@@ -75,15 +76,20 @@ def search_of(arm):
     """`sequential:children=10` as the `search` of a campaign."""
     policy, *fields = arm.split(":")
     search = {"policy": policy}
+    shares = {}
     for field in fields:
         name, _, value = field.partition("=")
-        if name == "tune":
-            share = number(value)
-            search["operators"] = [{"kind": kind, "weight": weight * (1 - share)}
-                                   for kind, weight in OPERATORS.items()]
-            search["operators"].append({"kind": "tune", "weight": share})
+        if name in OWN_OPERATORS:
+            shares[name] = number(value)
+        elif name == "learn_shares":
+            search[name] = bool(number(value))
         else:
             search[name] = number(value)
+    if shares:
+        rest = 1 - sum(shares.values())
+        search["operators"] = [{"kind": kind, "weight": weight * rest}
+                               for kind, weight in OPERATORS.items()]
+        search["operators"] += [{"kind": kind, "weight": share} for kind, share in shares.items()]
     return search
 
 

@@ -26,6 +26,9 @@ Result<Operator> from_proto(spec::v1::Operator operation) {
     case spec::v1::OPERATOR_DIFF: return Operator::diff;
     case spec::v1::OPERATOR_REWRITE: return Operator::rewrite;
     case spec::v1::OPERATOR_CROSSOVER: return Operator::crossover;
+    case spec::v1::OPERATOR_REPAIR: return Operator::repair;
+    case spec::v1::OPERATOR_SIMPLIFY: return Operator::simplify;
+    case spec::v1::OPERATOR_EXPLAIN: return Operator::explain;
     default: break;
   }
   return fail(Errc::invalid_argument, "unknown operator: " + std::to_string(operation));

@@ -10,8 +10,9 @@ constexpr std::array<const char*, 9> kCodes = {"ok",           "rate_limited", "
                                                "client_error", "server_error", "network",
                                                "timeout",      "cancelled",    "not_sent"};
 constexpr std::array<const char*, 4> kFinishReasons = {"stop", "length", "content_filter", "other"};
-constexpr std::array<Operator, 3> kOperators = {Operator::diff, Operator::rewrite,
-                                                Operator::crossover};
+constexpr std::array<Operator, 6> kOperators = {Operator::diff,      Operator::rewrite,
+                                                Operator::crossover, Operator::repair,
+                                                Operator::simplify,  Operator::explain};
 constexpr std::array<ProposalOutcome, 6> kOutcomes = {
     ProposalOutcome::success, ProposalOutcome::rejected, ProposalOutcome::truncated,
     ProposalOutcome::refused, ProposalOutcome::no_quota, ProposalOutcome::infrastructure};

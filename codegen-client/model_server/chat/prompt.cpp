@@ -151,6 +151,9 @@ void read_section(const Section& section, Prompt& prompt, std::optional<Program>
   } else if (section.name == "Operator") {
     if (section.value == "rewrite") request.task = Task::rewrite;
     if (section.value == "crossover") request.task = Task::crossover;
+    // Back to parts of the program that runs: it reads no diagnostics.
+    if (section.value == "repair") request.task = Task::crossover;
+    if (section.value == "simplify") request.task = Task::simplify;
     prompt.wants_files = section.value == "rewrite";
   } else if (section.name == "Variation seed") {
     const auto seed = seed_of(section.value);

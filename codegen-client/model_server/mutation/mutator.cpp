@@ -12,6 +12,8 @@ namespace {
 
 /// Proposals drawn before giving up: each is cheap, and most of the time the first one is new.
 constexpr int kProposalTriesMax = 24;
+/// The same for a task that few operators serve.
+constexpr int kSimplifyTriesMax = 400;
 /// Operators drawn for one step of a proposal.
 constexpr int kOperatorTriesMax = 60;
 /// Arithmetic matters less in a program that trains a network.
@@ -43,7 +45,9 @@ class Mutator {
  public:
   Mutator(const MutationRequest& request, std::string path, Code parent)
       : request_(request), path_(std::move(path)), parent_(std::move(parent)) {
-    digests_.insert(digest(parent_.text()));
+    const auto parent_tokens = source::token_digest(parent_.text(), parent_.language());
+    parent_tokens_ = parent_tokens.count;
+    digests_.insert(parent_tokens.digest);
     for (const Program& donor : request.donors) {
       const auto file = donor.files.find(path_);
       if (file == donor.files.end()) continue;
@@ -60,7 +64,8 @@ class Mutator {
   }
 
   Result<Proposal> run() {
-    for (int i = 0; i < kProposalTriesMax; ++i) {
+    const int tries = request_.task == Task::simplify ? kSimplifyTriesMax : kProposalTriesMax;
+    for (int i = 0; i < tries; ++i) {
       Rng rng = Rng(request_.seed).split(path_).split(static_cast<std::uint64_t>(i));
       Proposal proposal;
       std::string text = draw(proposal, rng);
@@ -80,7 +85,8 @@ class Mutator {
     static constexpr double kFewer[] = {0.5, 0.3, 0.2};
     const int drawn = 1 + static_cast<int>(rng.weighted(kFewer));
     switch (request_.task) {
-      case Task::diff: return drawn + request_.boldness;
+      case Task::diff:
+      case Task::simplify: return drawn + request_.boldness;
       case Task::rewrite: return drawn + 1 + static_cast<int>(rng.below(2)) + request_.boldness;
       case Task::crossover: return 1 + (drawn > 1 ? 1 : 0) + request_.boldness;
     }
@@ -179,7 +185,9 @@ class Mutator {
   }
 
   bool is_new(const std::string& text) const {
-    if (digests_.contains(digest(text))) return false;
+    const auto tokens = source::token_digest(text, parent_.language());
+    if (digests_.contains(tokens.digest)) return false;
+    if (request_.task == Task::simplify && tokens.count >= parent_tokens_) return false;
     const auto before = split_lines(parent_.text());
     const auto after = split_lines(text);
     std::vector<std::string> removed;
@@ -203,6 +211,7 @@ class Mutator {
   Code parent_;
   std::vector<Code> donors_;
   std::set<std::string> digests_;
+  std::int64_t parent_tokens_ = 0;
   bool may_grow_ = true;
 };
 

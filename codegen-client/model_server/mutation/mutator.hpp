@@ -28,6 +28,7 @@ enum class Task {
   diff,       ///< One to three operators.
   rewrite,    ///< Two to five operators: a leap.
   crossover,  ///< Parts of the donors first, then perhaps one more operator.
+  simplify,   ///< One to three operators that leave fewer tokens.
 };
 
 struct MutationRequest {

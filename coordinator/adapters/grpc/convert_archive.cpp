@@ -115,8 +115,9 @@ class ArchiveReader {
     record.number = variant.number();
     record.parents = {variant.parents().begin(), variant.parents().end()};
     if (variant.operator_() != spec::v1::OPERATOR_UNSPECIFIED) {
-      record.operation = enumerator<search::Operator>(variant.operator_(), spec::v1::OPERATOR_DIFF,
-                                                      spec::v1::OPERATOR_TUNE, "variants.operator");
+      record.operation =
+          enumerator<search::Operator>(variant.operator_(), spec::v1::OPERATOR_DIFF,
+                                       spec::v1::OPERATOR_EXPLAIN, "variants.operator");
     }
     record.state =
         enumerator<search::VariantState>(variant.state(), user::v1::VARIANT_STATE_PENDING,

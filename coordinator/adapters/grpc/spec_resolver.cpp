@@ -294,6 +294,7 @@ search::Settings settings_of(const TaskManifest& task, const SeedFacts& seed,
   settings.migration_fraction = search.migration_fraction();
   settings.reset_interval = search.reset_interval();
   settings.climb_from = search.climb_from();
+  settings.learns_shares = search.learn_shares();
   settings.children = search.children();
   settings.generations = search.generations();
   if (search.tune_evaluations() != 0) settings.tune_evaluations = search.tune_evaluations();

@@ -64,6 +64,7 @@ Settings settings_of(const std::string& arm, const Options& options, std::uint64
   settings.proposals_parallel = options.parallel;
   settings.budget.evaluations = options.evaluations;
   double tune = 0;
+  double simplify = 0;
   settings.islands = 0;
   for (std::string field; std::getline(parts, field, ':');) {
     const auto at = field.find('=');
@@ -79,16 +80,22 @@ Settings settings_of(const std::string& arm, const Options& options, std::uint64
       settings.children = static_cast<int>(value);
     } else if (name == "tune") {
       tune = value;
+    } else if (name == "simplify") {
+      simplify = value;
+    } else if (name == "learn") {
+      settings.learns_shares = value != 0;
     } else {
       throw std::invalid_argument("no such field: " + field);
     }
   }
   if (settings.islands == 0) settings.islands = default_islands(options.evaluations);
   settings.reset_interval = default_reset_interval(options.evaluations, settings.islands);
-  settings.operators = {{Operator::diff, 0.7 * (1 - tune)},
-                        {Operator::rewrite, 0.1 * (1 - tune)},
-                        {Operator::crossover, 0.2 * (1 - tune)}};
+  const double rest = 1 - tune - simplify;
+  settings.operators = {{Operator::diff, 0.7 * rest},
+                        {Operator::rewrite, 0.1 * rest},
+                        {Operator::crossover, 0.2 * rest}};
   if (tune > 0) settings.operators.push_back({Operator::tune, tune});
+  if (simplify > 0) settings.operators.push_back({Operator::simplify, simplify});
   return settings;
 }
 
@@ -161,9 +168,10 @@ class Campaign {
       request.donors.push_back(program_of(inspiration));
     }
     request.seed = wanted.seed;
-    request.task = wanted.operation == Operator::crossover ? model::Task::crossover
-                   : wanted.operation == Operator::rewrite ? model::Task::rewrite
-                                                           : model::Task::diff;
+    request.task = wanted.operation == Operator::crossover  ? model::Task::crossover
+                   : wanted.operation == Operator::rewrite  ? model::Task::rewrite
+                   : wanted.operation == Operator::simplify ? model::Task::simplify
+                                                            : model::Task::diff;
     const auto proposal = model::propose(request);
     return proposal ? proposal->files.at(kFile) : "";
   }

@@ -164,7 +164,8 @@ TEST_CASE("cambrian-codegen: turns proposals into variants with the code model",
     if (is_streamed) arguments.push_back("--stream");
     Program program("cambrian-codegen", arguments, folder.file("codegen.log"));
     for (const auto operation :
-         {spec::v1::OPERATOR_DIFF, spec::v1::OPERATOR_REWRITE, spec::v1::OPERATOR_CROSSOVER}) {
+         {spec::v1::OPERATOR_DIFF, spec::v1::OPERATOR_REWRITE, spec::v1::OPERATOR_CROSSOVER,
+          spec::v1::OPERATOR_REPAIR, spec::v1::OPERATOR_SIMPLIFY, spec::v1::OPERATOR_EXPLAIN}) {
       auto work = make_work(coordinator);
       work.set_operator_(operation);
       work.set_variants(3);

@@ -45,6 +45,11 @@ PromptInput make_input(Operator operation) {
          .outcome = "compile_error",
          .diagnostics = "error: use of undeclared 'rate_" + std::to_string(i) + "'"});
   }
+  if (operation == Operator::repair) {  // As the search asks for one.
+    input.failures.resize(1);
+    input.inspirations = {input.parents[0]};
+    input.parents = {{.variant = 21, .files = input.failures[0].files}};
+  }
   return input;
 }
 
@@ -75,7 +80,8 @@ Prompt build(const PromptInput& input, std::int64_t tokens_max = 100'000) {
 }  // namespace
 
 TEST_CASE("prompt: says what docs/prompt-format.md promises", "[unit][prompt]") {
-  for (const Operator operation : {Operator::diff, Operator::rewrite, Operator::crossover}) {
+  for (const Operator operation : {Operator::diff, Operator::rewrite, Operator::crossover,
+                                   Operator::repair, Operator::simplify, Operator::explain}) {
     const Prompt prompt = build(make_input(operation));
     check_golden("prompt-" + std::string(to_string(operation)) + ".txt",
                  render(first_messages(prompt, 123)));
@@ -119,6 +125,17 @@ TEST_CASE("prompt: stays within its tokens, help goes before the task", "[unit][
   CHECK(too_small.error().code == cambrian::Errc::exhausted);
   input.parents.clear();
   CHECK(build_prompt(input, all).error().code == cambrian::Errc::invalid_argument);
+}
+
+TEST_CASE("prompt: a repair is not asked for without the diagnostics", "[unit][prompt]") {
+  const auto input = make_input(Operator::repair);
+  std::int64_t smallest = build(input).tokens;
+  while (const auto prompt = build_prompt(input, smallest - 1)) {
+    CHECK(prompt->user.find("undeclared 'rate_1'") != std::string::npos);
+    --smallest;
+  }
+  CHECK(build(input, smallest).user.find("## Inspiration") == std::string::npos);
+  CHECK(build_prompt(input, smallest - 1).error().code == cambrian::Errc::exhausted);
 }
 
 TEST_CASE("prompt: no text of others passes for a section", "[unit][prompt]") {

@@ -78,12 +78,16 @@ TEST_CASE("codec: a definition reads back as it was", "[unit][coordinator]") {
                                     {"size", search::Goal::maximize, std::nullopt}};
   definition.settings.features = {{"source_tokens", 5, 1, 1e6, true}};
   definition.settings.operators = {{search::Operator::crossover, 0.25},
-                                   {search::Operator::tune, 0.5}};
+                                   {search::Operator::tune, 0.5},
+                                   {search::Operator::repair, 0.125},
+                                   {search::Operator::simplify, 0.5},
+                                   {search::Operator::explain, 0.5}};
   definition.settings.tune_evaluations = 33;
   definition.settings.noise_repeats = 5;
   definition.settings.confirm_sigma = 2.5;
   definition.settings.reset_interval = 66;
   definition.settings.climb_from = 0.25;
+  definition.settings.learns_shares = true;
   definition.settings.models = {{"big", 2, 0.7}, {"", 1, std::nullopt}};
   definition.settings.policy = search::PolicyKind::clade;
   definition.settings.generations = 77;
@@ -104,6 +108,8 @@ TEST_CASE("codec: a definition reads back as it was", "[unit][coordinator]") {
   CHECK(back.settings.seed == definition.settings.seed);
   CHECK(back.settings.objectives == definition.settings.objectives);
   CHECK(back.settings.models == definition.settings.models);
+  CHECK(back.settings.operators == definition.settings.operators);
+  CHECK(back.settings.learns_shares);
   CHECK(back.settings.budget == definition.settings.budget);
   CHECK(back.early_stop == definition.early_stop);
   CHECK(back.settings.policy == search::PolicyKind::clade);
@@ -116,9 +122,11 @@ TEST_CASE("codec: a definition reads back as it was", "[unit][coordinator]") {
   old["settings"].erase("confirm_sigma");
   old["settings"].erase("reset_interval");
   old["settings"].erase("climb_from");
+  old["settings"].erase("learns_shares");
   old.erase("early_stop");
   CHECK_FALSE(postgres::definition_from_json(old).early_stop);
   CHECK(postgres::definition_from_json(old).settings.climb_from == 0);
+  CHECK_FALSE(postgres::definition_from_json(old).settings.learns_shares);
   CHECK(postgres::definition_from_json(old).settings.noise_repeats == 0);
   CHECK(postgres::definition_from_json(old).settings.confirm_sigma == 0);
   CHECK(postgres::definition_from_json(old).settings.reset_interval == 0);

@@ -44,6 +44,7 @@ class Driver {
   /// Finishes the lowest open evaluation until the campaign has ended or asks for proposals only.
   void finish_evaluations(double accuracy);
 
+  RequestProposal last_proposal() const { return every<RequestProposal>().back(); }
   std::int64_t first_open_proposal() const { return search.open_proposals().at(0).value; }
   std::int64_t first_open_evaluation() const { return search.open_evaluations().at(0).value; }
 

@@ -54,6 +54,16 @@ const Case kCases[] = {
     {"search.failures", [](Settings& s) { s.failures = -1; }},
     {"search.operators", [](Settings& s) { s.operators.clear(); }},
     {"search.operators", [](Settings& s) { s.operators = {{Operator::tune, 1}}; }},
+    {"search.operators",
+     [](Settings& s) {
+       s.policy = PolicyKind::clade;
+       s.operators = {{Operator::tune, 1}, {Operator::repair, 1}};
+     }},
+    {"search.operators",
+     [](Settings& s) {
+       s.policy = PolicyKind::hill_climb;
+       s.operators = {{Operator::diff, 1}, {Operator::repair, 1}};
+     }},
     {"search.tune_evaluations", [](Settings& s) { s.tune_evaluations = 3; }},
     {"search.operators[0].weight", [](Settings& s) { s.operators[0].weight = 0; }},
     {"search.operators[1].kind", [](Settings& s) { s.operators.push_back(s.operators[0]); }},

@@ -180,12 +180,6 @@ class World {
     if (settings_.policy == PolicyKind::clade) check_all_are_kept();
   }
 
-  static void check_is_no_work(const Command& command) {
-    expect(!std::holds_alternative<RequestProposal>(command) &&
-               !std::holds_alternative<RequestEvaluation>(command),
-           "a paused campaign requests nothing");
-  }
-
   void apply(const RequestProposal& request) {
     expect(request.proposal.value == ++shadow_.last_proposal, "proposals are numbered in order");
     expect(shadow_.phase == Phase::running, "proposals belong to the running phase");
@@ -197,6 +191,10 @@ class World {
     named.insert(request.inspirations.begin(), request.inspirations.end());
     expect(named.size() == request.parents.size() + request.inspirations.size(),
            "parents and inspirations are distinct");
+    if (request.operation == Operator::repair) {
+      check_repair(request, settings_, shadow_);
+      named.erase(request.parents.front());
+    }
     for (const VariantNumber variant : named) {
       expect(shadow_.settled.at(variant).state == VariantState::evaluated,
              "parents and inspirations are evaluated");
@@ -216,7 +214,7 @@ class World {
            "reserved tokens fit into the budget");
     if (request.operation == Operator::tune) {
       check_tuned(request);
-    } else if (settings_.policy == PolicyKind::islands) {
+    } else if (settings_.policy == PolicyKind::islands && request.operation != Operator::repair) {
       check_no_leak(request, named);
     }
   }

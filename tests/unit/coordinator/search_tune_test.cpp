@@ -21,10 +21,6 @@ Member seed_member(double score = 0) { return {{VariantNumber{0}, score}, 0, 0};
 
 const std::vector<Constant> kTwo = {{0.5, 0.125, 2, true}, {0, -1, 1, false}};
 
-RequestProposal last_proposal(const Driver& driver) {
-  return driver.every<RequestProposal>().back();
-}
-
 }  // namespace
 
 TEST_CASE("Tuner: gives a generation of points within the bounds, then waits", "[unit][search]") {
@@ -135,10 +131,10 @@ TEST_CASE("Search: tune asks for constants, then for the parent with others", "[
   const auto asked = driver.every<FindConstants>();
   REQUIRE(asked.size() == 1);
   CHECK(asked[0].variant == VariantNumber{0});
-  CHECK(last_proposal(driver).operation == Operator::diff);  // Until they come.
+  CHECK(driver.last_proposal().operation == Operator::diff);  // Until they come.
   driver.send(ConstantsFound{VariantNumber{0}, kTwo});
   driver.make_variant(0.4);
-  const auto tuned = last_proposal(driver);
+  const auto tuned = driver.last_proposal();
   CHECK(tuned.operation == Operator::tune);
   CHECK(tuned.parents == std::vector{VariantNumber{0}});
   CHECK(tuned.constants.size() == 2);
@@ -166,7 +162,7 @@ TEST_CASE("Search: a tuned variant costs its evaluation and nothing else", "[uni
   driver.send(ConstantsFound{VariantNumber{0}, kTwo});
   driver.make_variant(0.4);  // The diff that was asked for before.
   for (int i = 0; i < 6; ++i) {
-    REQUIRE(last_proposal(driver).operation == Operator::tune);
+    REQUIRE(driver.last_proposal().operation == Operator::tune);
     driver.make_variant(0.1 * i);
   }
   CHECK(driver.search.consumption().tokens == 0);
@@ -179,7 +175,7 @@ TEST_CASE("Search: where there is nothing to tune another operator is drawn", "[
   driver.start_with_seed(0.5);
   driver.send(ConstantsFound{VariantNumber{0}, {}});
   for (int i = 0; i < 10; ++i) {
-    CHECK(last_proposal(driver).operation == Operator::diff);
+    CHECK(driver.last_proposal().operation == Operator::diff);
     driver.make_variant(0.5 + 0.01 * i);
     for (const auto& asked : driver.last<FindConstants>()) {
       driver.send(ConstantsFound{asked.variant, {}});
@@ -207,7 +203,7 @@ TEST_CASE("Search: tune climbs where edits are blind", "[unit][search]") {
                                    asked.variant.value == 0 ? kTwo : std::vector<Constant>{}});
       }
       if (driver.search.phase() != Phase::running) break;
-      const auto request = last_proposal(driver);
+      const auto request = driver.last_proposal();
       double score = -3;
       if (request.operation == Operator::tune) {
         score = -std::abs(request.constants[0] - 1.7) - std::abs(request.constants[1] + 0.6);

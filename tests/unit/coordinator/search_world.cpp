@@ -45,6 +45,14 @@ Settings random_settings(Rng& rng) {
   settings.generations = static_cast<int>(rng.between(1, 4));
   settings.operators = {{Operator::diff, 0.5}, {Operator::rewrite, 0.2}, {Operator::crossover, 1}};
   if (rng.chance(0.5)) settings.operators.push_back({Operator::tune, 0.1 + 3 * rng.uniform()});
+  const bool may_repair = settings.policy == PolicyKind::islands ||
+                          settings.policy == PolicyKind::pareto ||
+                          settings.policy == PolicyKind::clade;
+  if (may_repair && rng.chance(0.5)) {
+    settings.operators.push_back({Operator::repair, 0.1 + 3 * rng.uniform()});
+  }
+  if (rng.chance(0.3)) settings.operators.push_back({Operator::simplify, 0.2});
+  settings.learns_shares = rng.chance(0.3);
   settings.tune_evaluations = static_cast<int>(rng.between(4, 30));
   settings.exploitation = rng.uniform();
   settings.inspirations = static_cast<int>(rng.between(0, 3));
@@ -66,6 +74,28 @@ Settings random_settings(Rng& rng) {
 
 void expect(bool is_true, const char* what) {
   if (!is_true) FAIL(what);
+}
+
+void check_is_no_work(const Command& command) {
+  expect(!std::holds_alternative<RequestProposal>(command) &&
+             !std::holds_alternative<RequestEvaluation>(command),
+         "a paused campaign requests nothing");
+}
+
+void check_repair(const RequestProposal& request, const Settings& settings, Shadow& shadow) {
+  const VariantNumber broken = request.parents.front();
+  expect(request.failures == request.parents, "what is repaired is shown with its diagnostics");
+  expect(shadow.settled.at(broken).state == VariantState::failed, "what is repaired has failed");
+  expect(shadow.repaired.insert(broken).second, "nothing is repaired twice");
+  int in_row = 1;
+  for (auto at = broken; shadow.variants.at(at).operation == Operator::repair; ++in_row) {
+    at = shadow.variants.at(at).parents.front();
+  }
+  expect(in_row <= kRepairsMax, "a program is beyond repair after some repairs in a row");
+  if (settings.policy != PolicyKind::islands) return;
+  const std::optional<int> island = shadow.variants.at(broken).island;
+  expect(island == request.proposal.value % settings.islands, "an island repairs its own failures");
+  shadow.island_of[request.proposal] = island;
 }
 
 bool is_doubted(const SettleVariant& settled) {

@@ -22,6 +22,7 @@ struct Shadow {
   std::map<VariantNumber, AddVariant> variants;
   std::map<VariantNumber, SettleVariant> settled;
   std::map<ProposalNumber, int> asked;
+  std::set<VariantNumber> repaired;       ///< Failed variants of which a repair was asked for.
   std::map<VariantNumber, int> tuned_on;  ///< Islands of the variants that are tuned.
   std::vector<VariantNumber> constants_wanted;
   std::map<VariantNumber, std::vector<Constant>> constants;
@@ -44,6 +45,12 @@ void expect(bool is_true, const char* what);
 
 /// True for a score that another evaluation did not confirm.
 bool is_doubted(const SettleVariant& settled);
+
+/// What a paused campaign may command.
+void check_is_no_work(const Command& command);
+
+/// The rules of the operator `repair`, from the shadow before the command.
+void check_repair(const RequestProposal& request, const Settings& settings, Shadow& shadow);
 
 /// Agents that fail, repeat themselves, answer too much or nothing, and report nonsense.
 class Agents {

@@ -68,6 +68,7 @@ TEST_CASE("spec_resolver: fills in what the comments promise", "[unit][coordinat
   CHECK(spec.search().migration_interval() == 40);
   CHECK(spec.search().climb_from() == 0.1);
   CHECK(spec.search().operators_size() == 3);
+  CHECK_FALSE(spec.search().learn_shares());
   REQUIRE(spec.search().features_size() == 1);
   CHECK(spec.search().features(0).metric() == "source_tokens");
   CHECK(spec.search().features(0).bins() == 8);
@@ -143,6 +144,30 @@ TEST_CASE("spec_resolver: every policy of the wire is the search's of the same w
     CHECK("policy_" + word(settings.policy) == name);
     CHECK(settings.children == (settings.policy == search::PolicyKind::sequential ? 20 : 8));
     CHECK(settings.generations == 10);
+  }
+}
+
+TEST_CASE("spec_resolver: every operator of the wire is the search's of the same word",
+          "[unit][coordinator]") {
+  const auto task = make_task();
+  auto spec = make_spec();
+  spec.mutable_search()->set_learn_shares(true);
+  for (int value = spec::v1::Operator_MIN + 1; value <= spec::v1::Operator_MAX; ++value) {
+    auto* share = spec.mutable_search()->add_operators();
+    share->set_kind(static_cast<spec::v1::Operator>(value));
+    share->set_weight(value);
+  }
+  CHECK(task::check_campaign(spec).empty());
+  wire::fill_defaults(task, make_seed(), spec);
+  CHECK(wire::check_spec(task, make_seed(), spec).empty());
+  const auto settings = wire::make_definition(task, make_seed(), spec).settings;
+  CHECK(settings.learns_shares);
+  REQUIRE(settings.operators.size() == static_cast<std::size_t>(spec::v1::Operator_MAX));
+  for (std::size_t i = 0; i < settings.operators.size(); ++i) {
+    std::string name = spec::v1::Operator_Name(static_cast<spec::v1::Operator>(i + 1));
+    for (char& c : name) c = static_cast<char>(std::tolower(c));
+    CHECK("operator_" + word(settings.operators[i].kind) == name);
+    CHECK(settings.operators[i].weight == static_cast<double>(i + 1));
   }
 }
 

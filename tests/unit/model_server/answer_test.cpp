@@ -63,6 +63,9 @@ TEST_CASE("read_prompt: finds programs, failures, operator and seed", "[unit][mo
   CHECK_FALSE(prompt.wants_files);
   CHECK(read("rewrite", 1).wants_files);
   CHECK(read("crossover", 1).request.task == Task::crossover);
+  CHECK(read("repair", 1).request.task == Task::crossover);
+  CHECK(read("simplify", 1).request.task == Task::simplify);
+  CHECK(read("explain", 1).request.task == Task::diff);
 }
 
 TEST_CASE("read_prompt: the second parent comes before inspirations", "[unit][model_server]") {

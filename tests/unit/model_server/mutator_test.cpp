@@ -106,6 +106,21 @@ TEST_CASE("propose: never gives back the parent or a donor", "[unit][model_serve
   }
 }
 
+TEST_CASE("propose: what is to be simpler has fewer tokens", "[unit][model_server]") {
+  std::set<std::string> texts;
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    auto request = request_for(samples::kBestFit, Language::cpp, seed);
+    request.task = Task::simplify;
+    const auto simpler = propose(request);
+    if (!simpler) continue;  // Said, and not made up: not every draw finds something to leave out.
+    const std::string& text = simpler->files.begin()->second;
+    CHECK(source::token_digest(text, Language::cpp).count <
+          source::token_digest(samples::kBestFit, Language::cpp).count);
+    texts.insert(text);
+  }
+  CHECK(texts.size() > 3);
+}
+
 TEST_CASE("propose: does not repeat a change that failed", "[unit][model_server]") {
   auto request = request_for(samples::kPriority, Language::cpp, 7);
   const std::string first = changed(request);

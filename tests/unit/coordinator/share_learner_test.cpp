@@ -1,0 +1,135 @@
+#include "coordinator/search/share_learner.hpp"
+
+#include <catch2/catch_approx.hpp>
+#include <catch2/catch_test_macros.hpp>
+#include <numeric>
+
+#include "common/base/rng.hpp"
+#include "tests/unit/coordinator/search_driver.hpp"
+
+namespace cambrian::search {
+namespace {
+
+double sum_of(const std::vector<double>& weights) {
+  return std::accumulate(weights.begin(), weights.end(), 0.0);
+}
+
+}  // namespace
+
+TEST_CASE("ShareLearner: begins with the weights, and keeps them while nothing gains",
+          "[unit][search]") {
+  ShareLearner learner({0.7, 0.1, 0.2});
+  CHECK(learner.weights() == std::vector<double>{0.7, 0.1, 0.2});
+  for (int i = 0; i < 100; ++i) learner.tell(0, 0, 1);
+  CHECK(learner.weights() == std::vector<double>{0.7, 0.1, 0.2});
+}
+
+TEST_CASE("ShareLearner: any weights and gains give weights that can be drawn by",
+          "[unit][search]") {
+  for (const std::vector<double>& first :
+       {std::vector<double>{1e307, 1e307, 1e-308}, {1}, {1e-300, 2e-300}}) {
+    ShareLearner learner(first);
+    learner.tell(0, 1e300, 1e9);
+    for (int i = 0; i < 40'000; ++i) learner.tell(0, 0, 1);  // Until nothing is left of the gain.
+    const auto check = [&] {
+      for (const double weight : learner.weights()) CHECK(weight >= 0);
+      Rng rng(1);
+      CHECK(rng.weighted(learner.weights()) < first.size());
+    };
+    check();
+    learner.tell(0, 1e-300, 0);
+    check();
+  }
+}
+
+TEST_CASE("ShareLearner: what costs nothing is told, too", "[unit][search]") {
+  ShareLearner learner({1, 1});
+  for (int i = 0; i < 100; ++i) {
+    learner.tell(0, i % 4 == 0 ? 1 : 0, 0);
+    learner.tell(1, i % 4 == 0 ? 1 : 0, 1);
+  }
+  CHECK(learner.weights()[0] > 3 * learner.weights()[1]);
+}
+
+TEST_CASE("ShareLearner: what gains more is drawn more", "[unit][search]") {
+  ShareLearner learner({1, 1});
+  for (int i = 0; i < 200; ++i) {
+    learner.tell(0, i % 2 == 0 ? 1 : 0, 1);
+    learner.tell(1, i % 10 == 0 ? 1 : 0, 1);
+  }
+  const auto weights = learner.weights();
+  CHECK(sum_of(weights) == Catch::Approx(1));
+  // Five times the gain; what the arm was given as a prior draws them together a little.
+  CHECK(weights[0] / weights[1] > 3.5);
+  CHECK(weights[0] / weights[1] < 6);
+}
+
+TEST_CASE("ShareLearner: what costs more is drawn less", "[unit][search]") {
+  ShareLearner learner({1, 1});
+  for (int i = 0; i < 200; ++i) {
+    learner.tell(0, i % 4 == 0 ? 1 : 0, 1);
+    learner.tell(1, i % 4 == 0 ? 1 : 0, 3);
+  }
+  CHECK(learner.weights()[0] / learner.weights()[1] == Catch::Approx(3).epsilon(0.3));
+}
+
+TEST_CASE("ShareLearner: no arm is given up, and one that becomes better is found",
+          "[unit][search]") {
+  ShareLearner learner({0.5, 0.5});
+  for (int i = 0; i < 500; ++i) learner.tell(0, 1, 1);
+  for (int i = 0; i < 500; ++i) learner.tell(1, 0, 1);
+  CHECK(learner.weights()[1] == Catch::Approx(0.05));  // A tenth of its first share.
+  for (int i = 0; i < 100; ++i) learner.tell(1, 1, 1);
+  CHECK(learner.weights()[1] > 0.3);
+}
+
+TEST_CASE("ShareLearner: one leap is no more than some steps, the first one included",
+          "[unit][search]") {
+  ShareLearner learner({1, 1});
+  const auto ratio = [&] { return learner.weights()[1] / learner.weights()[0]; };
+  for (const double leap : {1e6, 1e300}) {
+    learner.tell(1, leap, 1);
+    for (int i = 0; i < 20; ++i) {
+      learner.tell(0, i % 2 == 0 ? 1e-3 : 0, 1);
+      learner.tell(1, i % 10 == 0 ? 1e-3 : 0, 1);
+    }
+    CHECK(ratio() < 1);  // Five times the gains count again.
+  }
+  for (int i = 0; i < 100; ++i) learner.tell(0, i % 2 == 0 ? 1e-3 : 0, 1);
+  for (int i = 0; i < 100; ++i) learner.tell(1, i % 10 == 0 ? 1e-3 : 0, 1);
+  CHECK(ratio() < 0.3);
+}
+
+TEST_CASE("Search: learned shares go to what improves", "[unit][search]") {
+  Settings settings = settings_of(PolicyKind::hill_climb);
+  settings.operators = {{Operator::diff, 1}, {Operator::rewrite, 1}};
+  settings.models = {{"small", 1, {}}, {"large", 1, {}}};
+  settings.learns_shares = true;
+  settings.budget = {.evaluations = 400, .tokens = 400'000};
+  Driver driver(settings);
+  driver.start_with_seed(0.1);
+  // Only rewrites improve; the models are worth the same, and one costs twice as much: a 200th of
+  // the tokens is more than a 400th of the evaluations.
+  double best = 0.1;
+  int number = 0;
+  while (driver.search.phase() == Phase::running) {
+    const RequestProposal request = driver.every<RequestProposal>().back();
+    driver.answer(request.proposal.value, {"digest " + std::to_string(++number)},
+                  request.model == "large" ? 2000 : 200);
+    if (driver.search.open_evaluations().empty()) break;
+    const bool is_better = request.operation == Operator::rewrite && number % 3 == 0;
+    driver.score(driver.first_open_evaluation(), is_better ? best += 1e-3 : 0.05);
+  }
+  const auto requests = driver.every<RequestProposal>();
+  REQUIRE(requests.size() > 200);
+  int rewrites = 0;
+  int small = 0;
+  for (std::size_t i = requests.size() - 100; i < requests.size(); ++i) {
+    if (requests[i].operation == Operator::rewrite) ++rewrites;
+    if (requests[i].model == "small") ++small;
+  }
+  CHECK(rewrites > 75);
+  CHECK(small > 55);
+}
+
+}  // namespace cambrian::search
