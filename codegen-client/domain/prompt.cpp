@@ -222,6 +222,11 @@ std::string seed_section(std::int64_t variation_seed) {
 
 Result<Prompt> build_prompt(const PromptInput& input, std::int64_t tokens_max) {
   if (input.parents.empty()) return fail(Errc::invalid_argument, "a proposal without a parent");
+  // Nobody mends a program without its diagnostics.
+  const bool needs_failure = input.operation == Operator::repair;
+  if (needs_failure && input.failures.empty()) {
+    return fail(Errc::invalid_argument, "a repair without its failure");
+  }
   Prompt prompt;
   prompt.system = system_text(input.operation);
   const std::string task = task_text(input);
@@ -232,13 +237,13 @@ Result<Prompt> build_prompt(const PromptInput& input, std::int64_t tokens_max) {
   }
   const std::int64_t needed = estimate_tokens(prompt.system) + estimate_tokens(task) +
                               estimate_tokens(parents) + kSeedTokens;
-  // Nobody mends a program without its diagnostics.
-  const bool needs_failure = input.operation == Operator::repair && !failures.empty();
   const std::int64_t needed_failure = needs_failure ? estimate_tokens(failures.front()) : 0;
   if (needed + needed_failure > tokens_max) {
-    return fail(Errc::exhausted, "task and parents do not fit into the prompt: tokens=" +
-                                     std::to_string(needed + needed_failure) +
-                                     " tokens_max=" + std::to_string(tokens_max));
+    return fail(
+        Errc::exhausted,
+        std::string("task and parents") + (needs_failure ? " with their diagnostics" : "") +
+            " do not fit into the prompt: tokens=" + std::to_string(needed + needed_failure) +
+            " tokens_max=" + std::to_string(tokens_max));
   }
   std::vector<std::string> inspirations;
   for (std::size_t i = 0; i < input.inspirations.size(); ++i) {

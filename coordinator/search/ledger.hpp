@@ -57,7 +57,7 @@ class Ledger {
   /// From 0 to 1, of the budget of which the largest share is used; reserves are left out.
   double share_used() const;
   /// What so much costs: a share of that budget of which it takes most. Without a budget of these
-  /// the number of evaluations: they take the time, and on average all the same.
+  /// the number of evaluations, as if all took the same time.
   double share_of(std::int64_t evaluations, std::int64_t tokens, std::int64_t cost_micro_usd) const;
   /// True if a budget of time is reached.
   bool is_time_over() const;

@@ -31,11 +31,6 @@ std::vector<double> weights_of(const std::vector<Share>& shares) {
   return weights;
 }
 
-/// The program is at fault, and its diagnostics say how.
-bool is_mendable(Outcome outcome) {
-  return outcome != Outcome::infrastructure && outcome != Outcome::stopped_early;
-}
-
 template <class Map>
 auto keys_of(const Map& map) {
   std::vector<typename Map::key_type> keys;
@@ -366,7 +361,7 @@ void Search::settle(VariantNumber number, const Verdict& verdict, const Ruling& 
   if (verdict.outcome == Outcome::stopped_early) return;
   const Origin& origin = variant.origin;
   const bool is_to_mend =
-      is_mendable(verdict.outcome) && !origin.sample && origin.repairs < kRepairsMax;
+      verdict.outcome != Outcome::infrastructure && !origin.sample && origin.repairs < kRepairsMax;
   failures_.push_front({number, origin, is_to_mend});
   if (failures_.size() > kFailuresKept) failures_.pop_back();
 }

@@ -36,12 +36,12 @@ inline constexpr int kRepairsMax = 2;
 ///
 /// **Repeatable.** The same settings and the same events give the same commands, bit for bit.
 /// Everything random derives from `Settings::seed` and the number of the proposal or evaluation, so
-/// the order of arrival does not change the seeds, operators and models of proposal n. What it does
-/// change: results that arrive earlier are known earlier, so which parents proposal n has, the
-/// numbers of variants, whether there is something to tune or to repair, and shares that are
-/// learned depend on the order of the events. The log of events, not the seed alone, repeats a
-/// lineage; with one proposal and one evaluation in flight the two are the same thing. Exception:
-/// hill_climb chooses by whole generations, independent of the order within one.
+/// the order of arrival does not change the seed of proposal n, nor its operator and model unless
+/// shares are learned or there is something to tune or to repair. What it does change: results that
+/// arrive earlier are known earlier, so which parents proposal n has, and the numbers of variants,
+/// depend on the order of the events. The log of events, not the seed alone, repeats a lineage;
+/// with one proposal and one evaluation in flight the two are the same thing. Exception: hill_climb
+/// chooses its parents by whole generations, independent of the order within one.
 ///
 /// **Life.** `Started` asks for the seed's evaluation; a seed that fails ends the campaign. Then
 /// proposals and evaluations are kept in flight until a budget, the target, the user or a row of

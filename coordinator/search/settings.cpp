@@ -107,10 +107,8 @@ void check_shares(const Settings& settings, Checker& check) {
     check.require(is_positive(settings.operators[i].weight), field + ".weight",
                   "must be positive and finite");
   }
-  const bool is_told_of_failures = settings.policy == PolicyKind::islands ||
-                                   settings.policy == PolicyKind::pareto ||
-                                   settings.policy == PolicyKind::clade;
-  check.require(is_told_of_failures || !kinds.contains(Operator::repair), "search.operators",
+  check.require(may_repair(settings.policy) || !kinds.contains(Operator::repair),
+                "search.operators",
                 "must not name repair for the policies random, sequential and hill_climb: their "
                 "variants come from the seed, the last generation and the incumbent alone");
   kinds.erase(Operator::tune);
@@ -159,6 +157,11 @@ int default_reset_interval(std::int64_t evaluations, int islands) {
   const std::int64_t interval =
       evaluations == 0 ? kEvaluationsOfIsland * islands : evaluations / kQuarters;
   return static_cast<int>(std::clamp<std::int64_t>(interval, 1, kResetIntervalMax));
+}
+
+bool may_repair(PolicyKind policy) {
+  return policy == PolicyKind::islands || policy == PolicyKind::pareto ||
+         policy == PolicyKind::clade;
 }
 
 std::vector<Problem> validate(const Settings& settings) {

@@ -52,6 +52,9 @@ int default_islands(std::int64_t evaluations);
 /// many as the islands need for a climb each.
 int default_reset_interval(std::int64_t evaluations, int islands);
 
+/// The operator `repair` is for policies that do not promise from which parents variants come.
+bool may_repair(PolicyKind policy);
+
 /// Checks every bound that the search relies on and reports all problems at once, in the order of
 /// the fields. Empty: `Search` accepts the settings. Objectives and features come from the task or
 /// the campaign; their paths are `objectives[i]` and `search.features[i]`.

@@ -12,7 +12,7 @@ namespace {
 constexpr double kMemory = 0.98;
 // An arm begins with so many trials as good as those of all arms.
 constexpr double kPriorTrials = 5;
-// Of its first share an arm keeps at least so much, and so shows when it has become worth more.
+// Of its first share an arm keeps about so much, and so shows when it has become worth more.
 constexpr double kShareMin = 0.1;
 // One lucky leap is worth no more than so many gains of the usual size.
 constexpr double kGainMax = 4;
@@ -23,10 +23,11 @@ double sum_of(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0);
 }
 
-/// With the sum 1, whatever the largest is.
+/// With the sum 1, whatever the largest is. None is 0: it may be the only one that is left to draw.
 std::vector<double> shares_of(std::vector<double> weights) {
+  constexpr double kSmallest = 1e-12;
   const double largest = *std::ranges::max_element(weights);
-  for (double& weight : weights) weight /= largest;
+  for (double& weight : weights) weight = std::max(weight / largest, kSmallest);
   const double sum = sum_of(weights);
   for (double& weight : weights) weight /= sum;
   return weights;
@@ -74,7 +75,7 @@ std::vector<double> ShareLearner::weights() const {
   for (std::size_t i = 0; i < weights.size(); ++i) {
     weights[i] = std::max(weights[i] / sum, kShareMin * shares[i]);
   }
-  return weights;
+  return shares_of(std::move(weights));
 }
 
 }  // namespace cambrian::search

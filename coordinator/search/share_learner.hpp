@@ -18,8 +18,8 @@ class ShareLearner {
   /// than its parent, 0 if it is not, in one unit for all, finite. `cost`: 0 or more, likewise.
   void tell(std::size_t arm, double gain, double cost);
 
-  /// By arm: the weight with which it is to be drawn now, not negative, not all 0. Until there is a
-  /// gain these are the first ones, then their sum is 1, but for what the smallest shares add.
+  /// By arm: the weight with which it is to be drawn now, positive. Until there is a gain these are
+  /// the first ones, then their sum is 1.
   std::vector<double> weights() const;
 
  private:

@@ -1,6 +1,7 @@
 """Fifty faults on a service of two coordinators: killed, frozen and cut off programs, a PostgreSQL
 that crashes, hangs and has no disk, answers of COMMIT that are lost. Nothing is lost, counted twice
-or taken late, and every campaign has the population of its twin that met no fault."""
+or taken late, and every campaign of which no item ended by rule has the population of its twin
+that met no fault."""
 
 import os
 import sys

@@ -294,7 +294,7 @@ def report(run, history, findings, seconds):
         "acknowledged": len([one for one in history.delivered if one[0] in ids]),
         "refused_as_stale": len([one for one in history.refused if one[0] in ids]),
         "attempts": dict(sorted(Counter(one["outcome"] or "open" for one in attempts).items())),
-        # By rule, not by loss: two agents lost them. Their campaigns are not compared.
+        # Two agents lost them, or agents failed too often. Their campaigns are not compared.
         "items_ended_by_rule": sum(map(len, ended.values())),
         "campaigns_compared": run.campaigns - len(ended),
         "campaigns_ended_before_the_last_fault": run.ended_before_faults,

@@ -56,7 +56,7 @@ Call true_call() {
   return call;
 }
 
-/// While there is one thread: several would wait for each other's first call by another one.
+/// Before there are threads: to initialise a static may itself be a wait by `syscall`.
 [[gnu::constructor]] void prepare() {
   shifted_now();
   true_call();

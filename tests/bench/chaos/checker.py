@@ -92,8 +92,10 @@ def check_items(history, results, events, findings):
         if one["state"] == "done" and results[one["id"]]["outcome"] is None:
             findings["lost"].append(f"item {one['id']} is done without a result")
     for item, tries in without_result(history):
-        if not is_by_rule(tries):
-            findings["lost"].append(f"item {item['id']} ended too early: {said_of(item, tries)}")
+        outcome = results[item["id"]]["outcome"]
+        if outcome not in outcomes_by_rule(item["kind"], tries):
+            findings["lost"].append(f"item {item['id']} ended as {outcome} by no rule:"
+                                    f" {said_of(item, tries)}")
     if history.open_calls:
         findings["unfinished"].append(f"{history.open_calls} calls of the model are still open")
 
@@ -154,11 +156,16 @@ def without_result(history):
             yield one, tries
 
 
-def is_by_rule(tries):
-    """Two agents lost it, or agents failed at it five times (coordinator/ports/work.hpp)."""
-    losers = {each["agent_id"] for each in tries if each["outcome"] in ("lost", "overrun")}
-    faults = [each for each in tries if each["outcome"] in ("infrastructure", "overrun")]
-    return len(losers) >= 2 or len(faults) >= 5
+def outcomes_by_rule(kind, tries):
+    """How the service ends what its agents were lost or failed with (postgres/item_end.cpp); empty:
+    not yet."""
+    count = Counter(one["outcome"] for one in tries)
+    losers = {one["agent_id"] for one in tries if one["outcome"] in ("lost", "overrun")}
+    if len(losers) >= 2 or count["overrun"] >= 2:
+        return ("crash", "timeout") if kind == "evaluation" else ("infrastructure",)
+    is_over = (count["infrastructure"] + count["unable"] >= 5
+               or count["lost"] + count["dropped"] + count["overrun"] >= 20)
+    return ("infrastructure",) if is_over else ()
 
 
 def said_of(item, tries):
@@ -172,7 +179,7 @@ def ended_by_rule(history):
     failure, another way than its twin."""
     ended = defaultdict(list)
     for item, tries in without_result(history):
-        if is_by_rule(tries):
+        if outcomes_by_rule(item["kind"], tries):
             ended[item["campaign_id"]].append(said_of(item, tries))
     return dict(ended)
 

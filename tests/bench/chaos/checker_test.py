@@ -107,20 +107,37 @@ class Checker(unittest.TestCase):
         self.history.campaigns[0]["evaluations"] = 2
         self.check_finds("miscounted")
 
-    def test_an_item_that_two_agents_lost_was_ended_by_rule(self):
+    def lose_proposal(self, *attempts):
+        """The proposal has no result but what the service makes of these (outcome, agent)."""
+        good = self.history.attempts[2]
+        self.history.attempts[1:] = [
+            good | {"epoch": epoch, "outcome": outcome, "agent_id": agent, "is_counted": False}
+            for epoch, (outcome, agent) in enumerate(attempts, 1)]
+        self.history.items[1]["epoch"] = len(attempts)
+        self.history.proposals[0]["outcome"] = "infrastructure"
+        self.history.delivered = {(10, 1)}
+        self.history.refused = set()
+
+    def test_what_two_agents_lost_was_ended_by_rule(self):
         self.assertEqual(ended_by_rule(self.history), {})
-        self.history.attempts[2] |= {"outcome": "lost", "is_counted": False, "agent_id": "v"}
-        self.history.delivered.remove((11, 2))
-        ended = ended_by_rule(self.history)
-        self.assertEqual(list(ended), [1])
-        self.assertEqual(len(ended[1]), 1)
-        self.assertIn("proposal 1: worker-1 lost, 12:00:00 to 12:00:01; worker-1 lost", ended[1][0])
+        self.lose_proposal(("lost", "v"), ("lost", "w"))
+        self.assertIn("proposal 1: worker-1 lost, 12:00:00 to 12:00:01; worker-1 lost",
+                      ended_by_rule(self.history)[1][0])
         self.check_finds()
 
-    def test_an_item_that_one_agent_lost_twice_ended_too_early(self):
-        self.history.attempts[2] |= {"outcome": "lost", "is_counted": False}
-        self.history.delivered.remove((11, 2))
+    def test_what_agents_failed_at_five_times_was_ended_by_rule(self):
+        self.lose_proposal(*[("unable", "v"), ("infrastructure", "v")] * 2, ("unable", "w"))
+        self.assertEqual(len(ended_by_rule(self.history)[1]), 1)
+        self.check_finds()
+
+    def test_what_one_agent_lost_twice_ended_too_early(self):
+        self.lose_proposal(("lost", "w"), ("lost", "w"))
         self.assertEqual(ended_by_rule(self.history), {})
+        self.check_finds("lost")
+
+    def test_a_result_that_no_attempt_brought_is_found(self):
+        self.lose_proposal(("lost", "v"), ("lost", "w"))
+        self.history.proposals[0]["outcome"] = "success"
         self.check_finds("lost")
 
     def test_populations_differ_by_one_score(self):

@@ -82,7 +82,7 @@ Settings settings_of(const std::string& arm, const Options& options, std::uint64
       tune = value;
     } else if (name == "simplify") {
       simplify = value;
-    } else if (name == "learn") {
+    } else if (name == "learn_shares") {
       settings.learns_shares = value != 0;
     } else {
       throw std::invalid_argument("no such field: " + field);

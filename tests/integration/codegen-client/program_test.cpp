@@ -170,6 +170,10 @@ TEST_CASE("cambrian-codegen: turns proposals into variants with the code model",
       work.set_operator_(operation);
       work.set_variants(3);
       if (operation == spec::v1::OPERATOR_CROSSOVER) *work.add_parents() = work.parents(0);
+      if (operation == spec::v1::OPERATOR_REPAIR) {
+        *work.add_failures() = work.parents(0);
+        work.mutable_failures(0)->set_outcome(agent::v1::EVALUATION_OUTCOME_CRASH);
+      }
       coordinator.offer(work);
       const auto result = coordinator.wait_for_result();
       INFO(folder.read("codegen.log"));

@@ -128,7 +128,7 @@ TEST_CASE("prompt: stays within its tokens, help goes before the task", "[unit][
 }
 
 TEST_CASE("prompt: a repair is not asked for without the diagnostics", "[unit][prompt]") {
-  const auto input = make_input(Operator::repair);
+  auto input = make_input(Operator::repair);
   std::int64_t smallest = build(input).tokens;
   while (const auto prompt = build_prompt(input, smallest - 1)) {
     CHECK(prompt->user.find("undeclared 'rate_1'") != std::string::npos);
@@ -136,6 +136,8 @@ TEST_CASE("prompt: a repair is not asked for without the diagnostics", "[unit][p
   }
   CHECK(build(input, smallest).user.find("## Inspiration") == std::string::npos);
   CHECK(build_prompt(input, smallest - 1).error().code == cambrian::Errc::exhausted);
+  input.failures.clear();
+  CHECK(build_prompt(input, 100'000).error().code == cambrian::Errc::invalid_argument);
 }
 
 TEST_CASE("prompt: no text of others passes for a section", "[unit][prompt]") {

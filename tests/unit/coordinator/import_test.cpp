@@ -35,10 +35,7 @@ class Exporter {
     settings.operators = {{search::Operator::diff, 0.5},
                           {search::Operator::crossover, 0.2},
                           {search::Operator::tune, 0.5}};
-    if (policy != PolicyKind::hill_climb && policy != PolicyKind::random &&
-        policy != PolicyKind::sequential) {
-      settings.operators.push_back({search::Operator::repair, 0.5});
-    }
+    if (search::may_repair(policy)) settings.operators.push_back({search::Operator::repair, 0.5});
     settings.learns_shares = true;
     settings.evaluations_parallel = 4;
     settings.proposals_parallel = 2;

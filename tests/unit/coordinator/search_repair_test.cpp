@@ -62,7 +62,7 @@ TEST_CASE("repair: what is not the program's fault is left alone", "[unit][searc
   }
 }
 
-TEST_CASE("repair: nor is a point of a run of tune", "[unit][search]") {
+TEST_CASE("repair: leaves the points of tune alone", "[unit][search]") {
   Settings settings = repairing_settings();
   settings.operators = {{Operator::diff, 1e-9}, {Operator::tune, 1e9}, {Operator::repair, 1e-3}};
   Driver driver(settings);
@@ -97,15 +97,17 @@ TEST_CASE("repair: for the policy a mended variant is a child of the one the bro
     if (is_repaired) settings.operators.push_back({Operator::repair, 1e9});
     Driver driver(settings);
     driver.start_with_seed(0.5);
-    driver.answer(1, {"broken"});
-    driver.fail(2);
-    CHECK((driver.last_proposal().operation == Operator::repair) == is_repaired);
-    driver.answer(2, {"fine"});
-    driver.score(3, 0.6);
+    for (std::int64_t i = 1; i <= kRepairsMax; ++i) {
+      driver.answer(i, {"broken " + std::to_string(i)});
+      driver.fail(i + 1);
+      CHECK((driver.last_proposal().operation == Operator::repair) == is_repaired);
+    }
+    driver.answer(kRepairsMax + 1, {"fine"});
+    driver.score(kRepairsMax + 2, 0.6);
     for (int i = 0; i < 150; ++i) driver.make_variant(0.3 + 0.002 * i);
     std::vector<std::vector<VariantNumber>> parents;
     for (const RequestProposal& request : driver.every<RequestProposal>()) {
-      if (request.proposal.value > 2) parents.push_back(request.parents);
+      if (request.proposal.value > kRepairsMax + 1) parents.push_back(request.parents);
     }
     return parents;
   };

@@ -45,10 +45,7 @@ Settings random_settings(Rng& rng) {
   settings.generations = static_cast<int>(rng.between(1, 4));
   settings.operators = {{Operator::diff, 0.5}, {Operator::rewrite, 0.2}, {Operator::crossover, 1}};
   if (rng.chance(0.5)) settings.operators.push_back({Operator::tune, 0.1 + 3 * rng.uniform()});
-  const bool may_repair = settings.policy == PolicyKind::islands ||
-                          settings.policy == PolicyKind::pareto ||
-                          settings.policy == PolicyKind::clade;
-  if (may_repair && rng.chance(0.5)) {
+  if (may_repair(settings.policy) && rng.chance(0.5)) {
     settings.operators.push_back({Operator::repair, 0.1 + 3 * rng.uniform()});
   }
   if (rng.chance(0.3)) settings.operators.push_back({Operator::simplify, 0.2});
