@@ -1,8 +1,6 @@
 #include "coordinator/search/jump_gate.hpp"
 
-#include <algorithm>
 #include <cmath>
-#include <vector>
 
 namespace cambrian::search {
 
@@ -13,18 +11,10 @@ void JumpGate::note_best(const Scored& now, const Scored& before) {
   const double gained = gain(now.score, before.score);
   // None where it is the best for keeping the constraints.
   if (gained <= 0 || !std::isfinite(gained)) return;
-  gains_.push_back(gained);
-  if (gains_.size() > kGainsKept) gains_.pop_front();
+  gains_.note(gained);
 }
 
-double JumpGate::sigma() const {
-  if (noise_ > 0) return noise_;
-  if (gains_.empty()) return 0;
-  std::vector<double> gains(gains_.begin(), gains_.end());
-  const auto middle = gains.begin() + static_cast<std::ptrdiff_t>((gains.size() - 1) / 2);
-  std::ranges::nth_element(gains, middle);
-  return *middle;
-}
+double JumpGate::sigma() const { return noise_ > 0 ? noise_ : gains_.usual(); }
 
 std::optional<Jump> JumpGate::find_jump(const Scored& scored, const Scored& best) const {
   if (!is_on() || !ranking_(scored, best)) return std::nullopt;

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <deque>
 #include <optional>
 
 #include "coordinator/search/ranking.hpp"
+#include "coordinator/search/recent_gains.hpp"
 #include "coordinator/search/types.hpp"
 
 namespace cambrian::search {
@@ -21,7 +21,7 @@ namespace cambrian::search {
 /// `kShareConfirmed` of the gain: what was a lie or luck for the most part does not count.
 class JumpGate {
  public:
-  static constexpr std::size_t kGainsKept = 32;
+  static constexpr std::size_t kGainsKept = RecentGains::kKept;
   static constexpr double kShareConfirmed = 0.5;
 
   explicit JumpGate(const Settings& settings);
@@ -44,7 +44,7 @@ class JumpGate {
   Goal goal_;
   Ranking ranking_;
   double noise_ = 0;
-  std::deque<double> gains_;  ///< Positive and finite, the newest last.
+  RecentGains gains_;
 };
 
 }  // namespace cambrian::search

@@ -16,8 +16,6 @@ constexpr double kPriorTrials = 5;
 constexpr double kShareMin = 0.1;
 // One lucky leap is worth no more than so many gains of the usual size.
 constexpr double kGainMax = 4;
-// Their median is the usual size.
-constexpr std::size_t kGainsKept = 32;
 
 double sum_of(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0);
@@ -46,19 +44,11 @@ ShareLearner::ShareLearner(std::vector<double> weights)
 
 void ShareLearner::tell(std::size_t arm, double gain, double cost) {
   if (gain > 0) {
-    gains_.push_back(gain);
-    if (gains_.size() > kGainsKept) gains_.pop_front();
-    gain = std::min(gain / usual_gain(), kGainMax);
+    gains_.note(gain);
+    gain = std::min(gain / gains_.usual(), kGainMax);
   }
   arms_.at(arm).add(gain, cost);
   all_.add(gain, cost);
-}
-
-double ShareLearner::usual_gain() const {
-  std::vector<double> gains(gains_.begin(), gains_.end());
-  const auto middle = gains.begin() + static_cast<std::ptrdiff_t>((gains.size() - 1) / 2);
-  std::ranges::nth_element(gains, middle);
-  return *middle;
 }
 
 std::vector<double> ShareLearner::weights() const {

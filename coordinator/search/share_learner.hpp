@@ -1,8 +1,9 @@
 #pragma once
 
 #include <cstddef>
-#include <deque>
 #include <vector>
+
+#include "coordinator/search/recent_gains.hpp"
 
 namespace cambrian::search {
 
@@ -31,12 +32,10 @@ class ShareLearner {
     void add(double new_gain, double new_cost);
   };
 
-  double usual_gain() const;
-
   std::vector<double> first_;
   std::vector<Sums> arms_;
   Sums all_;
-  std::deque<double> gains_;  ///< The last ones above 0.
+  RecentGains gains_;
 };
 
 }  // namespace cambrian::search

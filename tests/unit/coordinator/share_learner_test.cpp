@@ -171,7 +171,7 @@ TEST_CASE("Search: learned shares go to what improves", "[unit][search]") {
   double best = 0.1;
   int number = 0;
   while (driver.search.phase() == Phase::running) {
-    const RequestProposal request = driver.every<RequestProposal>().back();
+    const RequestProposal request = driver.last_proposal();
     driver.answer(request.proposal.value, {"digest " + std::to_string(++number)},
                   request.model == "large" ? 2000 : 200);
     if (driver.search.open_evaluations().empty()) break;
