@@ -34,7 +34,7 @@ inline constexpr std::string_view kEvaluatorTarget = "/evaluator";
 inline constexpr std::string_view kHostTarget = "/candidate-host";
 
 /// Bump it when a change of these command lines must not meet old cache entries.
-inline constexpr std::string_view kCompileCommandVersion = "4";
+inline constexpr std::string_view kCompileCommandVersion = "5";
 
 /// Clang 19, or the machine's g++ (12 or later) where there is no Clang.
 enum class Compiler { clang, gcc };

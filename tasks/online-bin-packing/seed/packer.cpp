@@ -14,7 +14,7 @@ constexpr double kItemMin = 1;
 class Stream {
  public:
   explicit Stream(double capacity) : capacity_(capacity) {
-    while (open_.size() < kUnusedBins) open_bin();
+    while (rooms_.size() < kUnusedBins) open_bin();
   }
 
   struct Choice {
@@ -23,57 +23,68 @@ class Stream {
   };
 
   Choice place(double item) {
-    fitting_.clear();
-    fitting_room_.clear();
-    for (std::size_t i = 0; i < open_.size(); ++i) {
-      if (open_[i].room < item) continue;
-      fitting_.push_back(i);
-      fitting_room_.push_back(open_[i].room);
-    }
-    const std::vector<double> scores = priority(item, fitting_room_);
-    if (scores.size() != fitting_.size()) {
+    find_fitting(item);
+    const std::vector<double> scores = priority(item, fitting_rooms_);
+    if (scores.size() != fitting_rooms_.size()) {
       throw std::runtime_error("priority() returned " + std::to_string(scores.size()) +
-                               " scores for " + std::to_string(fitting_.size()) + " bins");
+                               " scores for " + std::to_string(fitting_rooms_.size()) + " bins");
     }
     const std::size_t best = best_of(scores);
-    const Choice choice{open_[fitting_[best]].number, scores[best]};
+    const Choice choice{numbers_[fitting_[best]], scores[best]};
     take(fitting_[best], item);
     return choice;
   }
 
  private:
+  // Called for every item with hundreds of bins. Whether one fits is hard to foresee: writing each
+  // and moving on past those that fit is several times as fast as a branch.
+  void find_fitting(double item) {
+    fitting_.resize(rooms_.size());
+    fitting_rooms_.resize(rooms_.size());
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < rooms_.size(); ++i) {
+      fitting_[count] = i;
+      fitting_rooms_[count] = rooms_[i];
+      count += rooms_[i] >= item ? 1 : 0;
+    }
+    fitting_rooms_.resize(count);
+  }
+
   // A NaN wins, so that the judge gets to see it.
   static std::size_t best_of(const std::vector<double>& scores) {
     std::size_t best = 0;
-    for (std::size_t i = 0; i < scores.size(); ++i) {
-      if (std::isnan(scores[i])) return i;
-      if (scores[i] > scores[best]) best = i;
+    double highest = scores[0];
+    for (std::size_t i = 1; i < scores.size() && !std::isnan(highest); ++i) {
+      if (scores[i] <= highest) continue;
+      best = i;
+      highest = scores[i];
     }
     return best;
   }
 
   void take(std::size_t place, double item) {
-    open_[place].room -= item;
-    while (open_[open_.size() - kUnusedBins].room < capacity_ || open_.back().room < capacity_) {
+    rooms_[place] -= item;
+    while (rooms_[rooms_.size() - kUnusedBins] < capacity_ || rooms_.back() < capacity_) {
       open_bin();
     }
-    if (open_[place].room < kItemMin) {
-      open_.erase(open_.begin() + static_cast<std::ptrdiff_t>(place));
+    if (rooms_[place] < kItemMin) {
+      rooms_.erase(rooms_.begin() + static_cast<std::ptrdiff_t>(place));
+      numbers_.erase(numbers_.begin() + static_cast<std::ptrdiff_t>(place));
     }
   }
 
-  void open_bin() { open_.push_back({opened_++, capacity_}); }
-
-  struct Bin {
-    std::int32_t number = 0;
-    double room = 0;
-  };
+  void open_bin() {
+    rooms_.push_back(capacity_);
+    numbers_.push_back(opened_++);
+  }
 
   double capacity_;
   std::int32_t opened_ = 0;
-  std::vector<Bin> open_;  // In the order of opening, full ones left out.
-  std::vector<std::size_t> fitting_;
-  std::vector<double> fitting_room_;
+  // Of each bin in the order of opening, full ones left out.
+  std::vector<double> rooms_;
+  std::vector<std::int32_t> numbers_;
+  std::vector<std::size_t> fitting_;    // Places of those that have room; more behind them.
+  std::vector<double> fitting_rooms_;
 };
 
 class Packer : public cambrian::Program {
