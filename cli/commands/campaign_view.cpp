@@ -1,7 +1,6 @@
 #include "cli/commands/campaign_view.hpp"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cmath>
 #include <map>
@@ -31,11 +30,8 @@ std::string delta_text(const Campaign& campaign) {
 
 /// Half of the 95 % interval of a mean with this standard error, by Student's t.
 double half_of(double standard_error, std::size_t freedom) {
-  // Quantiles at 97.5 %, by degrees of freedom; later ones are close to 1.96.
-  constexpr std::array kStudent{12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262};
-  constexpr double kNormal = 2.0;
-  return standard_error *
-         (freedom <= kStudent.size() ? kStudent[std::max<std::size_t>(freedom, 1) - 1] : kNormal);
+  const auto degrees = static_cast<double>(std::max<std::size_t>(freedom, 1));
+  return standard_error * statistics::student_quantile(0.975, degrees);
 }
 
 const user::v1::Estimate* fresh_estimate(const Campaign& campaign,

@@ -1,6 +1,7 @@
 #include "common/statistics/statistics.hpp"
 
 #include <algorithm>
+#include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <vector>
 
@@ -27,6 +28,11 @@ std::optional<double> standard_error(std::span<const double> values) {
   for (const double value : values) squares += (value - center) * (value - center);
   const auto count = static_cast<double>(values.size());
   return std::sqrt(squares / (count - 1) / count);
+}
+
+double student_quantile(double probability, double freedom) {
+  CAMBRIAN_ASSERT(probability > 0 && probability < 1 && freedom > 0);
+  return boost::math::quantile(boost::math::students_t(freedom), probability);
 }
 
 double quantile(std::span<const double> sorted, double probability) {

@@ -17,6 +17,10 @@ double mean(std::span<const double> values);
 /// Standard error of the mean, by the unbiased variance. None for fewer than two values.
 std::optional<double> standard_error(std::span<const double> values);
 
+/// The value below which Student's t distribution has this share. `probability` above 0 and below
+/// 1, `freedom` (degrees of freedom) above 0.
+double student_quantile(double probability, double freedom);
+
 /// A range that covers the true value with some confidence.
 struct Interval {
   double low = 0;

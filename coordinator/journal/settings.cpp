@@ -99,6 +99,7 @@ Json to_json(const search::Settings& settings) {
   json["inspirations"] = settings.inspirations;
   json["failures"] = settings.failures;
   json["repeats"] = settings.repeats;
+  json["races"] = settings.races;
   json["evaluation_seed"] = optional_json(settings.evaluation_seed);
   json["noise_repeats"] = settings.noise_repeats;
   json["final_repeats"] = settings.final_repeats;
@@ -131,6 +132,7 @@ search::Settings settings_from_json(const Json& json) {
   settings.inspirations = json.at("inspirations");
   settings.failures = json.at("failures");
   settings.repeats = json.at("repeats");
+  settings.races = json.value("races", settings.races);
   settings.evaluation_seed =
       optional_from<std::uint64_t>(json.value("evaluation_seed", Json(nullptr)));
   settings.noise_repeats = json.value("noise_repeats", settings.noise_repeats);

@@ -151,6 +151,8 @@ void Search::on(const EvaluationFinished& event) {
     if (event.outcome != Outcome::stopped_early) ++ledger_.used.evaluations_failed;
     std::erase_if(backlog_,
                   [&](const Planned& plan) { return plan.variant == evaluation.plan.variant; });
+  } else {
+    race(evaluation.plan.variant, variant);
   }
   evaluations_unissued_ += variant.trial.unissued();
   queue_evaluations(evaluation.plan.variant, variant);
@@ -303,7 +305,7 @@ void Search::add_variant(const NewVariant& variant, AddVariant command, Origin o
   command.island = origin.island;
   emit(std::move(command));
   evaluations_unissued_ += settings_.repeats;
-  Trial trial(settings_.repeats, settings_.objectives.front().metric);
+  Trial trial(settings_.repeats, settings_.objectives.front().metric, settings_.races);
   const auto [added, is_added] = variants_.emplace(
       number, OpenVariant{std::move(origin), variant.source_tokens, std::move(trial)});
   CAMBRIAN_ASSERT(is_added);
@@ -314,6 +316,15 @@ void Search::queue_evaluations(VariantNumber number, OpenVariant& variant) {
   for (int count = variant.trial.queue_next(); count > 0; --count) {
     backlog_.push_back({number, std::nullopt, Split::validation});
   }
+}
+
+void Search::race(VariantNumber number, OpenVariant& variant) {
+  if (!settings_.races || number == kSeed || !best_ || best_->violation > 0) return;
+  // That the seed's score does not vary says nothing of others.
+  const bool has_noise = noise_of_seed_ && noise_of_seed_->deviation > 0;
+  const auto score = lost_race(settings_.objectives.front().goal, variant.trial.scores(),
+                               best_scores_, has_noise ? noise_of_seed_ : std::nullopt);
+  if (score) variant.trial.give_up(*score);
 }
 
 void Search::settle_if_complete(VariantNumber number) {
@@ -343,7 +354,7 @@ void Search::settle(VariantNumber number, const Verdict& verdict, const Ruling& 
     if (ruling.is_doubted()) {
       scored.reset();
       policy_->add_failure(variant.origin.bred_from);
-    } else if (variant.trial.is_full() || number == kSeed) {
+    } else if (variant.trial.is_comparable() || number == kSeed) {
       enter_archive(*scored, variant, verdict.metrics);
     }
     if (variant.origin.sample) tuner_.tell(*variant.origin.sample, scored);
@@ -376,6 +387,8 @@ void Search::enter_archive(Scored scored, const OpenVariant& variant,
     if (best_) gate_.note_best(scored, *best_);
     is_review_due_ = true;
     best_ = scored;
+    // A seed that was cut short has not all of them: nobody loses to it.
+    best_scores_ = variant.trial.is_full() ? variant.trial.scores() : std::vector<double>();
     emit(SetBest{scored.variant, scored.score});
   }
   policy_->add({.scored = scored,

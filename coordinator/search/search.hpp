@@ -15,6 +15,7 @@
 #include "coordinator/search/jump_gate.hpp"
 #include "coordinator/search/ledger.hpp"
 #include "coordinator/search/policy.hpp"
+#include "coordinator/search/race.hpp"
 #include "coordinator/search/settings.hpp"
 #include "coordinator/search/share_learner.hpp"
 #include "coordinator/search/trial.hpp"
@@ -59,6 +60,10 @@ inline constexpr int kRepairsMax = 2;
 /// repeats: it is settled with the mean of those, but never becomes the best nor a parent, as its
 /// score is not comparable (the seed excepted). The same holds for a variant that is cut short by
 /// the end of the search; one that never had an evaluation stays pending.
+///
+/// **Races.** With `races` the repeats of a variant follow one after the other, and end when they
+/// show that it is worse than the best (`lost_race`). It then has the score that they suggest and
+/// is a variant like any other. While the best breaks a constraint nobody loses to it.
 ///
 /// With `evaluation_seed` every variant is measured on the same draws: differences between variants
 /// are then not those of their luck. The finals tell what of a score was made to measure.
@@ -135,7 +140,9 @@ class Search {
   std::optional<Best> best() const { return best_; }
   std::optional<double> seed_score() const { return seed_score_; }
   /// Standard deviation of one evaluation of the seed; none while it is not measured.
-  std::optional<double> noise_deviation() const { return noise_deviation_; }
+  std::optional<double> noise_deviation() const {
+    return noise_of_seed_ ? std::optional(noise_of_seed_->deviation) : std::nullopt;
+  }
   /// Requested, not finished and not cancelled; ascending.
   std::vector<ProposalNumber> open_proposals() const;
   std::vector<EvaluationNumber> open_evaluations() const;
@@ -240,6 +247,7 @@ class Search {
   void add_new_variants(const ProposalFinished& event, const OpenProposal& proposal);
   void add_variant(const NewVariant& variant, AddVariant command, Origin origin);
   void queue_evaluations(VariantNumber number, OpenVariant& variant);
+  void race(VariantNumber number, OpenVariant& variant);
   void settle_if_complete(VariantNumber number);
   void settle(VariantNumber number, const Verdict& verdict, const Ruling& ruling);
   std::uint64_t seed_of(const Planned& plan, EvaluationNumber number, int repeat) const;
@@ -290,10 +298,11 @@ class Search {
   int fruitless_proposals_in_row_ = 0;
 
   std::optional<Best> best_;
+  std::vector<double> best_scores_;  ///< Of all its repeats; empty where the seed has not all.
   std::optional<double> seed_score_;
   std::map<int, double> noise_;  ///< Scores by repeat, so that their order does not count.
   int noise_finished_ = 0;
-  std::optional<double> noise_deviation_;
+  std::optional<Noise> noise_of_seed_;
   std::deque<Failure> failures_;  ///< The newest first.
 
   std::int64_t last_proposal_ = 0;

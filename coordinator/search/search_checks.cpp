@@ -35,7 +35,7 @@ void Search::finish_noise(const EvaluationFinished& event, int repeat) {
         *statistics::standard_error(scores) * std::sqrt(static_cast<double>(scores.size()));
     // Squares of a seed that diverges may be too large for a number.
     if (std::isfinite(deviation)) {
-      noise_deviation_ = deviation;
+      noise_of_seed_ = Noise{deviation, static_cast<int>(scores.size())};
       gate_.note_noise(deviation);
       is_review_due_ = true;
       emit(SetNoise{deviation, static_cast<int>(scores.size())});

@@ -21,9 +21,13 @@ int Search::next_proposal_size() const {
   // One is kept back for a jump among what is in flight.
   const std::int64_t kept = gate_.is_on() && in_flight > 0 ? 1 : 0;
   const std::int64_t left = ledger_.evaluations_left(evaluations_wanted() + kept);
+  // One more may get fewer repeats. In a race it would take them from others, which come in turns:
+  // so then it is the very last, alone.
+  const bool is_last = in_flight == 0 && left < settings_.repeats;
+  const bool is_one_short = left % settings_.repeats > 0 && (!settings_.races || is_last);
   const std::int64_t size = std::min<std::int64_t>(
       {settings_.variants_per_proposal, settings_.evaluations_parallel, policy_->room(in_flight),
-       left / settings_.repeats + (left % settings_.repeats > 0 ? 1 : 0)});
+       left / settings_.repeats + (is_one_short ? 1 : 0)});
   const auto occupied = open + static_cast<std::int64_t>(backlog_.size()) + variants_expected_;
   return occupied + size <= settings_.evaluations_parallel ? static_cast<int>(size) : 0;
 }

@@ -16,14 +16,16 @@ Outcome checked_outcome(Outcome outcome, const std::map<std::string, double>& me
   return metrics.contains(objective) ? Outcome::success : Outcome::bad_output;
 }
 
-Trial::Trial(int repeats, std::string objective)
+Trial::Trial(int repeats, std::string objective, bool is_race)
     : repeats_(repeats),
       objective_(std::move(objective)),
+      is_race_(is_race),
       planned_(repeats),
       results_(static_cast<std::size_t>(repeats)) {}
 
 int Trial::queue_next() {
-  const int wanted = finished_ == 0 ? std::min(1, planned_) : planned_;
+  const bool is_one_more = finished_ == 0 || is_race_;
+  const int wanted = is_one_more ? std::min(finished_ + 1, planned_) : planned_;
   const int count = std::max(0, wanted - queued_);
   queued_ += count;
   return count;
@@ -49,6 +51,21 @@ bool Trial::finish(int repeat, Outcome outcome, const std::map<std::string, doub
   return false;
 }
 
+void Trial::give_up(double score) {
+  CAMBRIAN_ASSERT(open_ == 0 && !has_failed());
+  close();
+  lost_with_ = score;
+}
+
+std::vector<double> Trial::scores() const {
+  CAMBRIAN_ASSERT(open_ == 0 && !has_failed());
+  std::vector<double> scores;
+  for (int i = 0; i < finished_; ++i) {
+    scores.push_back(results_.at(static_cast<std::size_t>(i)).at(objective_));
+  }
+  return scores;
+}
+
 void Trial::withdraw() {
   CAMBRIAN_ASSERT(open_ > 0);
   --open_;
@@ -67,7 +84,7 @@ Verdict Trial::verdict() const {
       verdict.metrics[name] = statistics::mean(series);
     }
   }
-  verdict.score = verdict.metrics.at(objective_);
+  verdict.score = lost_with_ ? *lost_with_ : verdict.metrics.at(objective_);
   return verdict;
 }
 

@@ -127,6 +127,8 @@ struct Settings {
   int inspirations = 2;
   int failures = 2;
   int repeats = 1;
+  /// Repeats of a variant go one after the other, and end when it is shown to be worse.
+  bool races = false;
   /// What search evaluations draw at random follows from it and the repeat, the same for every
   /// variant. None (campaigns of older versions): each evaluation has a seed of its own.
   std::optional<std::uint64_t> evaluation_seed;

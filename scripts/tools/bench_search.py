@@ -43,6 +43,8 @@ def parse_arguments():
     parser.add_argument("--evaluator", choices=["warm", "compile"], default="warm",
                         help="of the worker; results are the same (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=1, help="evaluations of each variant")
+    parser.add_argument("--race", action="store_true",
+                        help="end the repeats of a variant that is shown to be worse")
     parser.add_argument("--final-repeats", type=int, default=3)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=NUMBER",
                         help="a parameter of the task; repeatable")
@@ -98,8 +100,8 @@ def campaign_of(options, name, arm, seed):
         "api_version": "cambrian/v1", "kind": "Campaign", "name": name, "seed": seed,
         "task": {"source": str(options.task.resolve())},
         "search": search_of(arm),
-        "evaluation": {"repeats": options.repeats, "final_repeats": options.final_repeats,
-                       "parallel": options.parallel,
+        "evaluation": {"repeats": options.repeats, "race": options.race,
+                       "final_repeats": options.final_repeats, "parallel": options.parallel,
                        # The workers are our own: every evaluation is for the search.
                        "confirm_sigma": 0},
         "budget": {"evaluations": options.evaluations},

@@ -302,6 +302,7 @@ search::Settings settings_of(const TaskManifest& task, const SeedFacts& seed,
   settings.inspirations = search.inspirations();
   settings.failures = search.failures();
   settings.repeats = spec.evaluation().repeats();
+  settings.races = spec.evaluation().race();
   settings.evaluation_seed = spec.evaluation().seed();
   settings.noise_repeats = spec.evaluation().noise_repeats();
   settings.final_repeats = spec.evaluation().final_repeats();

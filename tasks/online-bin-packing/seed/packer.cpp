@@ -83,7 +83,7 @@ class Stream {
   // Of each bin in the order of opening, full ones left out.
   std::vector<double> rooms_;
   std::vector<std::int32_t> numbers_;
-  std::vector<std::size_t> fitting_;    // Places of those that have room; more behind them.
+  std::vector<std::size_t> fitting_;  // Places of those that have room; more behind them.
   std::vector<double> fitting_rooms_;
 };
 

@@ -68,6 +68,16 @@ TEST_CASE("bootstrap_interval: repeats for a seed and covers about as often as i
   CHECK(covered <= 198);
 }
 
+TEST_CASE("student_quantile: agrees with the printed table", "[unit][statistics]") {
+  // Fisher and Yates, "Statistical tables", table III.
+  CHECK(student_quantile(0.975, 1) == Approx(12.706).epsilon(1e-4));
+  CHECK(student_quantile(0.975, 10) == Approx(2.228).epsilon(1e-3));
+  CHECK(student_quantile(0.95, 5) == Approx(2.015).epsilon(1e-3));
+  CHECK(student_quantile(0.995, 2) == Approx(9.925).epsilon(1e-4));
+  CHECK(student_quantile(0.5, 3) == Approx(0).margin(1e-12));
+  CHECK(student_quantile(0.05, 5) == Approx(-student_quantile(0.95, 5)));
+}
+
 TEST_CASE("paired_difference: reproduces Student's sleep data", "[unit][statistics]") {
   const PairedDifference difference = paired_difference(kFirstDrug, kSecondDrug, Rng(3));
   CHECK(difference.mean == Approx(1.58));

@@ -83,6 +83,7 @@ TEST_CASE("codec: a definition reads back as it was", "[unit][coordinator]") {
                                    {search::Operator::simplify, 0.5},
                                    {search::Operator::explain, 0.5}};
   definition.settings.tune_evaluations = 33;
+  definition.settings.races = true;
   definition.settings.noise_repeats = 5;
   definition.settings.confirm_sigma = 2.5;
   definition.settings.reset_interval = 66;
@@ -110,6 +111,7 @@ TEST_CASE("codec: a definition reads back as it was", "[unit][coordinator]") {
   CHECK(back.settings.models == definition.settings.models);
   CHECK(back.settings.operators == definition.settings.operators);
   CHECK(back.settings.learns_shares);
+  CHECK(back.settings.races);
   CHECK(back.settings.budget == definition.settings.budget);
   CHECK(back.early_stop == definition.early_stop);
   CHECK(back.settings.policy == search::PolicyKind::clade);
@@ -123,10 +125,12 @@ TEST_CASE("codec: a definition reads back as it was", "[unit][coordinator]") {
   old["settings"].erase("reset_interval");
   old["settings"].erase("climb_from");
   old["settings"].erase("learns_shares");
+  old["settings"].erase("races");
   old.erase("early_stop");
   CHECK_FALSE(postgres::definition_from_json(old).early_stop);
   CHECK(postgres::definition_from_json(old).settings.climb_from == 0);
   CHECK_FALSE(postgres::definition_from_json(old).settings.learns_shares);
+  CHECK_FALSE(postgres::definition_from_json(old).settings.races);
   CHECK(postgres::definition_from_json(old).settings.noise_repeats == 0);
   CHECK(postgres::definition_from_json(old).settings.confirm_sigma == 0);
   CHECK(postgres::definition_from_json(old).settings.reset_interval == 0);

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <numbers>
+#include <set>
 
 #include "coordinator/search/settings.hpp"
 #include "tests/unit/coordinator/search_driver.hpp"
@@ -89,8 +90,8 @@ Land traps() {
 
 class Walk {
  public:
-  Walk(const Land& land, const Settings& settings, bool has_liar = false)
-      : land_(land), search_(settings), rng_(settings.seed), has_liar_(has_liar) {
+  Walk(const Land& land, const Settings& settings, bool has_liar = false, double noise = 0)
+      : land_(land), search_(settings), rng_(settings.seed), noise_(noise), has_liar_(has_liar) {
     programs_[VariantNumber{0}] = {land_.seed(rng_), kSeedTokens};
   }
 
@@ -170,8 +171,12 @@ class Walk {
     if (const auto worker = workers_.find(number); worker != workers_.end()) {
       if (worker->second == 0) event.metrics["accuracy"] += kLie;
     }
+    // Each evaluation has draws of its own: what pairs them could only help a race.
+    if (noise_ > 0) event.metrics["accuracy"] += noise_ * rng_.normal();
     // Some do not compile.
-    if (number.value > 1 && rng_.chance(0.25)) event.outcome = Outcome::compile_error;
+    const VariantNumber variant = variant_of_.at(number);
+    const bool is_first = variant.value > 0 && compiled_.insert(variant).second;
+    if (is_first && rng_.chance(0.25)) event.outcome = Outcome::compile_error;
     take(search_.handle(event));
   }
 
@@ -184,7 +189,9 @@ class Walk {
   std::map<EvaluationNumber, VariantNumber> variant_of_;
   std::map<EvaluationNumber, std::uint64_t> workers_;
   std::map<VariantNumber, std::uint64_t> evaluated_by_;
+  std::set<VariantNumber> compiled_;
   std::int64_t confirmations_ = 0;
+  double noise_;
   bool has_liar_;
 };
 
@@ -345,6 +352,42 @@ TEST_CASE("Search: islands against the controls, by land and budget", "[.][unit]
                 << " random=" << median_best(land, PolicyKind::random, evaluations)
                 << " share of islands better than hill_climb="
                 << share_better(islands, hill_climb));
+    }
+  }
+}
+
+TEST_CASE("Search: what races save where scores are noisy", "[.][unit][bench]") {
+  const std::pair<const char*, Land> lands[] = {{"hill", hill()}, {"traps", traps()}};
+  struct Way {
+    const char* name;
+    int repeats;
+    bool races;
+    int noise_repeats;
+  };
+  const Way ways[] = {{"one evaluation", 1, false, 0},
+                      {"five repeats", 5, false, 0},
+                      {"five repeats, race", 5, true, 0},
+                      {"five repeats, race, noise known", 5, true, 10}};
+  for (const auto& [name, land] : lands) {
+    for (const double noise : {0.3, 1.0}) {
+      std::vector<double> plain;
+      for (const Way& way : ways) {
+        std::vector<double> truths;
+        for (std::uint64_t seed = 1; seed <= 2 * kSeeds; ++seed) {
+          auto settings = settings_for(seed, PolicyKind::islands, 1000);
+          settings.repeats = way.repeats;
+          settings.races = way.races;
+          settings.noise_repeats = way.noise_repeats;
+          Walk walk(land, settings, false, noise);
+          walk.run();
+          truths.push_back(walk.best_in_truth());
+        }
+        std::ranges::sort(truths);
+        if (way.repeats == 5 && !way.races) plain = truths;
+        WARN(name << " noise=" << noise << " " << way.name << ": median in truth "
+                  << truths[truths.size() / 2] << ", share better than five repeats "
+                  << (plain.empty() ? 0.5 : share_better(truths, plain)));
+      }
     }
   }
 }

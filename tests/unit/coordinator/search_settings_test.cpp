@@ -70,6 +70,11 @@ const Case kCases[] = {
     {"codegen.models[0].weight", [](Settings& s) { s.models = {{"m", -1, {}}}; }},
     {"codegen.models[0].temperature", [](Settings& s) { s.models = {{"m", 1, 2.5}}; }},
     {"evaluation.repeats", [](Settings& s) { s.repeats = 0; }},
+    {"evaluation.race",
+     [](Settings& s) {
+       s.repeats = 2;
+       s.races = true;
+     }},
     {"evaluation.noise_repeats", [](Settings& s) { s.noise_repeats = 1; }},
     {"evaluation.confirm_sigma", [](Settings& s) { s.confirm_sigma = -1; }},
     {"evaluation.confirm_sigma",

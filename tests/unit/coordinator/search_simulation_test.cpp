@@ -2,7 +2,6 @@
 #include <catch2/catch_test_macros.hpp>
 #include <cmath>
 #include <cstdlib>
-#include <limits>
 #include <map>
 #include <ranges>
 #include <set>
@@ -82,6 +81,7 @@ class World {
     if (!request.is_final) {
       ++shadow_.finished;
       ++shadow_.results[request.variant];
+      note_score(request, event, settings_, shadow_);
       jumps_.take(request, event);
       is_reset_due_ =
           settings_.reset_interval > 0 && shadow_.finished % settings_.reset_interval == 0;
@@ -303,6 +303,7 @@ class World {
   void apply(const SettleVariant& command) {
     expect(shadow_.settled.emplace(command.variant, command).second, "a variant settles once");
     jumps_.apply(command);
+    check_race(command, settings_, shadow_);
     const bool is_duplicate = shadow_.variants.at(command.variant).duplicate_of.has_value();
     expect(is_duplicate == (command.state == VariantState::duplicate), "duplicates say so");
     expect((command.state == VariantState::evaluated) == command.score.has_value(),
@@ -335,9 +336,8 @@ class World {
     expect(std::isfinite(command.deviation) && command.deviation >= 0, "noise is a number");
     expect(command.evaluations >= 2 && command.evaluations <= settings_.noise_repeats,
            "noise is measured by what was asked for");
-    expect(search_.noise_deviation() == command.deviation && !shadow_.has_noise,
-           "noise is told once");
-    shadow_.has_noise = true;
+    expect(search_.noise_deviation() == command.deviation && !shadow_.noise, "noise is told once");
+    shadow_.noise = Noise{command.deviation, command.evaluations};
     jumps_.set_noise(command.deviation);
   }
 
@@ -396,11 +396,12 @@ class World {
            "a variant of the best score is never lost");
   }
 
-  /// Every variant that has all its repeats is a member, once.
+  /// Every variant that has all its repeats, or lost its race, is a member, once.
   void check_all_are_kept() {
     std::set<VariantNumber> full;
     for (const auto& [number, settled] : shadow_.settled) {
-      const bool is_full = number.value == 0 || (has_all_repeats(number) && !is_doubted(settled));
+      const bool is_full = number.value == 0 || shadow_.lost.contains(number) ||
+                           (has_all_repeats(number) && !is_doubted(settled));
       if (settled.state == VariantState::evaluated && is_full) full.insert(number);
     }
     std::set<VariantNumber> kept;
@@ -503,7 +504,8 @@ class World {
       }
       if (settled->second.state == VariantState::duplicate) ++duplicates;
       if (settled->second.state != VariantState::evaluated) continue;
-      if (shadow_.results[number] < settings_.repeats) ++cut_short;
+      const bool is_lost = shadow_.lost.contains(number);
+      if (shadow_.results[number] < settings_.repeats && !is_lost) ++cut_short;
     }
     expect(duplicates == search_.consumption().duplicates, "duplicates are counted");
     expect(shadow_.reason != EndReason::evaluations || cut_short <= 1,

@@ -55,6 +55,7 @@ Settings random_settings(Rng& rng) {
   settings.inspirations = static_cast<int>(rng.between(0, 3));
   settings.failures = static_cast<int>(rng.between(0, 3));
   settings.repeats = static_cast<int>(rng.chance(0.5) ? 1 : rng.between(2, 4));
+  if (settings.repeats > 2) settings.races = rng.chance(0.5);
   if (rng.chance(0.3)) settings.noise_repeats = static_cast<int>(rng.between(2, 5));
   settings.final_repeats = static_cast<int>(rng.between(0, 2));
   if (rng.chance(0.5)) settings.confirm_sigma = rng.pick(std::vector<double>{0.1, 1, 3});
@@ -95,9 +96,35 @@ void check_repair(const RequestProposal& request, const Settings& settings, Shad
   shadow.island_of[request.proposal] = island;
 }
 
+bool has_succeeded(const EvaluationFinished& event) {
+  return event.outcome == Outcome::success && event.metrics.contains("score") &&
+         std::ranges::all_of(event.metrics,
+                             [](const auto& metric) { return std::isfinite(metric.second); });
+}
+
 bool is_doubted(const SettleVariant& settled) {
   return settled.confirmation == Confirmation::disputed ||
          settled.confirmation == Confirmation::unconfirmed;
+}
+
+void note_score(const RequestEvaluation& request, const EvaluationFinished& event,
+                const Settings& settings, Shadow& shadow) {
+  auto& scores = shadow.scores[request.variant];
+  const bool is_own = !request.jump && std::ssize(scores) < settings.repeats;
+  if (is_own && has_succeeded(event)) scores.push_back(event.metrics.at("score"));
+}
+
+void check_race(const SettleVariant& command, const Settings& settings, Shadow& shadow) {
+  if (!settings.races || command.state != VariantState::evaluated) return;
+  if (!shadow.best || shadow.best->violation > 0) return;
+  const auto noise = shadow.noise && shadow.noise->deviation > 0 ? shadow.noise : std::nullopt;
+  const auto lost = lost_race(settings.objectives[0].goal, shadow.scores.at(command.variant),
+                              shadow.scores.at(shadow.best->variant), noise);
+  if (!lost) return;
+  // The end of the search may withdraw a repeat, after the best has changed.
+  const bool is_cut_short = shadow.phase != Phase::running && command.score != lost;
+  expect(is_cut_short || command.score == lost, "who loses a race has the score it suggests");
+  if (!is_cut_short) shadow.lost.insert(command.variant);
 }
 
 Agents::Agents(Rng& rng)
@@ -150,12 +177,6 @@ double JumpShadow::sigma() const {
   std::vector<double> sorted(gains_.begin(), gains_.end());
   std::ranges::sort(sorted);
   return sorted[(sorted.size() - 1) / 2];
-}
-
-bool JumpShadow::has_succeeded(const EvaluationFinished& event) const {
-  return event.outcome == Outcome::success && event.metrics.contains("score") &&
-         std::ranges::all_of(event.metrics,
-                             [](const auto& metric) { return std::isfinite(metric.second); });
 }
 
 Scored JumpShadow::scored(VariantNumber variant, const EvaluationFinished& event) const {

@@ -27,11 +27,13 @@ struct Shadow {
   std::vector<VariantNumber> constants_wanted;
   std::map<VariantNumber, std::vector<Constant>> constants;
   std::map<ProposalNumber, std::optional<int>> island_of;
-  std::map<VariantNumber, int> requested;    ///< Search evaluations, by variant.
-  std::map<VariantNumber, int> results;      ///< Those of them that finished.
-  std::vector<std::vector<Member>> members;  ///< Before the event.
+  std::map<VariantNumber, int> requested;               ///< Search evaluations, by variant.
+  std::map<VariantNumber, int> results;                 ///< Those of them that finished.
+  std::map<VariantNumber, std::vector<double>> scores;  ///< Of the variant's own repeats.
+  std::set<VariantNumber> lost;                         ///< Lost their race to the best.
+  std::vector<std::vector<Member>> members;             ///< Before the event.
   std::optional<Scored> best;
-  bool has_noise = false;
+  std::optional<Noise> noise;
   Phase phase = Phase::running;
   EndReason reason = EndReason::none;
   std::int64_t last_proposal = 0;
@@ -43,6 +45,9 @@ struct Shadow {
 /// Fails the test.
 void expect(bool is_true, const char* what);
 
+/// The evaluation counts as a success.
+bool has_succeeded(const EvaluationFinished& event);
+
 /// True for a score that another evaluation did not confirm.
 bool is_doubted(const SettleVariant& settled);
 
@@ -51,6 +56,13 @@ void check_is_no_work(const Command& command);
 
 /// The rules of the operator `repair`, from the shadow before the command.
 void check_repair(const RequestProposal& request, const Settings& settings, Shadow& shadow);
+
+/// Keeps the score of a search evaluation, if it is one of the variant's own repeats.
+void note_score(const RequestEvaluation& request, const EvaluationFinished& event,
+                const Settings& settings, Shadow& shadow);
+
+/// Whether the variant lost its race to the best, and has the score that it suggests if so.
+void check_race(const SettleVariant& command, const Settings& settings, Shadow& shadow);
 
 /// Agents that fail, repeat themselves, answer too much or nothing, and report nonsense.
 class Agents {
@@ -92,7 +104,6 @@ class JumpShadow {
   double gain(double score, double best) const;
   /// The second score, if that evaluation succeeded and confirms the first.
   bool is_confirmed(const Check& check) const;
-  bool has_succeeded(const EvaluationFinished& event) const;
   Scored scored(VariantNumber variant, const EvaluationFinished& event) const;
 
   const Settings& settings_;
