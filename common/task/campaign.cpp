@@ -115,6 +115,12 @@ class CampaignChecker {
     range(evaluation.repeats(), "evaluation.repeats", 0, 100, "1 to 100");
     range(evaluation.noise_repeats() == 1 ? -1 : evaluation.noise_repeats(),
           "evaluation.noise_repeats", 0, 100, "2 to 100, or 0");
+    require(!evaluation.race() || evaluation.repeats() >= (evaluation.noise_repeats() > 0 ? 2 : 4),
+            "evaluation.race", "too few repeats for a race",
+            "use evaluation.repeats of at least 4, or 2 with evaluation.noise_repeats");
+    require(!evaluation.race() || spec_.search().policy() != spec::v1::POLICY_PARETO,
+            "evaluation.race", "the policy pareto has no single best variant to race against",
+            "use another policy");
     range(evaluation.final_repeats(), "evaluation.final_repeats", 0, 100, "1 to 100");
     range(evaluation.confirm_sigma(), "evaluation.confirm_sigma", 0, 1000, "0 to 1000");
     range(evaluation.parallel(), "evaluation.parallel", 0, 100'000, "1 to 100000");

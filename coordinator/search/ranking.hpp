@@ -4,7 +4,7 @@
 
 namespace cambrian::search {
 
-/// A variant with the mean of its first objective: always finite.
+/// A variant with its score, the metric of the first objective: always finite.
 struct Scored {
   VariantNumber variant;
   double score = 0;

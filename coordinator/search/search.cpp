@@ -152,7 +152,7 @@ void Search::on(const EvaluationFinished& event) {
     std::erase_if(backlog_,
                   [&](const Planned& plan) { return plan.variant == evaluation.plan.variant; });
   } else {
-    race(evaluation.plan.variant, variant);
+    end_if_lost(evaluation.plan.variant, variant);
   }
   evaluations_unissued_ += variant.trial.unissued();
   queue_evaluations(evaluation.plan.variant, variant);
@@ -305,7 +305,8 @@ void Search::add_variant(const NewVariant& variant, AddVariant command, Origin o
   command.island = origin.island;
   emit(std::move(command));
   evaluations_unissued_ += settings_.repeats;
-  Trial trial(settings_.repeats, settings_.objectives.front().metric, settings_.races);
+  Trial trial(settings_.repeats, settings_.objectives.front().metric,
+              settings_.races && number != kSeed);
   const auto [added, is_added] = variants_.emplace(
       number, OpenVariant{std::move(origin), variant.source_tokens, std::move(trial)});
   CAMBRIAN_ASSERT(is_added);
@@ -318,12 +319,10 @@ void Search::queue_evaluations(VariantNumber number, OpenVariant& variant) {
   }
 }
 
-void Search::race(VariantNumber number, OpenVariant& variant) {
+void Search::end_if_lost(VariantNumber number, OpenVariant& variant) {
   if (!settings_.races || number == kSeed || !best_ || best_->violation > 0) return;
-  // That the seed's score does not vary says nothing of others.
-  const bool has_noise = noise_of_seed_ && noise_of_seed_->deviation > 0;
-  const auto score = lost_race(settings_.objectives.front().goal, variant.trial.scores(),
-                               best_scores_, has_noise ? noise_of_seed_ : std::nullopt);
+  const auto score = find_lost_score(settings_.objectives.front().goal, variant.trial.scores(),
+                                     best_scores_, noise_of_seed_);
   if (score) variant.trial.give_up(*score);
 }
 

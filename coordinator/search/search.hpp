@@ -42,7 +42,7 @@ inline constexpr int kRepairsMax = 2;
 /// arrive earlier are known earlier, so which parents proposal n has, and the numbers of variants,
 /// depend on the order of the events. The log of events, not the seed alone, repeats a lineage;
 /// with one proposal and one evaluation in flight the two are the same thing. Exception: hill_climb
-/// chooses its parents by whole generations, independent of the order within one.
+/// chooses its parents by whole generations, independent of the order within one unless `races`.
 ///
 /// **Life.** `Started` asks for the seed's evaluation; a seed that fails ends the campaign. Then
 /// proposals and evaluations are kept in flight until a budget, the target, the user or a row of
@@ -62,8 +62,9 @@ inline constexpr int kRepairsMax = 2;
 /// the end of the search; one that never had an evaluation stays pending.
 ///
 /// **Races.** With `races` the repeats of a variant follow one after the other, and end when they
-/// show that it is worse than the best (`lost_race`). It then has the score that they suggest and
-/// is a variant like any other. While the best breaks a constraint nobody loses to it.
+/// show that it is worse than the best (`find_lost_score`). It then has the score that they suggest
+/// and is a variant like any other. While the best breaks a constraint nobody loses to it. Which
+/// best a variant meets depends on the order of the events, under every policy.
 ///
 /// With `evaluation_seed` every variant is measured on the same draws: differences between variants
 /// are then not those of their luck. The finals tell what of a score was made to measure.
@@ -247,7 +248,7 @@ class Search {
   void add_new_variants(const ProposalFinished& event, const OpenProposal& proposal);
   void add_variant(const NewVariant& variant, AddVariant command, Origin origin);
   void queue_evaluations(VariantNumber number, OpenVariant& variant);
-  void race(VariantNumber number, OpenVariant& variant);
+  void end_if_lost(VariantNumber number, OpenVariant& variant);
   void settle_if_complete(VariantNumber number);
   void settle(VariantNumber number, const Verdict& verdict, const Ruling& ruling);
   std::uint64_t seed_of(const Planned& plan, EvaluationNumber number, int repeat) const;

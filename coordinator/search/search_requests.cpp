@@ -21,8 +21,8 @@ int Search::next_proposal_size() const {
   // One is kept back for a jump among what is in flight.
   const std::int64_t kept = gate_.is_on() && in_flight > 0 ? 1 : 0;
   const std::int64_t left = ledger_.evaluations_left(evaluations_wanted() + kept);
-  // One more may get fewer repeats. In a race it would take them from others, which come in turns:
-  // so then it is the very last, alone.
+  // One more may get fewer repeats. Where variants take turns, two could then run out together: so
+  // with races it is alone, and the last one.
   const bool is_last = in_flight == 0 && left < settings_.repeats;
   const bool is_one_short = left % settings_.repeats > 0 && (!settings_.races || is_last);
   const std::int64_t size = std::min<std::int64_t>(

@@ -187,9 +187,12 @@ std::vector<Problem> validate(const Settings& settings) {
   check.within(settings.failures, 0, kContextProgramsMax, "search.failures");
   check_shares(settings, check);
   check.within(settings.repeats, 1, kRepeatsMax, "evaluation.repeats");
-  check.require(!settings.races || settings.repeats >= (settings.noise_repeats > 0 ? 2 : 3),
+  check.require(!settings.races || settings.repeats >= (settings.noise_repeats > 0 ? 2 : 4),
                 "evaluation.race",
-                "needs evaluation.repeats of at least 3, or 2 with evaluation.noise_repeats");
+                "needs evaluation.repeats of at least 4, or 2 with evaluation.noise_repeats");
+  check.require(
+      !settings.races || (settings.objectives.size() == 1 && settings.policy != PolicyKind::pareto),
+      "evaluation.race", "is for tasks with one objective, and not for the policy pareto");
   check.within(settings.noise_repeats, 0, kRepeatsMax, "evaluation.noise_repeats");
   check.require(settings.noise_repeats != 1, "evaluation.noise_repeats",
                 "must be 0 or at least 2: one value has no deviation");

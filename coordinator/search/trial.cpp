@@ -84,7 +84,9 @@ Verdict Trial::verdict() const {
       verdict.metrics[name] = statistics::mean(series);
     }
   }
-  verdict.score = lost_with_ ? *lost_with_ : verdict.metrics.at(objective_);
+  // The mean of few repeats would compare with others' on other draws, here and in prompts.
+  if (lost_with_) verdict.metrics.at(objective_) = *lost_with_;
+  verdict.score = verdict.metrics.at(objective_);
   return verdict;
 }
 

@@ -13,8 +13,9 @@ namespace cambrian::search {
 struct Verdict {
   VariantState state = VariantState::evaluated;
   Outcome outcome = Outcome::success;
-  std::map<std::string, double> metrics;  ///< Means of the metrics that every repeat has.
-  std::optional<double> score;            ///< Mean of the first objective; finite.
+  /// Means of the metrics that every repeat has; of the first objective what a lost race suggests.
+  std::map<std::string, double> metrics;
+  std::optional<double> score;  ///< That of the first objective; finite.
 };
 
 /// The evaluations of one variant from the first request to the verdict.

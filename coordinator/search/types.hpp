@@ -283,8 +283,8 @@ struct SettleVariant {
   VariantNumber variant;
   VariantState state = VariantState::evaluated;
   Outcome outcome = Outcome::success;
-  std::map<std::string, double> metrics;  ///< Means.
-  std::optional<double> score;            ///< Mean of the first objective.
+  std::map<std::string, double> metrics;  ///< Means; of the objective what a lost race suggests.
+  std::optional<double> score;            ///< That of the first objective.
   Confirmation confirmation = Confirmation::none;
   std::optional<double> jump_score = {};    ///< The one that jumped, if it did.
   std::optional<double> second_score = {};  ///< Of the other evaluation, if it succeeded.

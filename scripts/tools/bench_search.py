@@ -60,6 +60,8 @@ def parse_arguments():
     options.arms = [arm for arm in options.arms.split(",") if arm]
     if not 2 <= len(set(options.arms)) <= ARMS_MAX or len(set(options.arms)) < len(options.arms):
         parser.error(f"--arms needs 2 to {ARMS_MAX} different arms")
+    if options.race and options.repeats < 4:
+        parser.error("--race needs --repeats of at least 4")
     if not 1 <= options.seeds <= SEEDS_MAX or options.evaluations < 1:
         parser.error(f"--seeds must be 1 to {SEEDS_MAX}, --evaluations at least 1")
     folder = Path(options.task)

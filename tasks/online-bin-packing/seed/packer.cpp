@@ -37,7 +37,7 @@ class Stream {
 
  private:
   // Called for every item with hundreds of bins. Whether one fits is hard to foresee: writing each
-  // and moving on past those that fit is several times as fast as a branch.
+  // and moving on past those that fit is faster than a branch.
   void find_fitting(double item) {
     fitting_.resize(rooms_.size());
     fitting_rooms_.resize(rooms_.size());

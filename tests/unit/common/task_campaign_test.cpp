@@ -60,6 +60,13 @@ TEST_CASE("check_campaign: names the field that breaks a rule", "[unit][task]") 
   CHECK(refused([&](auto& s) { rule(s)->set_minimum(1); }) ==
         Fields{"evaluation.early_stop.minimum"});
   CHECK(refused([&](auto& s) { rule(s)->set_keep(1); }) == Fields{"evaluation.early_stop.keep"});
+  CHECK(refused([](auto& s) { s.mutable_evaluation()->set_race(true); }) ==
+        Fields{"evaluation.race"});
+  CHECK(refused([](auto& s) {
+          s.mutable_evaluation()->set_race(true);
+          s.mutable_evaluation()->set_repeats(2);
+          s.mutable_evaluation()->set_noise_repeats(3);
+        }).empty());
   CHECK(refused([](auto& s) { s.mutable_codegen()->set_variants(17); }) ==
         Fields{"codegen.variants"});
   CHECK(refused([](auto& s) { s.mutable_codegen()->add_models()->set_temperature(3); }) ==

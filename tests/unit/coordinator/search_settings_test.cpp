@@ -72,8 +72,14 @@ const Case kCases[] = {
     {"evaluation.repeats", [](Settings& s) { s.repeats = 0; }},
     {"evaluation.race",
      [](Settings& s) {
-       s.repeats = 2;
+       s.repeats = 3;
        s.races = true;
+     }},
+    {"evaluation.race",
+     [](Settings& s) {
+       s.repeats = 5;
+       s.races = true;
+       s.policy = PolicyKind::pareto;
      }},
     {"evaluation.noise_repeats", [](Settings& s) { s.noise_repeats = 1; }},
     {"evaluation.confirm_sigma", [](Settings& s) { s.confirm_sigma = -1; }},

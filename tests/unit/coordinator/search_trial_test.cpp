@@ -85,5 +85,26 @@ TEST_CASE("checked_outcome: refuses metrics that are missing or not finite", "[u
   CHECK(check({{"accuracy", 0.5}}, Outcome::crash) == Outcome::crash);
 }
 
+TEST_CASE("Trial: in a race one repeat follows the other, and the rest can be given up",
+          "[unit][search]") {
+  Trial trial(4, "score", true);
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    CHECK(trial.queue_next() == 1);
+    CHECK(trial.queue_next() == 0);
+    CHECK(trial.issue() == repeat);
+    CHECK(trial.finish(repeat, Outcome::success, {{"score", 1.0 + repeat}, {"size", 3}}));
+  }
+  CHECK(trial.scores() == std::vector<double>{1, 2});
+  CHECK_FALSE(trial.is_comparable());
+  trial.give_up(0.5);
+  CHECK(trial.is_complete());
+  CHECK(trial.is_comparable());
+  CHECK_FALSE(trial.is_full());
+  CHECK(trial.queue_next() == 0);
+  CHECK(trial.verdict().state == VariantState::evaluated);
+  CHECK(trial.verdict().score == 0.5);
+  CHECK(trial.verdict().metrics == std::map<std::string, double>{{"score", 0.5}, {"size", 3}});
+}
+
 }  // namespace
 }  // namespace cambrian::search

@@ -54,8 +54,7 @@ Settings random_settings(Rng& rng) {
   settings.exploitation = rng.uniform();
   settings.inspirations = static_cast<int>(rng.between(0, 3));
   settings.failures = static_cast<int>(rng.between(0, 3));
-  settings.repeats = static_cast<int>(rng.chance(0.5) ? 1 : rng.between(2, 4));
-  if (settings.repeats > 2) settings.races = rng.chance(0.5);
+  settings.repeats = static_cast<int>(rng.chance(0.5) ? 1 : rng.between(2, 5));
   if (rng.chance(0.3)) settings.noise_repeats = static_cast<int>(rng.between(2, 5));
   settings.final_repeats = static_cast<int>(rng.between(0, 2));
   if (rng.chance(0.5)) settings.confirm_sigma = rng.pick(std::vector<double>{0.1, 1, 3});
@@ -67,6 +66,8 @@ Settings random_settings(Rng& rng) {
   settings.cost_reserved_micro_usd = rng.chance(0.5) ? 0 : 100;
   settings.budget = random_budget(rng);
   if (!validate(settings).empty()) settings.noise_repeats = 0;  // The budget is too small for it.
+  settings.races = rng.chance(0.7);
+  if (!validate(settings).empty()) settings.races = false;
   return settings;
 }
 
@@ -111,20 +112,52 @@ void note_score(const RequestEvaluation& request, const EvaluationFinished& even
                 const Settings& settings, Shadow& shadow) {
   auto& scores = shadow.scores[request.variant];
   const bool is_own = !request.jump && std::ssize(scores) < settings.repeats;
-  if (is_own && has_succeeded(event)) scores.push_back(event.metrics.at("score"));
+  if (is_own && has_succeeded(event)) scores[event.evaluation] = event.metrics.at("score");
 }
 
 void check_race(const SettleVariant& command, const Settings& settings, Shadow& shadow) {
   if (!settings.races || command.state != VariantState::evaluated) return;
   if (!shadow.best || shadow.best->violation > 0) return;
-  const auto noise = shadow.noise && shadow.noise->deviation > 0 ? shadow.noise : std::nullopt;
-  const auto lost = lost_race(settings.objectives[0].goal, shadow.scores.at(command.variant),
-                              shadow.scores.at(shadow.best->variant), noise);
+  const auto values_of = [&shadow](VariantNumber variant) {
+    std::vector<double> values;
+    for (const auto& [number, score] : shadow.scores.at(variant)) values.push_back(score);
+    return values;
+  };
+  const auto lost = find_lost_score(settings.objectives[0].goal, values_of(command.variant),
+                                    values_of(shadow.best->variant), shadow.noise);
   if (!lost) return;
   // The end of the search may withdraw a repeat, after the best has changed.
   const bool is_cut_short = shadow.phase != Phase::running && command.score != lost;
   expect(is_cut_short || command.score == lost, "who loses a race has the score it suggests");
   if (!is_cut_short) shadow.lost.insert(command.variant);
+}
+
+void check_turn(const RequestEvaluation& request, const Settings& settings, const Shadow& shadow) {
+  if (!settings.races || request.variant.value == 0) return;
+  for (const auto& [number, open] : shadow.evaluations) {
+    expect(number == request.evaluation || open.variant != request.variant,
+           "in a race repeats follow one after the other");
+  }
+}
+
+void check_verdicts(const Settings& settings, const Shadow& shadow, std::int64_t duplicates) {
+  int cut_short = 0;
+  for (const auto& [number, variant] : shadow.variants) {
+    const auto results = shadow.results.find(number);
+    const int finished = results == shadow.results.end() ? 0 : results->second;
+    const auto settled = shadow.settled.find(number);
+    if (settled == shadow.settled.end()) {
+      expect(finished == 0, "what has a result is settled");
+      expect(shadow.reason != EndReason::evaluations, "the budget leaves no variant out");
+      continue;
+    }
+    if (settled->second.state == VariantState::duplicate) --duplicates;
+    if (settled->second.state != VariantState::evaluated) continue;
+    if (finished < settings.repeats && !shadow.lost.contains(number)) ++cut_short;
+  }
+  expect(duplicates == 0, "duplicates are counted");
+  expect(shadow.reason != EndReason::evaluations || cut_short <= 1,
+         "the budget cuts one variant short at most");
 }
 
 Agents::Agents(Rng& rng)

@@ -27,11 +27,12 @@ struct Shadow {
   std::vector<VariantNumber> constants_wanted;
   std::map<VariantNumber, std::vector<Constant>> constants;
   std::map<ProposalNumber, std::optional<int>> island_of;
-  std::map<VariantNumber, int> requested;               ///< Search evaluations, by variant.
-  std::map<VariantNumber, int> results;                 ///< Those of them that finished.
-  std::map<VariantNumber, std::vector<double>> scores;  ///< Of the variant's own repeats.
-  std::set<VariantNumber> lost;                         ///< Lost their race to the best.
-  std::vector<std::vector<Member>> members;             ///< Before the event.
+  std::map<VariantNumber, int> requested;  ///< Search evaluations, by variant.
+  std::map<VariantNumber, int> results;    ///< Those of them that finished.
+  /// Of the variant's own repeats, in the order of their requests.
+  std::map<VariantNumber, std::map<EvaluationNumber, double>> scores;
+  std::set<VariantNumber> lost;              ///< Lost their race to the best.
+  std::vector<std::vector<Member>> members;  ///< Before the event.
   std::optional<Scored> best;
   std::optional<Noise> noise;
   Phase phase = Phase::running;
@@ -63,6 +64,12 @@ void note_score(const RequestEvaluation& request, const EvaluationFinished& even
 
 /// Whether the variant lost its race to the best, and has the score that it suggests if so.
 void check_race(const SettleVariant& command, const Settings& settings, Shadow& shadow);
+
+/// In a race the repeats of a variant follow one after the other.
+void check_turn(const RequestEvaluation& request, const Settings& settings, const Shadow& shadow);
+
+/// What became of the variants of a campaign that has ended; `duplicates` as it counts them.
+void check_verdicts(const Settings& settings, const Shadow& shadow, std::int64_t duplicates);
 
 /// Agents that fail, repeat themselves, answer too much or nothing, and report nonsense.
 class Agents {
