@@ -16,10 +16,12 @@ std::optional<double> find_lost_score(Goal goal, std::span<const double> own,
   std::vector<double> differences;
   for (std::size_t i = 0; i < own.size(); ++i) differences.push_back(own[i] - best[i]);
   const double difference = statistics::mean(differences);
-  const double score = statistics::mean(best) + difference;
+  const double center = statistics::mean(best);
+  const double score = center + difference;
   const double behind = goal == Goal::maximize ? -difference : difference;
-  // Differences of scores at the ends of the numbers say nothing.
-  if (!(behind > 0) || !std::isfinite(score)) return std::nullopt;
+  // Differences at the ends of the numbers say nothing, nor such as vanish beside the best's mean.
+  const bool is_worse = goal == Goal::maximize ? score < center : score > center;
+  if (!is_worse || !std::isfinite(score)) return std::nullopt;
 
   const auto count = static_cast<double>(own.size());
   // Of two scores: each has the noise.

@@ -67,6 +67,11 @@ TEST_CASE("check_campaign: names the field that breaks a rule", "[unit][task]") 
           s.mutable_evaluation()->set_repeats(2);
           s.mutable_evaluation()->set_noise_repeats(3);
         }).empty());
+  CHECK(refused([](auto& s) {
+          s.mutable_evaluation()->set_race(true);
+          s.mutable_evaluation()->set_repeats(5);
+          s.mutable_search()->set_policy(spec::v1::POLICY_PARETO);
+        }) == Fields{"evaluation.race"});
   CHECK(refused([](auto& s) { s.mutable_codegen()->set_variants(17); }) ==
         Fields{"codegen.variants"});
   CHECK(refused([](auto& s) { s.mutable_codegen()->add_models()->set_temperature(3); }) ==

@@ -1,5 +1,6 @@
 #include <catch2/catch_approx.hpp>
 #include <catch2/catch_test_macros.hpp>
+#include <cmath>
 #include <limits>
 #include <optional>
 #include <span>
@@ -59,6 +60,10 @@ TEST_CASE("find_lost_score: absurd scores end nothing by accident", "[unit][sear
   const double huge = std::numeric_limits<double>::max();
   CHECK_FALSE(find_lost_score(Goal::maximize, Scores{-huge}, Scores{huge, huge}, Noise{1, 9}));
   CHECK_FALSE(find_lost_score(Goal::maximize, Scores{-huge}, Scores{0.5, 0.5, -huge}, Noise{1, 9}));
+  // Behind by less than the mean of the best can tell: nobody with fewer repeats becomes the best.
+  const double less = std::nextafter(0.125, 0.0);
+  CHECK_FALSE(find_lost_score(Goal::maximize, Scores{less, less, less},
+                              Scores{0.125, 0.125, 0.125, 1000}, kUnknown));
 }
 
 /// How many of equal variants lose to a best that is the best of `candidates` of them.
@@ -107,6 +112,7 @@ TEST_CASE("Search: a lost race ends the repeats, and the variant may be a parent
   auto settings = settings_of(PolicyKind::clade);
   settings.repeats = 4;
   settings.races = true;
+  settings.evaluations_parallel = 4;
   settings.budget.evaluations = 40;
   Driver driver(settings);
   driver.start();

@@ -81,6 +81,12 @@ const Case kCases[] = {
        s.races = true;
        s.policy = PolicyKind::pareto;
      }},
+    {"evaluation.race",
+     [](Settings& s) {
+       s.repeats = 5;
+       s.races = true;
+       s.objectives.push_back({"size", Goal::minimize, std::nullopt});
+     }},
     {"evaluation.noise_repeats", [](Settings& s) { s.noise_repeats = 1; }},
     {"evaluation.confirm_sigma", [](Settings& s) { s.confirm_sigma = -1; }},
     {"evaluation.confirm_sigma",
