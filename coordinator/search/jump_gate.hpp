@@ -12,16 +12,15 @@ namespace cambrian::search {
 ///
 /// A variant **jumps** when it ranks before the best one and its score beats that one's by more
 /// than `confirm_sigma` times sigma. Sigma is the noise of the task where it was measured and is
-/// not 0. Otherwise it is what is usual: the median of the last `kGainsKept` gains by which a best
-/// variant beat the one before, the lower of two. Before the first gain nothing is usual, sigma is
-/// 0, and any gain is a jump. So a task whose scores do not vary pays for what is unusual, not for
-/// each step: docs/comparing.md has figures.
+/// not 0. Otherwise it is what is usual: the median of the recent gains (`RecentGains`) by which a
+/// best variant beat the one before, the lower of two. Before the first gain nothing is usual,
+/// sigma is 0, and any gain is a jump. So a task whose scores do not vary pays for what is unusual,
+/// not for each step: docs/comparing.md has figures.
 ///
 /// Another evaluation **confirms** a jump when it ranks before that best one too, with at least
 /// `kShareConfirmed` of the gain: what was a lie or luck for the most part does not count.
 class JumpGate {
  public:
-  static constexpr std::size_t kGainsKept = RecentGains::kKept;
   static constexpr double kShareConfirmed = 0.5;
 
   explicit JumpGate(const Settings& settings);

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <set>
 
+#include "coordinator/search/race.hpp"
+
 namespace cambrian::search {
 namespace {
 
@@ -187,7 +189,8 @@ std::vector<Problem> validate(const Settings& settings) {
   check.within(settings.failures, 0, kContextProgramsMax, "search.failures");
   check_shares(settings, check);
   check.within(settings.repeats, 1, kRepeatsMax, "evaluation.repeats");
-  check.require(!settings.races || settings.repeats >= (settings.noise_repeats > 0 ? 2 : 4),
+  const std::size_t first_look = settings.noise_repeats > 0 ? kFirstLookKnown : kFirstLook;
+  check.require(!settings.races || settings.repeats > static_cast<int>(first_look),
                 "evaluation.race",
                 "needs evaluation.repeats of at least 4, or 2 with evaluation.noise_repeats");
   check.require(

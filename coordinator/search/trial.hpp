@@ -37,7 +37,8 @@ class Trial {
   bool finish(int repeat, Outcome outcome, const std::map<std::string, double>& metrics);
   /// The evaluation of a repeat was withdrawn and never ends.
   void withdraw();
-  /// Its race is lost: no more repeats, and a score from those that there were.
+  /// Its race is lost: no more repeats, and a score from those that there were. Needs that none is
+  /// open or failed.
   void give_up(double score);
   /// Nothing that is not yet issued will be.
   void close() { planned_ = issued_; }

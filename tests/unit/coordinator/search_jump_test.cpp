@@ -55,7 +55,7 @@ TEST_CASE("JumpGate: sigma is the noise, else the usual gain", "[unit][search]")
   const Scored best{VariantNumber{2}, 10};
   CHECK_FALSE(gate.find_jump({VariantNumber{4}, 16}, best));
   CHECK(gate.find_jump({VariantNumber{4}, 16.5}, best) == Jump{16.5, 10, 2});
-  for (std::size_t i = 0; i < JumpGate::kGainsKept; ++i) {
+  for (std::size_t i = 0; i < RecentGains::kKept; ++i) {
     gate.note_best({VariantNumber{5}, 1}, {VariantNumber{4}, 0.75});
   }
   CHECK(gate.sigma() == 0.25);
