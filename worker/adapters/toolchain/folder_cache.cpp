@@ -20,8 +20,9 @@ namespace fs = std::filesystem;
 constexpr std::string_view kEntries = "entries";
 constexpr std::string_view kScratch = "scratch";
 constexpr std::string_view kLocks = "locks";
+// A cleaning looks at every folder: it comes after so many insertions at least, or after as many as
+// are this part of the folders, or when the cache has grown by this part of its bytes.
 constexpr std::uint64_t kInsertionsPerCleaning = 16;
-// Nor may the cache grow by more than this part before somebody looks.
 constexpr std::int64_t kCleaningPart = 16;
 constexpr int kLockTickMilliseconds = 100;
 
@@ -110,12 +111,12 @@ std::optional<CachedFolder> FolderCache::find(const std::string& key) {
 
 Result<CachedFolder> FolderCache::insert(const std::string& key, const fs::path& folder) {
   const fs::path path = root_ / kEntries / key;
-  // Looking at every folder is slow where there are thousands.
-  const bool is_turn = insertions_++ % kInsertionsPerCleaning == 0;
+  const bool is_turn = insertions_++ >= next_cleaning_;
   const std::int64_t grown = bytes_grown_ += folder_bytes(folder);
   if (is_turn || grown > bytes_max_ / kCleaningPart) {
     bytes_grown_ -= grown;
-    make_room();
+    const std::size_t folders = make_room();
+    next_cleaning_ = insertions_ + std::max(kInsertionsPerCleaning, folders / kCleaningPart);
   }
   // A folder that is not empty is not replaced: the first one counts.
   if (rename(folder.c_str(), path.c_str()) != 0 && errno != EEXIST && errno != ENOTEMPTY) {
@@ -161,7 +162,7 @@ Status FolderCache::check_room(std::int64_t bytes) const {
                                    " (free some, or name another --cache)");
 }
 
-void FolderCache::make_room() {
+std::size_t FolderCache::make_room() {
   std::error_code error;
   std::vector<Entry> entries;
   std::int64_t total = 0;
@@ -173,7 +174,7 @@ void FolderCache::make_room() {
   std::sort(entries.begin(), entries.end(),
             [](const Entry& a, const Entry& b) { return a.last_use < b.last_use; });
   for (const Entry& entry : entries) {
-    if (total <= bytes_max_) return;
+    if (total <= bytes_max_) break;
     const Descriptor folder = open_folder(entry.path);
     if (!folder || flock(folder.get(), LOCK_EX | LOCK_NB) != 0) continue;
     // Moved away first: nobody finds half of it.
@@ -181,6 +182,7 @@ void FolderCache::make_room() {
     if (!trash || rename(entry.path.c_str(), (trash->path() / "old").c_str()) != 0) continue;
     total -= entry.bytes;
   }
+  return entries.size();
 }
 
 bool remove_folder(const fs::path& folder) {

@@ -70,13 +70,16 @@ class FolderCache {
         bytes_max_(bytes_max),
         scratch_lock_(std::move(lock)),
         scratch_(std::move(scratch)) {}
-  void make_room();
+  /// Removes what is too much. Returns how many folders there were.
+  std::size_t make_room();
 
   std::filesystem::path root_;
   std::int64_t bytes_max_;
   Descriptor scratch_lock_;
   std::filesystem::path scratch_;
   std::atomic<std::uint64_t> insertions_ = 0;
+  std::atomic<std::uint64_t> next_cleaning_ =
+      0;                                       ///< So many insertions, and the folders are counted.
   std::atomic<std::int64_t> bytes_grown_ = 0;  ///< Since the last cleaning.
 };
 
