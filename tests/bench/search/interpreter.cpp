@@ -43,6 +43,7 @@ enum class Interpreter::Operation {
   cosine,
   hypotenuse,
   clamp,
+  previous,
 };
 
 namespace {
@@ -54,20 +55,55 @@ constexpr std::size_t kIndex = 2;
 constexpr std::size_t kCount = 3;
 constexpr std::size_t kRoomBefore = 4;
 constexpr std::size_t kRoomBehind = 5;
-constexpr std::size_t kGivenColumns = 6;
+constexpr std::size_t kLargestRoom = 6;
+constexpr std::size_t kSmallestRoom = 7;
+constexpr std::size_t kGivenColumns = 8;
 
-/// The loop over the bins: its body, between the braces.
-std::optional<TokenRange> find_loop(const Code& code, const Function& function) {
-  for (std::size_t i = function.body.begin; i < function.body.end; ++i) {
-    if (!code.is(i, "for")) continue;
-    const std::size_t close = code.token(i + 1).partner;
-    if (close == codemodel::kNone || !code.is(close + 1, "{")) return std::nullopt;
-    return TokenRange{close + 2, code.token(close + 1).partner};
-  }
-  return std::nullopt;
-}
+// The statements that are read besides loops, as they stand.
+constexpr std::string_view kScores = "std::vector<double> scores(bins.size());";
+constexpr std::string_view kReturn = "return scores;";
+constexpr std::string_view kLargest =
+    "const double largest_bins = bins.empty() ? 0.0 : *std::max_element(bins.begin(), bins.end());";
+constexpr std::string_view kSmallest =
+    "const double smallest_bins = bins.empty() ? 0.0 : "
+    "*std::min_element(bins.begin(), bins.end());";
 
 }  // namespace
+
+/// A loop over all bins, or from the last down to the second one.
+struct Interpreter::Loop {
+  std::string index;  ///< Its variable.
+  bool is_downward = false;
+  TokenRange body;
+  std::size_t end = 0;  ///< The token behind it.
+
+  /// The loop that begins at this token.
+  static std::optional<Loop> find(const Code& code, std::size_t begin);
+};
+
+std::optional<Interpreter::Loop> Interpreter::Loop::find(const Code& code, std::size_t begin) {
+  const std::size_t close = code.token(begin + 1).partner;
+  if (!code.is(begin, "for") || close == codemodel::kNone) return std::nullopt;
+  Loop loop;
+  // for (std::size_t NAME = ...
+  loop.index = code.at(begin + 5);
+  const std::string& i = loop.index;
+  const std::string head = code.text_of({begin + 2, close});
+  const auto upward = [&](const char* vector) {
+    return "std::size_t " + i + " = 0; " + i + " < " + vector + ".size(); ++" + i;
+  };
+  loop.is_downward = head == "std::size_t " + i + " = scores.size(); " + i + "-- > 1;";
+  if (!loop.is_downward && head != upward("bins") && head != upward("scores")) return std::nullopt;
+  if (code.is(close + 1, "{")) {
+    loop.body = {close + 2, code.token(close + 1).partner};
+    loop.end = loop.body.end + 1;
+  } else {
+    loop.body = code.statement(close + 1);
+    loop.body.begin = close + 1;
+    loop.end = loop.body.end;
+  }
+  return loop;
+}
 
 std::size_t Interpreter::put(Operation operation, std::initializer_list<std::size_t> operands) {
   Instruction instruction{operation, columns_.size(), {}};
@@ -85,16 +121,6 @@ std::size_t Interpreter::constant(double value) {
 }
 
 std::optional<std::size_t> Interpreter::compile_terminal(const std::string& text) {
-  static const std::map<std::string, std::size_t> kGiven = {
-      {"item", kItem},
-      {"bins[i]", kRoom},
-      {"i", kIndex},
-      {"static_cast<double>(i)", kIndex},
-      {"bins.size()", kCount},
-      {"static_cast<double>(bins.size())", kCount},
-      {"bins[std::max<std::size_t>(i, 1) - 1]", kRoomBefore},
-      {"bins[std::min<std::size_t>(i + 1, bins.size() - 1)]", kRoomBehind}};
-  if (const auto given = kGiven.find(text); given != kGiven.end()) return given->second;
   const auto named = names_.find(text);
   if (named == names_.end()) return std::nullopt;
   return named->second;
@@ -165,37 +191,78 @@ std::optional<std::optional<Interpreter::Operation>> Interpreter::find_assignmen
   return std::nullopt;
 }
 
+/// What an index means in this loop; names of the loops before are forgotten.
+void Interpreter::name_given(const Loop& loop) {
+  const std::string& i = loop.index;
+  std::erase_if(names_, [](const auto& name) { return name.second >= kGivenColumns; });
+  std::erase_if(names_, [](const auto& name) { return name.first.find('[') != name.first.npos; });
+  names_["item"] = kItem;
+  names_["bins[" + i + "]"] = kRoom;
+  names_[i] = kIndex;
+  names_["static_cast<double>(" + i + ")"] = kIndex;
+  names_["bins.size()"] = kCount;
+  names_["static_cast<double>(bins.size())"] = kCount;
+  names_["bins[std::max<std::size_t>(" + i + ", 1) - 1]"] = kRoomBefore;
+  names_["bins[std::min<std::size_t>(" + i + " + 1, bins.size() - 1)]"] = kRoomBehind;
+  if (loop.is_downward) names_["scores[" + i + " - 1]"] = put(Operation::previous, {scores_});
+}
+
+bool Interpreter::read_loop(const Code& code, const Loop& loop) {
+  name_given(loop);
+  const std::size_t before = scores_;
+  const std::string element = "scores[" + loop.index + "]";
+  for (std::size_t i = loop.body.begin; i < loop.body.end;) {
+    // `const double name = value;`, `double name = value;` or `scores[i] += value;`.
+    const bool is_score = code.text_of({i, i + 4}) == element;
+    const std::size_t name = is_score ? i : i + (code.is(i, "const") ? 2 : 1);
+    if (!is_score && !code.is(name - 1, "double")) return false;
+    const std::size_t assign = is_score ? i + 4 : name + 1;
+    std::size_t end = assign;
+    while (end < loop.body.end && !code.is(end, ";")) ++end;
+    const auto operation = find_assignment(code.at(assign));
+    if (end >= loop.body.end || !operation || (!is_score && *operation)) return false;
+    const auto tree = codemodel::parse_expression(code, {assign + 1, end});
+    if (!tree) return false;
+    const auto value = compile(*tree);
+    if (!value) return false;
+    if (!is_score) {
+      names_[std::string(code.at(name))] = *value;
+    } else {
+      scores_ = *operation ? put(**operation, {scores_, *value}) : *value;
+    }
+    i = end + 1;
+  }
+  // The first bin is not in a loop that goes down to the second one.
+  if (loop.is_downward) scores_ = put(Operation::choose, {kIndex, scores_, before});
+  return true;
+}
+
 std::optional<Interpreter> Interpreter::read(const std::string& program) {
   const auto code = Code::parse(program, source::Language::cpp);
   if (!code) return std::nullopt;
   const auto function = std::ranges::find_if(
       code->functions(), [&](const Function& one) { return code->is(one.name, "priority"); });
   if (function == code->functions().end()) return std::nullopt;
-  const auto loop = find_loop(*code, *function);
-  if (!loop) return std::nullopt;
   Interpreter made;
   made.columns_.resize(kGivenColumns);
   made.scores_ = made.constant(0);
-  for (std::size_t i = loop->begin; i < loop->end;) {
-    // `const double name = value;`, `double name = value;` or `scores[i] += value;`.
-    const bool is_score = code->text_of({i, i + 4}) == "scores[i]";
-    const std::size_t name = is_score ? i : i + (code->is(i, "const") ? 2 : 1);
-    if (!is_score && !code->is(name - 1, "double")) return std::nullopt;
-    const std::size_t assign = is_score ? i + 4 : name + 1;
-    std::size_t end = assign;
-    while (end < loop->end && !code->is(end, ";")) ++end;
-    const auto operation = find_assignment(code->at(assign));
-    if (end >= loop->end || !operation || (!is_score && *operation)) return std::nullopt;
-    const auto tree = codemodel::parse_expression(*code, {assign + 1, end});
-    if (!tree) return std::nullopt;
-    const auto value = made.compile(*tree);
-    if (!value) return std::nullopt;
-    if (!is_score) {
-      made.names_[std::string(code->at(name))] = *value;
-    } else {
-      made.scores_ = *operation ? made.put(**operation, {made.scores_, *value}) : *value;
+  for (std::size_t i = function->body.begin; i < function->body.end;) {
+    if (code->is(i, "for")) {
+      const auto loop = Loop::find(*code, i);
+      if (!loop || !made.read_loop(*code, *loop)) return std::nullopt;
+      i = loop->end;
+      continue;
     }
-    i = end + 1;
+    const TokenRange statement = code->statement(i);
+    const std::string text = code->text_of(statement);
+    if (text == kLargest) {
+      made.names_["largest_bins"] = kLargestRoom;
+    } else if (text == kSmallest) {
+      made.names_["smallest_bins"] = kSmallestRoom;
+    } else if (text != kScores && text != kReturn) {
+      return std::nullopt;
+    }
+    i = statement.end;
   }
   return made;
 }
@@ -241,6 +308,7 @@ void Interpreter::carry_out(const Instruction& instruction, std::size_t size) {
     case hypotenuse: return each([=](std::size_t i) { return std::hypot(a[i], b[i]); });
     case Operation::clamp:
       return each([=](std::size_t i) { return std::min(std::max(a[i], b[i]), c[i]); });
+    case previous: return each([=](std::size_t i) { return a[i > 0 ? i - 1 : 0]; });
   }
 }
 
@@ -254,6 +322,8 @@ std::span<const double> Interpreter::run(double item, std::span<const double> bi
   }
   std::fill_n(columns_[kItem].begin(), size, item);
   std::fill_n(columns_[kCount].begin(), size, static_cast<double>(size));
+  std::fill_n(columns_[kLargestRoom].begin(), size, std::ranges::max(bins));
+  std::fill_n(columns_[kSmallestRoom].begin(), size, std::ranges::min(bins));
   std::ranges::copy(bins, columns_[kRoom].begin());
   columns_[kRoomBefore][0] = bins[0];
   std::copy_n(bins.begin(), size - 1, columns_[kRoomBefore].begin() + 1);

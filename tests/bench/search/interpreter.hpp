@@ -11,12 +11,13 @@
 
 namespace cambrian::bench {
 
-/// `priority(item, bins)` of the task online-bin-packing, read from its text: one loop over the
-/// bins, in which constants are named and `scores[i]` is set. All bins at once, an operation at a
-/// time. One thread.
+/// `priority(item, bins)` of the task online-bin-packing, read from its text: loops over the
+/// bins, in which constants are named and `scores[i]` is set, one over the scores from the last
+/// down to the second, and the largest and smallest room. All bins at once, an operation at a time.
+/// One thread.
 class Interpreter {
  public:
-  /// Empty where the loop has anything else in it, or a column is used that is not there.
+  /// Empty where there is anything else in it, or a column is used that is not there.
   static std::optional<Interpreter> read(const std::string& program);
 
   /// One score for each bin. The result is valid until the next call.
@@ -32,6 +33,10 @@ class Interpreter {
     std::size_t operands[3] = {};
   };
 
+  struct Loop;
+
+  void name_given(const Loop& loop);
+  bool read_loop(const codemodel::Code& code, const Loop& loop);
   static std::optional<std::optional<Operation>> find_assignment(std::string_view text);
   std::optional<std::size_t> compile(const codemodel::Expression& tree);
   std::optional<std::size_t> compile_call(const codemodel::Expression& tree);

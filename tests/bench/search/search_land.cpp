@@ -37,6 +37,7 @@ struct Options {
   BinPacking::Family family{.is_weibull = true, .items = 5000, .instances = 2};
   std::string program = CAMBRIAN_SEED_PROGRAM;
   bool prints_best = false;
+  bool prints_fates = false;
 };
 
 /// The settings that a campaign of this arm has; fields behind colons, as in scripts/bench search.
@@ -99,6 +100,16 @@ Settings settings_of(const std::string& arm, const Options& options, std::uint64
   return settings;
 }
 
+/// What became of the variants in which an operator of the code model had a part.
+struct Fate {
+  int variants = 0;
+  int failed = 0;
+  int equal = 0;   ///< The parent's score.
+  int better = 0;  ///< Than the parent.
+  int best = 0;    ///< Than all before.
+};
+using Fates = std::map<std::string, Fate>;
+
 class Campaign {
  public:
   Campaign(const Settings& settings, const BinPacking& land, const std::string& seed_program)
@@ -123,6 +134,7 @@ class Campaign {
 
   double best() const { return search_.best()->score; }
   const std::string& best_program() const { return programs_.at(search_.best()->variant); }
+  const Fates& fates() const { return fates_; }
 
  private:
   void take(const std::vector<Command>& commands) {
@@ -134,7 +146,10 @@ class Campaign {
       } else if (const auto* wanted = std::get_if<FindConstants>(&command)) {
         untold_.push_back(wanted->variant);
       } else if (const auto* added = std::get_if<AddVariant>(&command)) {
-        if (added->proposal) programs_[added->variant] = drafts_.at(*added->proposal);
+        if (added->proposal) {
+          programs_[added->variant] = drafts_.at(*added->proposal);
+          origins_[added->variant] = *added->proposal;
+        }
       }
     }
   }
@@ -153,7 +168,7 @@ class Campaign {
   }
 
   /// Empty: there is none.
-  std::string draft(const RequestProposal& wanted) const {
+  std::string draft(const RequestProposal& wanted) {
     const auto parent = program_of(wanted.parents.front());
     if (wanted.operation == Operator::tune) {
       const auto tuned = source::replace_constants(parent.files, kLanguage, wanted.constants);
@@ -173,6 +188,11 @@ class Campaign {
                    : wanted.operation == Operator::simplify ? model::Task::simplify
                                                             : model::Task::diff;
     const auto proposal = model::propose(request);
+    if (proposal) {
+      auto& names = operators_[wanted.proposal];
+      names.assign(proposal->operators.begin(), proposal->operators.end());
+      names.push_back("operators=" + std::to_string(names.size()));
+    }
     return proposal ? proposal->files.at(kFile) : "";
   }
 
@@ -191,6 +211,7 @@ class Campaign {
     EvaluationFinished event;
     event.evaluation = number;
     const auto score = land_.score(programs_.at(variants_.at(number)));
+    note(variants_.at(number), score);
     if (score) {
       event.metrics = {{"excess_percent", *score}};
     } else {
@@ -199,14 +220,57 @@ class Campaign {
     take(search_.handle(event));
   }
 
+  void note(VariantNumber variant, std::optional<double> score) {
+    const double before = search_.best() ? search_.best()->score : 0;
+    if (score) scores_[variant] = *score;
+    const auto origin = origins_.find(variant);
+    if (origin == origins_.end()) return;
+    const auto parent = scores_.find(requests_.at(origin->second).parents.front());
+    for (const std::string& name : operators_[origin->second]) {
+      Fate& fate = fates_[name];
+      ++fate.variants;
+      if (!score) {
+        ++fate.failed;
+      } else if (parent != scores_.end()) {
+        fate.equal += *score == parent->second ? 1 : 0;
+        fate.better += *score < parent->second ? 1 : 0;
+        fate.best += *score < before ? 1 : 0;
+      }
+    }
+  }
+
   const BinPacking& land_;
   Search search_;
+  Fates fates_;
+  std::map<ProposalNumber, std::vector<std::string>> operators_;
+  std::map<VariantNumber, ProposalNumber> origins_;
+  std::map<VariantNumber, double> scores_;
   std::map<VariantNumber, std::string> programs_;
   std::map<ProposalNumber, RequestProposal> requests_;
   std::map<ProposalNumber, std::string> drafts_;
   std::map<EvaluationNumber, VariantNumber> variants_;
   std::vector<VariantNumber> untold_;  // Whose constants are wanted.
 };
+
+void print_fates(const std::vector<Fates>& campaigns) {
+  Fates sums;
+  for (const Fates& fates : campaigns) {
+    for (const auto& [name, fate] : fates) {
+      Fate& sum = sums[name];
+      sum.variants += fate.variants;
+      sum.failed += fate.failed;
+      sum.equal += fate.equal;
+      sum.better += fate.better;
+      sum.best += fate.best;
+    }
+  }
+  std::printf("%-24s %8s %8s %8s %8s %8s\n", "operator", "variants", "failed", "equal", "better",
+              "best");
+  for (const auto& [name, fate] : sums) {
+    std::printf("%-24s %8d %8d %8d %8d %8d\n", name.c_str(), fate.variants, fate.failed, fate.equal,
+                fate.better, fate.best);
+  }
+}
 
 int run(const Options& options) {
   std::ifstream file(options.program);
@@ -222,6 +286,7 @@ int run(const Options& options) {
   for (const std::string& arm : options.arms) {
     std::vector<double> scores(static_cast<std::size_t>(options.seeds));
     std::vector<std::string> programs(scores.size());
+    std::vector<Fates> fates(scores.size());
     std::atomic<std::size_t> next = 0;
     {
       std::vector<std::jthread> threads;
@@ -233,6 +298,7 @@ int run(const Options& options) {
             campaign.run();
             scores[k] = campaign.best();
             programs[k] = campaign.best_program();
+            fates[k] = campaign.fates();
           }
         });
       }
@@ -240,6 +306,7 @@ int run(const Options& options) {
     if (options.prints_best) {
       for (const std::string& program : programs) std::printf("%s\n", program.c_str());
     }
+    if (options.prints_fates) print_fates(fates);
     std::ranges::sort(scores);
     std::printf("%-24s median %.3f |", arm.c_str(), scores[scores.size() / 2]);
     for (const double score : scores) std::printf(" %.2f", score);
@@ -265,6 +332,8 @@ int main(int argc, char** argv) {
   app.add_option("--items", options.family.items)->capture_default_str();
   app.add_option("--program", options.program, "the seed program")->capture_default_str();
   app.add_flag("--best", options.prints_best, "print the best program of each campaign");
+  app.add_flag("--operators", options.prints_fates,
+               "print what became of the variants of each operator of the code model");
   bool is_uniform = false;
   app.add_flag("--uniform", is_uniform, "the family of 20 to 100 in 150");
   CLI11_PARSE(app, argc, argv);
