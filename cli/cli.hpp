@@ -37,6 +37,7 @@ void add_campaign_commands(Cli& cli);
 void add_campaign_follow_commands(Cli& cli, CLI::App* campaign);
 void add_campaign_clone_command(Cli& cli, CLI::App* campaign);
 void add_campaign_import_command(Cli& cli, CLI::App* campaign);
+void add_campaign_plan_command(Cli& cli, CLI::App* campaign);
 void add_campaign_replay_command(Cli& cli, CLI::App* campaign);
 void add_compare_command(Cli& cli);
 void add_variant_commands(Cli& cli);

@@ -171,6 +171,32 @@ int run_change(Session& session, const NameOptions& options,
   return to_int(ExitCode::ok);
 }
 
+struct HintOptions {
+  std::string name;
+  std::string text;
+  bool is_taken_back = false;
+};
+
+int run_hint(Session& session, const HintOptions& options) {
+  if (options.text.empty() != options.is_taken_back) {
+    return session.fail(ExitCode::usage, "give a hint, or --clear to take the last one back");
+  }
+  user::v1::HintCampaignRequest request;
+  request.set_name(options.name);
+  request.set_hint(options.text);
+  request.set_request_id(make_request_id());
+  const auto response = session.call(&CampaignService::Stub::HintCampaign, request);
+  if (!response) return session.fail(response.error());
+  if (!session.is_for_people()) {
+    show(session, response->campaign());
+    return to_int(ExitCode::ok);
+  }
+  session.print(options.is_taken_back
+                    ? "campaign " + options.name + " has no hint any more\n"
+                    : "proposals of campaign " + options.name + " have the hint from now on\n");
+  return to_int(ExitCode::ok);
+}
+
 /// On a terminal a question; without one the flag is needed: nothing is deleted by a slip.
 bool is_confirmed(Session& session, const NameOptions& options) {
   if (options.is_confirmed) return true;
@@ -267,6 +293,14 @@ void add_change_commands(Cli& cli, CLI::App* parent) {
                      return run_change(session, options, &Stub::StopCampaign,
                                        "wait for the end: " + program_call() + " campaign wait ");
                    });
+  auto hint_options = std::make_shared<HintOptions>();
+  CLI::App* hint = cli.add(parent, "hint", "tell the model something, from now on",
+                           "cambrian campaign hint NAME \"try fewer parameters\"");
+  hint->add_option("CAMPAIGN", hint_options->name, "name of the campaign")->required();
+  hint->add_option("TEXT", hint_options->text,
+                   "what every prompt has behind the instructions, instead of the last hint");
+  hint->add_flag("--clear", hint_options->is_taken_back, "take the last hint back");
+  cli.on(hint, [hint_options](Session& session) { return run_hint(session, *hint_options); });
   const auto [remove, options] =
       add_name_command(cli, parent, "delete", "remove an ended campaign", run_delete);
   remove->add_flag("--yes", options->is_confirmed, "do not ask");
@@ -294,6 +328,7 @@ void add_campaign_commands(Cli& cli) {
   out->add_option("--to", out_options->folder, "folder; default: the name of the campaign");
   add_campaign_import_command(cli, parent);
   add_campaign_clone_command(cli, parent);
+  add_campaign_plan_command(cli, parent);
   add_campaign_replay_command(cli, parent);
 }
 

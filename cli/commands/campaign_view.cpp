@@ -200,6 +200,7 @@ std::string campaign_details(const Campaign& campaign) {
     text += line("see", program_call() + " variant get " + campaign.name() + " seed");
   }
   text += line("waits", printable(campaign.waiting()));
+  text += line("hint", printable(campaign.hint()));
   text += line("objective",
                campaign.objective_metric() +
                    (campaign.is_maximized() ? ", larger is better" : ", smaller is better"));

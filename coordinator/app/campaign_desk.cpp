@@ -50,6 +50,15 @@ awaitable<Result<CampaignRecord>> CampaignDesk::act(std::string name, UserAction
   co_return record;
 }
 
+awaitable<Result<CampaignRecord>> CampaignDesk::hint(std::string name, std::string text,
+                                                     Requester requester) {
+  log::info("campaign_hint_given", {{"campaign", name}, {"bytes", text.size()}});
+  CAMBRIAN_CO_TRY_STATUS(co_await store_.hint(name, std::move(text), std::move(requester)));
+  CAMBRIAN_CO_TRY(auto record, co_await store_.get(name));
+  hub_.notify(Topic::campaign(record.id));
+  co_return record;
+}
+
 awaitable<Result<EventBatch>> CampaignDesk::read_events(EventCursor cursor) {
   CAMBRIAN_CO_TRY(auto page, co_await store_.read_events(cursor.name, cursor.after, kEventsAtOnce));
   if (cursor.campaign && *cursor.campaign != page.campaign) {

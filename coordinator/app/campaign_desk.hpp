@@ -18,6 +18,8 @@ class CampaignDesk final : public CampaignApi {
                                            Requester requester) override;
   awaitable<Result<CampaignRecord>> act(std::string name, UserAction action,
                                         Requester requester) override;
+  awaitable<Result<CampaignRecord>> hint(std::string name, std::string text,
+                                         Requester requester) override;
   awaitable<Result<EventBatch>> next_events(EventCursor cursor, milliseconds wait_max) override;
   std::string waiting_of(CampaignId campaign) const override {
     return shortages_.reason_of(campaign);

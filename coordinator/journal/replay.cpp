@@ -16,7 +16,7 @@ constexpr std::string_view kDerivedTypes[] = {"variant_added",          "variant
                                               "confirmation_requested", "best_changed",
                                               "noise_measured",         "phase_changed"};
 /// Told to users; the search neither hears of them nor causes them.
-constexpr std::string_view kNoteTypes[] = {"work_waiting", "work_served"};
+constexpr std::string_view kNoteTypes[] = {"work_waiting", "work_served", "hint_given"};
 
 bool is_equal(const Json& derived, const Json& recorded) {
   for (const auto& [key, value] : derived.items()) {

@@ -98,6 +98,7 @@ struct CampaignRecord {
   std::string task_name;
   std::string objective_metric;
   bool is_maximized = true;
+  std::string hint;                      ///< What a person told the model last; empty: nothing.
   std::string owner;                     ///< Name of the token that created it; empty: none.
   std::optional<FinalScore> final_seed;  ///< Only of an ended or finalizing campaign.
   std::optional<FinalScore> final_best;

@@ -32,6 +32,10 @@ class CampaignApi {
   virtual awaitable<Result<CampaignRecord>> act(std::string name, UserAction action,
                                                 Requester requester) = 0;
 
+  /// Notes what a person tells the model from now on, and returns the campaign.
+  virtual awaitable<Result<CampaignRecord>> hint(std::string name, std::string text,
+                                                 Requester requester) = 0;
+
   /// Events behind the cursor; waits up to `wait_max` when there are none. Errors: `not_found`,
   /// also when the name is another campaign's by now.
   virtual awaitable<Result<EventBatch>> next_events(EventCursor cursor, milliseconds wait_max) = 0;

@@ -52,6 +52,10 @@ class CampaignStore {
   virtual awaitable<Result<std::int64_t>> request(std::string name, UserAction action,
                                                   Requester requester) = 0;
 
+  /// Proposals that are handed out from now on have this text behind the instructions, instead of
+  /// the one before. Errors: `not_found`; `conflict` when the campaign has ended.
+  virtual awaitable<Status> hint(std::string name, std::string text, Requester requester) = 0;
+
   /// The campaign is gone for its users and its name is free; CleanupStore takes its rows away. A
   /// request id that has removed a campaign of this name changes nothing any more. Errors:
   /// `not_found`; `conflict` while it has not ended; `outcome_unknown` without a request id.

@@ -29,7 +29,8 @@ constexpr std::array kTable = {
     Access{"ValidateCampaign", kReaders}, Access{"CreateCampaign", kUser, true},
     Access{"GetCampaign", kReaders}, Access{"ListCampaigns", kReaders},
     Access{"PauseCampaign", kUser, true}, Access{"ResumeCampaign", kUser, true},
-    Access{"StopCampaign", kUser, true}, Access{"DeleteCampaign", kUser, true},
+    Access{"StopCampaign", kUser, true}, Access{"HintCampaign", kUser, true},
+    Access{"DeleteCampaign", kUser, true},
     // An imported campaign has no owner yet.
     Access{"ImportCampaign", kNobody, true}, Access{"WatchEvents", kReaders},
     // VariantService.

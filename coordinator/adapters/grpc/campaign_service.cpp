@@ -9,6 +9,7 @@ namespace cambrian::coordinator::wire {
 namespace {
 
 constexpr std::size_t kCreationIdBytesMax = 64;
+constexpr std::size_t kHintBytesMax = 4096;
 /// A watcher whose caller went away without a word notices after this.
 constexpr milliseconds kWatchWait{5'000};
 
@@ -139,6 +140,24 @@ awaitable<grpc::Status> CampaignService::act(Caller caller, UserAction action,
   if (!refusal.ok()) co_return refusal;
   const auto record =
       co_await ports_.api.act(name, action, requester_of(caller, request->request_id()));
+  if (!record) co_return status_of(record.error());
+  to_proto(*record, response->mutable_campaign());
+  co_return grpc::Status::OK;
+}
+
+awaitable<grpc::Status> CampaignService::hint(Caller caller,
+                                              const user::v1::HintCampaignRequest* request,
+                                              user::v1::HintCampaignResponse* response) {
+  auto problems = check_request_id(request->request_id());
+  if (request->hint().size() > kHintBytesMax || request->hint().find('\0') != std::string::npos) {
+    problems.push_back({"hint", "must be at most 4 KiB, without NUL"});
+  }
+  if (!problems.empty()) co_return status_of(problems);
+  const auto name = clean_text(request->name(), kNameMax);
+  const auto refusal = co_await check_owner(caller, name);
+  if (!refusal.ok()) co_return refusal;
+  const auto record = co_await ports_.api.hint(name, clean_text(request->hint(), kHintBytesMax),
+                                               requester_of(caller, request->request_id()));
   if (!record) co_return status_of(record.error());
   to_proto(*record, response->mutable_campaign());
   co_return grpc::Status::OK;

@@ -30,6 +30,7 @@ class CampaignService final : public user::v1::CampaignService::CallbackService 
   CAMBRIAN_UNARY(user::v1, PauseCampaign, act(caller, UserAction::pause, request, response))
   CAMBRIAN_UNARY(user::v1, ResumeCampaign, act(caller, UserAction::resume, request, response))
   CAMBRIAN_UNARY(user::v1, StopCampaign, act(caller, UserAction::stop, request, response))
+  CAMBRIAN_UNARY(user::v1, HintCampaign, hint(caller, request, response))
   CAMBRIAN_UNARY(user::v1, DeleteCampaign, remove(caller, request, response))
   CAMBRIAN_UNARY(user::v1, ImportCampaign, import_campaign(request, response))
   grpc::ServerWriteReactor<user::v1::WatchEventsResponse>* WatchEvents(
@@ -57,6 +58,8 @@ class CampaignService final : public user::v1::CampaignService::CallbackService 
   template <class Request, class Response>
   awaitable<grpc::Status> act(Caller caller, UserAction action, const Request* request,
                               Response* response);
+  awaitable<grpc::Status> hint(Caller caller, const user::v1::HintCampaignRequest* request,
+                               user::v1::HintCampaignResponse* response);
   awaitable<grpc::Status> remove(Caller caller, const user::v1::DeleteCampaignRequest* request,
                                  user::v1::DeleteCampaignResponse* response);
   awaitable<grpc::Status> import_campaign(const user::v1::ImportCampaignRequest* request,

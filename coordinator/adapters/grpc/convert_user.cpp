@@ -76,6 +76,7 @@ void to_proto(const CampaignRecord& record, user::v1::Campaign* message) {
   message->set_objective_metric(record.objective_metric);
   message->set_is_maximized(record.is_maximized);
   message->set_owner(record.owner);
+  message->set_hint(record.hint);
   if (record.jumps) {
     message->mutable_jumps()->set_confirmed(record.jumps->confirmed);
     message->mutable_jumps()->set_disputed(record.jumps->disputed);

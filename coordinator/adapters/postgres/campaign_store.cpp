@@ -21,7 +21,7 @@ namespace {
   "  AND w.state IN ('ready', 'leased')),"                                                  \
   " c.last_sequence, c.applied_sequence, c.task_name, c.objective_metric, c.is_maximized,"  \
   " c.definition -> 'settings' -> 'budget', c.noise_deviation, c.owner,"                    \
-  " c.evaluations_stopped_early, c.time_saved_ms"                                           \
+  " c.evaluations_stopped_early, c.time_saved_ms, c.hint"                                   \
   " FROM campaign c "
 
 constexpr const char* kGetCampaign = CAMPAIGN_COLUMNS "WHERE c.name = $1 AND NOT c.is_deleting";
@@ -65,6 +65,7 @@ constexpr const char* kBegun =
     "SELECT number FROM work_item WHERE campaign_id = $1 AND kind = 'evaluation'"
     " AND state = 'leased' ORDER BY number";
 constexpr const char* kNoteStop = "UPDATE campaign SET stop_sequence = $2 WHERE id = $1";
+constexpr const char* kSetHint = "UPDATE campaign SET hint = $2 WHERE id = $1";
 constexpr const char* kNoteDeletion =
     "INSERT INTO campaign_deletion (name, request_id) VALUES ($1, $2)"
     " ON CONFLICT DO NOTHING RETURNING 1";
@@ -122,6 +123,7 @@ CampaignRecord campaign_of(const pqxx::row& row) {
   record.owner = row[column++].as<std::string>();
   record.consumption.evaluations_stopped_early = row[column++].as<std::int64_t>();
   record.consumption.time_saved_ms = row[column++].as<std::int64_t>();
+  record.hint = row[column++].as<std::string>();
   return record;
 }
 
@@ -221,25 +223,57 @@ StoredEvent event_of(pqxx::work& transaction, CampaignId campaign, UserAction ac
   return make_input(stop, "the user asked to stop");
 }
 
-Result<std::int64_t> request_action(pqxx::work& transaction, const std::string& name,
-                                    UserAction action, const Requester& requester) {
+/// A campaign whose row is locked for a change by its user.
+struct Locked {
+  CampaignId id;
+  CampaignState state;
+  bool is_done = false;  ///< The request has been followed before.
+};
+
+Result<Locked> lock_for_change(pqxx::work& transaction, const std::string& name,
+                               const Requester& requester) {
   const auto rows = transaction.exec(kLockByName, pqxx::params{name});
   if (rows.empty() || !may_change(requester, rows[0][2].as<std::string>())) {
     return fail(no_campaign(name));
   }
-  const CampaignId id{rows[0][0].as<std::int64_t>()};
-  if (!requester.request_id.empty() &&
-      transaction.exec(kNoteRequest, pqxx::params{id.value, requester.request_id}).empty()) {
-    return 0;
-  }
-  const auto state = known_word<CampaignState>(rows[0][1].view());
-  if (has_ended(state)) {
+  Locked locked{.id = CampaignId{rows[0][0].as<std::int64_t>()},
+                .state = known_word<CampaignState>(rows[0][1].view())};
+  locked.is_done =
+      !requester.request_id.empty() &&
+      transaction.exec(kNoteRequest, pqxx::params{locked.id.value, requester.request_id}).empty();
+  return locked;
+}
+
+Error has_ended_error(const std::string& name, CampaignState state) {
+  return {Errc::conflict, "the campaign has ended: name=" + name + " state=" + word(state)};
+}
+
+Result<std::int64_t> request_action(pqxx::work& transaction, const std::string& name,
+                                    UserAction action, const Requester& requester) {
+  CAMBRIAN_TRY(const Locked campaign, lock_for_change(transaction, name, requester));
+  if (campaign.is_done) return 0;
+  if (has_ended(campaign.state)) {
     if (action == UserAction::stop) return 0;
-    return fail(Errc::conflict, "the campaign has ended: name=" + name + " state=" + word(state));
+    return fail(has_ended_error(name, campaign.state));
   }
+  const CampaignId id = campaign.id;
   const auto sequence = append_event(transaction, id, event_of(transaction, id, action));
   if (action == UserAction::stop) transaction.exec(kNoteStop, pqxx::params{id.value, sequence});
   return sequence;
+}
+
+Status give_hint(pqxx::work& transaction, const std::string& name, const std::string& text,
+                 const Requester& requester) {
+  CAMBRIAN_TRY(const Locked campaign, lock_for_change(transaction, name, requester));
+  if (campaign.is_done) return {};
+  if (has_ended(campaign.state)) return fail(has_ended_error(name, campaign.state));
+  transaction.exec(kSetHint, pqxx::params{campaign.id.value, text});
+  StoredEvent event;
+  event.type = "hint_given";
+  event.message = text.empty() ? "the user took the hint back" : "the user gave a hint";
+  event.payload["hint"] = text;
+  append_event(transaction, campaign.id, event);
+  return {};
 }
 
 Status remove_campaign(pqxx::work& transaction, const std::string& name,
@@ -307,6 +341,15 @@ awaitable<Result<std::int64_t>> PostgresCampaignStore::request(std::string name,
     return request_action(transaction, name, action, requester);
   };
   co_return co_await database_.run(Lane::user, "campaign_request", std::move(body));
+}
+
+awaitable<Status> PostgresCampaignStore::hint(std::string name, std::string text,
+                                              Requester requester) {
+  auto body = [name = std::move(name), text = std::move(text),
+               requester = std::move(requester)](pqxx::work& transaction) {
+    return give_hint(transaction, name, text, requester);
+  };
+  co_return co_await database_.run(Lane::user, "campaign_hint", std::move(body));
 }
 
 awaitable<Status> PostgresCampaignStore::remove(std::string name, Requester requester) {

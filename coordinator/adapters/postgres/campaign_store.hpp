@@ -15,6 +15,7 @@ class PostgresCampaignStore final : public CampaignStore {
   awaitable<Result<std::vector<CampaignRecord>>> list(CampaignPage page) override;
   awaitable<Result<std::int64_t>> request(std::string name, UserAction action,
                                           Requester requester) override;
+  awaitable<Status> hint(std::string name, std::string text, Requester requester) override;
   awaitable<Status> remove(std::string name, Requester requester) override;
   awaitable<Result<EventPage>> read_events(std::string name, std::int64_t after,
                                            int count) override;

@@ -85,6 +85,23 @@ TEST_CASE("campaign: from a file to a winner that can be looked at", "[integrati
             .code == 0);
 }
 
+TEST_CASE("campaign: a plan says what one like it has used", "[integration][cli]") {
+  const Environment& cambrian = shared_environment();
+  const Folder folder;
+  const std::string file = folder.write("planned.yaml", campaign_text("planned", 4));
+  REQUIRE(cambrian.run({"campaign", "submit", file}).code == 0);
+  REQUIRE(cambrian.run({"campaign", "wait", "planned", "--for", "120s"}).code == 0);
+  const Run plan = cambrian.run({"campaign", "plan", file, "--name", "later", "--json"});
+  INFO(plan.err);
+  REQUIRE(plan.code == 0);
+  const auto planned = json::parse(plan.out);
+  CHECK(planned["is_same_task"] == true);
+  CHECK(planned["ended_by"] == "evaluations");
+  CHECK(planned["uses"][0]["all"] == 4);
+  CHECK(planned["uses"][2]["all"] > 0);
+  CHECK(cambrian.run({"campaign", "plan", file}).out.find("ends it") != std::string::npos);
+}
+
 TEST_CASE("campaign: an export is imported whole into another installation, or not at all",
           "[integration][cli]") {
   const Environment& cambrian = shared_environment();
@@ -241,6 +258,12 @@ TEST_CASE("campaign: pause, resume, stop and delete", "[integration][cli]") {
   CHECK(cambrian.run({"campaign", "submit", file, "-o", "name"}).out == "second\n");
   CHECK(cambrian.run({"campaign", "pause", "second"}).out == "campaign second is paused\n");
   CHECK(cambrian.run({"campaign", "wait", "second", "--for", "1s"}).code == 7);
+  CHECK(cambrian.run({"campaign", "hint", "second", "it is odd"}).out ==
+        "proposals of campaign second have the hint from now on\n");
+  CHECK(cambrian.run({"campaign", "get", "second"}).out.find("it is odd") != std::string::npos);
+  CHECK(cambrian.run({"campaign", "hint", "second"}).code == 2);
+  CHECK(cambrian.run({"campaign", "hint", "second", "--clear"}).out ==
+        "campaign second has no hint any more\n");
   CHECK(cambrian.run({"campaign", "resume", "second"}).out == "campaign second is running\n");
   CHECK(cambrian.run({"campaign", "delete", "second", "--yes"}).code == 1);
   CHECK(cambrian.run({"campaign", "delete", "second"}).code == 2);

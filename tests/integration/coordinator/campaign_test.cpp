@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "tests/integration/coordinator/fixture.hpp"
+#include "tests/integration/coordinator/replay_check.hpp"
 
 using namespace cambrian;
 using namespace cambrian::test;
@@ -185,6 +186,50 @@ TEST_CASE("coordinator: a paused campaign gives out nothing and counts what runs
   CHECK(service.codegen.claim(1, milliseconds(500)).empty());
   CHECK(user.resume("pausing").state() == user::v1::CAMPAIGN_STATE_RUNNING);
   CHECK(service.codegen.claim(1).size() == 1);
+}
+
+TEST_CASE("coordinator: proposals that are handed out later have the hint",
+          "[integration][coordinator]") {
+  Service service;
+  auto& user = service.user;
+  auto spec = user.make_spec("hinted", 20);
+  spec.mutable_codegen()->set_instructions("Prefer small models.");
+  user.create(spec);
+  const auto seed = service.worker.claim(1);
+  REQUIRE(seed.size() == 1);
+  REQUIRE(service.worker.finish(seed.front().lease(), success(1)).ok());
+
+  const auto next_instructions = [&] {
+    const auto proposals = service.codegen.claim(1);
+    REQUIRE(proposals.size() == 1);
+    REQUIRE(service.codegen.finish(proposals.front().lease(), proposal_of(0)).ok());
+    return proposals.front().proposal().instructions();
+  };
+  CHECK(next_instructions() == "Prefer small models.");
+  REQUIRE(user.try_hint("hinted", "It\nis odd.", "request-1").ok());
+  CHECK(next_instructions() == "Prefer small models.\n\nIt\nis odd.");
+  REQUIRE(user.try_hint("hinted", "Try \"even\" ones.").ok());
+  // Said again by a call whose answer was lost: the later hint stays.
+  REQUIRE(user.try_hint("hinted", "It\nis odd.", "request-1").ok());
+  CHECK(next_instructions() == "Prefer small models.\n\nTry \"even\" ones.");
+  CHECK(user.get("hinted").hint() == "Try \"even\" ones.");
+  REQUIRE(user.try_hint("hinted", "").ok());
+  CHECK(next_instructions() == "Prefer small models.");
+
+  std::vector<std::string> hints;
+  for (const auto& event : user.events("hinted")) {
+    if (event.type() == "hint_given") hints.push_back(event.json());
+  }
+  REQUIRE(hints.size() == 3);
+  CHECK(nlohmann::json::parse(hints[1]).at("hint") == "Try \"even\" ones.");
+
+  CHECK(fields_of(user.try_hint("hinted", std::string(4097, 'x'))).contains("hint"));
+  CHECK(fields_of(user.try_hint("hinted", std::string("a\0b", 3))).contains("hint"));
+  CHECK(user.try_hint("nobody", "x").error_code() == grpc::StatusCode::NOT_FOUND);
+  user.stop("hinted");
+  REQUIRE(eventually([&] { return user.get("hinted").has_end_time(); }));
+  CHECK(user.try_hint("hinted", "x").error_code() == grpc::StatusCode::FAILED_PRECONDITION);
+  check_replay(user, "hinted");
 }
 
 TEST_CASE("coordinator: a stopped campaign finishes what runs and nothing else",

@@ -295,6 +295,18 @@ user::v1::Campaign User::resume(const std::string& name) {
   return response.campaign();
 }
 
+grpc::Status User::try_hint(const std::string& name, const std::string& hint,
+                            const std::string& request_id) {
+  user::v1::HintCampaignRequest request;
+  request.set_name(name);
+  request.set_hint(hint);
+  request.set_request_id(request_id);
+  user::v1::HintCampaignResponse response;
+  grpc::ClientContext context;
+  rpc::set_deadline(context, kCallTimeout);
+  return campaigns_->HintCampaign(&context, request, &response);
+}
+
 user::v1::Campaign User::stop(const std::string& name) {
   user::v1::StopCampaignRequest request;
   request.set_name(name);

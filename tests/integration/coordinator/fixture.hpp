@@ -84,6 +84,8 @@ class User {
   user::v1::Campaign pause(const std::string& name);
   user::v1::Campaign resume(const std::string& name);
   user::v1::Campaign stop(const std::string& name);
+  grpc::Status try_hint(const std::string& name, const std::string& hint,
+                        const std::string& request_id = "");
   grpc::Status remove(const std::string& name, const std::string& request_id = "");
   std::vector<user::v1::Event> events(const std::string& name, std::int64_t after = 0);
   std::vector<user::v1::Variant> variants(const std::string& name);
