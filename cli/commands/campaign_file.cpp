@@ -12,6 +12,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::size_t kPromptBytesMax = 8 * 1024;
+
 using user::v1::CampaignService;
 using user::v1::TaskService;
 
@@ -46,6 +48,25 @@ void load_task(const fs::path& campaign_path, CampaignFile& file) {
   add_all(file.document, task::check_campaign_against(file.spec, file.task->bundle.manifest()));
 }
 
+/// The files that codegen.prompts names are relative to the campaign file.
+void load_prompts(const fs::path& campaign_path, CampaignFile& file) {
+  for (int i = 0; i < file.spec.codegen().prompts_size(); ++i) {
+    auto& prompt = *file.spec.mutable_codegen()->mutable_prompts(i);
+    if (prompt.file().empty()) continue;
+    const fs::path path = campaign_path.parent_path() / prompt.file();
+    const auto text = config::read_text_file(path, kPromptBytesMax);
+    if (!text || text->empty()) {
+      file.document.add_field_problem(
+          "codegen.prompts[" + std::to_string(i) + "].file",
+          text ? "the file is empty: " + path.string() : text.error().message,
+          "name a file of at most 8 KiB, relative to this file");
+      continue;
+    }
+    prompt.set_text(*text);
+    prompt.clear_file();
+  }
+}
+
 /// Field problems of the server go to the lines of the file.
 Error take_problems(const Error& error, const rpc::Details& details, CampaignFile& file) {
   for (const auto& violation : details.field_violations) {
@@ -76,6 +97,7 @@ Result<CampaignFile> read_campaign_file(const fs::path& path, const std::string&
   if (!file.document.is_ok()) return file;
   if (!name.empty()) file.spec.set_name(name);
   add_all(file.document, task::check_campaign(file.spec));
+  load_prompts(path, file);
   if (!file.spec.task().source().empty()) load_task(path, file);
   return file;
 }

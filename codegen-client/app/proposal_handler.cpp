@@ -148,8 +148,11 @@ Result<ProposalHandler::Plan> ProposalHandler::make_plan(const Proposal& proposa
     return fail(Errc::unavailable, "no endpoint offers this model: model=" + plan.request.model);
   }
   CAMBRIAN_TRY(plan.task, store_.get_task(proposal.task_digest, stop));
-  PromptInput input{
-      .task = plan.task, .operation = proposal.operation, .instructions = proposal.instructions};
+  PromptInput input{.task = plan.task,
+                    .operation = proposal.operation,
+                    .instructions = proposal.instructions,
+                    .gains = proposal.gains,
+                    .order = proposal.order};
   CAMBRIAN_TRY(input.parents, fetch_all(proposal.parents, stop));
   CAMBRIAN_TRY(input.inspirations, fetch_all(proposal.inspirations, stop));
   CAMBRIAN_TRY(input.failures, fetch_all(proposal.failures, stop));

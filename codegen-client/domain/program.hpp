@@ -53,4 +53,12 @@ struct Program {
   std::string diagnostics{};
 };
 
+/// A variant that became the best of its campaign.
+struct Gain {
+  std::int64_t variant = 0;
+  double before = 0;  ///< Score of the best before it.
+  double after = 0;
+  std::string change{};  ///< What the model said of it; may be empty.
+};
+
 }  // namespace cambrian::codegen

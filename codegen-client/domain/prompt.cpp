@@ -173,6 +173,18 @@ std::string failure_text(const Program& failure, const Program& parent) {
   return text;
 }
 
+std::string gains_text(const PromptInput& input) {
+  std::string text;
+  for (const Gain& gain : input.gains) {
+    text += "- Variant " + std::to_string(gain.variant) + ": " +
+            input.task.objectives.front().metric + ' ' + number_text(gain.before) + " -> " +
+            number_text(gain.after);
+    const std::string change = to_one_line(gain.change, kGainBytesMax);
+    text += change.empty() ? "\n" : ". " + change + '\n';
+  }
+  return text;
+}
+
 std::string task_text(const PromptInput& input) {
   std::string text = "## Task: " + input.task.name + '\n' + quote_prose(input.task.description);
   text += "\n## Objectives\n";
@@ -184,6 +196,9 @@ std::string task_text(const PromptInput& input) {
   }
   if (!trim(input.instructions).empty()) {
     text += "\n## Instructions\n" + quote_prose(input.instructions);
+  }
+  if (!input.gains.empty() && !input.task.objectives.empty()) {
+    text += "\n## What helped\n" + gains_text(input);
   }
   return text;
 }
@@ -200,7 +215,8 @@ std::string parents_text(const PromptInput& input) {
   }
   text += "\n## Parent program\n" + program_text(input.parents[0], language);
   return text + "\n## Operator: " + std::string(to_string(input.operation)) + '\n' +
-         std::string(order_of(input.operation));
+         (trim(input.order).empty() ? std::string(order_of(input.operation))
+                                    : quote_prose(input.order));
 }
 
 /// How many of the texts, taken in order, fit into `tokens`; takes what they need from it.

@@ -15,7 +15,8 @@ namespace cambrian::codegen {
 
 inline constexpr std::size_t kDiagnosticsBytesMax = 4096;  ///< Of one failure in a prompt.
 inline constexpr std::size_t kChangeBytesMax = 4096;       ///< Of one failure in a prompt.
-inline constexpr std::size_t kProseBytesMax = 16'384;      ///< Description; instructions.
+inline constexpr std::size_t kProseBytesMax = 16'384;      ///< Description; instructions; an order.
+inline constexpr std::size_t kGainBytesMax = 400;          ///< What was said of one gain.
 
 struct PromptInput {
   Task task{};
@@ -24,6 +25,8 @@ struct PromptInput {
   std::vector<Program> inspirations{};
   std::vector<Program> failures{};
   std::string instructions{};
+  std::vector<Gain> gains{};  ///< The last one last.
+  std::string order{};        ///< Instead of our words for the operator; empty: these.
 };
 
 /// A prompt but for its variation seed: that comes last, so that servers can reuse the rest.

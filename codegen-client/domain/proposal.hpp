@@ -34,6 +34,8 @@ struct Proposal {
   std::optional<double> temperature{};
   std::int64_t output_tokens = 0;
   std::string instructions{};
+  std::vector<Gain> gains{};  ///< What helped of late, the last one last.
+  std::string order{};        ///< What the model is told to do; empty: our words for the operator.
   std::int64_t tokens_reserved = 0;          ///< 0: no limit.
   std::int64_t cost_reserved_micro_usd = 0;  ///< 0: no limit.
   /// How long the attempt may take before the coordinator ends it. Absent: no limit.

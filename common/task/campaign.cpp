@@ -15,6 +15,7 @@ namespace {
 // The bounds are the coordinator's: a test of its resolver compares them.
 constexpr std::size_t kCampaignDescriptionBytesMax = 4 * 1024;
 constexpr std::size_t kInstructionsBytesMax = 16 * 1024;
+constexpr std::size_t kPromptBytesMax = 8 * 1024;
 constexpr int kMapFeaturesMax = 6;
 constexpr int kConstraintsMax = 8;
 
@@ -158,6 +159,25 @@ class CampaignChecker {
     range(codegen.parallel(), "codegen.parallel", 0, 10'000, "1 to 10000");
     require(codegen.instructions().size() <= kInstructionsBytesMax, "codegen.instructions",
             "instructions are longer than 16 KiB");
+    check_prompts();
+  }
+
+  void check_prompts() {
+    std::set<int> seen;
+    for (int i = 0; i < spec_.codegen().prompts_size(); ++i) {
+      const auto& prompt = spec_.codegen().prompts(i);
+      const std::string field = "codegen.prompts[" + std::to_string(i) + "]";
+      require(prompt.operator_() != spec::v1::OPERATOR_UNSPECIFIED &&
+                  prompt.operator_() != spec::v1::OPERATOR_TUNE,
+              field + ".operator", "the prompt names no operator that asks a model",
+              "write operator: diff, rewrite, crossover, repair, simplify or explain");
+      require(seen.insert(prompt.operator_()).second, field + ".operator",
+              "the operator is named twice");
+      require(prompt.text().empty() != prompt.file().empty(), field,
+              "the prompt has no text, or two", "write one of text and file");
+      require(prompt.text().size() <= kPromptBytesMax, field + ".text",
+              "the prompt is longer than 8 KiB");
+    }
   }
 
   void check_budget() {

@@ -51,7 +51,8 @@ std::size_t bytes_of(const Assignment& assignment) {
     return 8 * kEntryBytes + bytes_of(work->files) + bytes_of(work->parameters);
   }
   const auto& work = std::get<ProposalWork>(assignment.work);
-  auto bytes = 16 * kEntryBytes + work.model.size() + work.instructions.size();
+  auto bytes = 16 * kEntryBytes + work.model.size() + work.instructions.size() + work.order.size();
+  for (const auto& gain : work.gains) bytes += 4 * kEntryBytes + gain.change.size();
   for (const auto* contexts : {&work.parents, &work.inspirations, &work.failures}) {
     for (const auto& one : *contexts) {
       bytes += 2 * kEntryBytes + bytes_of(one.files) + bytes_of(one.metrics);

@@ -91,6 +91,7 @@ Json to_json(const search::Settings& settings) {
   json["migration_fraction"] = settings.migration_fraction;
   json["reset_interval"] = settings.reset_interval;
   json["climb_from"] = settings.climb_from;
+  json["selection"] = word(settings.selection);
   json["learns_shares"] = settings.learns_shares;
   json["children"] = settings.children;
   json["generations"] = settings.generations;
@@ -124,6 +125,9 @@ search::Settings settings_from_json(const Json& json) {
   settings.migration_fraction = json.at("migration_fraction");
   settings.reset_interval = json.value("reset_interval", settings.reset_interval);
   settings.climb_from = json.value("climb_from", settings.climb_from);
+  if (json.contains("selection")) {
+    settings.selection = read_word<search::Selection>(json.at("selection"));
+  }
   settings.learns_shares = json.value("learns_shares", settings.learns_shares);
   settings.children = json.at("children");
   settings.generations = json.value("generations", settings.generations);

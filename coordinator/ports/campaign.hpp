@@ -31,6 +31,7 @@ struct CampaignDefinition {
   std::string language;  ///< Of the evolvable files, as the task names it.
   std::map<std::string, double> parameters;
   std::string instructions;
+  std::map<std::string, std::string> prompts;  ///< By the word of the operator.
   int output_tokens = 0;
   std::optional<search::EarlyStop> early_stop;  ///< None: every training is finished.
   bool reuses_results = false;  ///< An equal evaluation that was made before is not made again.

@@ -43,6 +43,9 @@ inline constexpr std::array<std::string_view, 9> kWords<search::EndReason> = {
 template <>
 inline constexpr std::array<std::string_view, 2> kWords<search::Goal> = {"maximize", "minimize"};
 template <>
+inline constexpr std::array<std::string_view, 4> kWords<search::Selection> = {
+    "rank", "tournament", "novelty", "upper_bound"};
+template <>
 inline constexpr std::array<std::string_view, 6> kWords<search::PolicyKind> = {
     "random", "hill_climb", "islands", "sequential", "pareto", "clade"};
 template <>

@@ -113,6 +113,14 @@ struct ProgramContext {
   std::string diagnostics;
 };
 
+/// A variant that became the best.
+struct Gain {
+  std::int64_t variant = 0;
+  double before = 0;
+  double after = 0;
+  std::string change;  ///< What the model said of it.
+};
+
 struct ProposalWork {
   std::string task_digest;
   search::Operator operation = search::Operator::diff;
@@ -127,6 +135,8 @@ struct ProposalWork {
   std::string instructions;
   std::int64_t tokens_reserved = 0;
   std::int64_t cost_reserved_micro_usd = 0;
+  std::vector<Gain> gains;  ///< The last one last.
+  std::string order;        ///< What the model is told to do; empty: the client's words.
 };
 
 struct Assignment {

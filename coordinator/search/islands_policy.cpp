@@ -34,7 +34,18 @@ IslandsPolicy::IslandsPolicy(const Settings& settings)
       ranking_(settings.objectives.front().goal),
       islands_(static_cast<std::size_t>(settings.islands)) {}
 
+void IslandsPolicy::add_failure(std::span<const VariantNumber> parents) {
+  if (settings_.selection != Selection::novelty && settings_.selection != Selection::upper_bound) {
+    return;
+  }
+  for (const VariantNumber parent : parents) {
+    ++children_[parent];
+    ++children_total_;
+  }
+}
+
 void IslandsPolicy::add(const Evaluated& variant) {
+  add_failure(variant.parents);
   const Member member{variant.scored, variant.generation, cell_of(settings_.features, variant)};
   if (variant.island) {
     insert(islands_.at(static_cast<std::size_t>(*variant.island)), member);
@@ -108,9 +119,49 @@ void IslandsPolicy::reset() {
 
 const Member& IslandsPolicy::pick_parent(const Island& island, Rng& rng) const {
   if (!rng.chance(settings_.exploitation)) return rng.pick(island.ranked);
+  if (settings_.selection == Selection::tournament) {
+    std::uint64_t best = rng.below(island.ranked.size());
+    for (int i = 1; i < kTournament; ++i) best = std::min(best, rng.below(island.ranked.size()));
+    return island.ranked[best];
+  }
+  if (settings_.selection != Selection::rank) return pick_by_children(island, rng);
   const double u = rng.uniform();
   const auto size = static_cast<double>(island.ranked.size());
   return island.ranked[static_cast<std::size_t>(size * (u * u * u))];
+}
+
+/// What a parent is worth to novelty: a weight; to the upper bound: the bound.
+double IslandsPolicy::value_of_parent(const Island& island, std::size_t place) const {
+  // Of ShinkaEvolve: how steep the weight is around the median.
+  constexpr double kSteepness = 10;
+  constexpr double kMedian = 0.5;
+  // Ranks are from 0 to 1: with UCB1's own 1.41 children would decide everything.
+  constexpr double kExploration = 0.3;
+  const auto found = children_.find(island.ranked[place].scored.variant);
+  const double children = 1 + (found == children_.end() ? 0.0 : static_cast<double>(found->second));
+  const double rank = 1 - static_cast<double>(place) / static_cast<double>(island.ranked.size());
+  if (settings_.selection == Selection::novelty) {
+    return 1 / (1 + std::exp(-kSteepness * (rank - kMedian))) / children;
+  }
+  const double trials = 1 + static_cast<double>(children_total_);
+  return rank + kExploration * std::sqrt(std::log(trials) / children);
+}
+
+/// Constant time: the best and some that are drawn, whatever the size of the island.
+const Member& IslandsPolicy::pick_by_children(const Island& island, Rng& rng) const {
+  std::size_t chosen = 0;
+  double highest = value_of_parent(island, 0);
+  double total = highest;
+  for (int i = 1; i < kCandidates; ++i) {
+    const std::size_t place = rng.below(island.ranked.size());
+    const double value = value_of_parent(island, place);
+    total += value;
+    const bool is_chosen =
+        settings_.selection == Selection::novelty ? rng.uniform() * total < value : value > highest;
+    if (is_chosen) chosen = place;
+    highest = std::max(highest, value);
+  }
+  return island.ranked[chosen];
 }
 
 Choice IslandsPolicy::choose(const Wish& wish, Rng rng) const {

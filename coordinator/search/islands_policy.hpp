@@ -17,9 +17,10 @@ std::int64_t cell_of(const std::vector<Feature>& features, const Evaluated& vari
 ///   when there is one too many, the worst one goes. The best one of an island never does.
 /// - The seed starts on every island. Proposals visit the islands in turn; parents and inspirations
 ///   come from one island and the child is born there.
-/// - A parent is chosen by rank with probability `exploitation` (rank = n * u^3: the best tenth
-/// gets
-///   46 % of the draws), else uniformly.
+/// - A parent is chosen by its rank with probability `exploitation`, else uniformly. By its rank
+///   means by `selection`: a power of it (rank = n * u^3: the best tenth gets 46 % of the draws);
+///   the best of `kTournament` drawn ones; or, of `kCandidates` drawn ones, with a weight that
+///   falls with the number of its children (novelty), or by the highest upper confidence bound.
 /// - The more of the budget is used, the less is left to profit from what exploring finds: the
 ///   probability that the first parent is the best of its island instead rises evenly, from 0 to 1
 ///   when the share `climb_from` of it is used (0: it does not).
@@ -36,16 +37,21 @@ std::int64_t cell_of(const std::vector<Feature>& features, const Evaluated& vari
 /// Memory: islands * island_size members. `add` costs O(log n) comparisons and one move of at most
 /// `island_size` small records; `choose` is constant.
 ///
+/// Novelty weighs as ShinkaEvolve (arXiv 2509.19349) does, with the rank in the place of the score;
+/// the bound is that of UCB1 (Auer et al., Machine Learning 47, 2002).
 /// Sources: Mouret and Clune, "Illuminating search spaces by mapping elites" (arXiv 1504.04909);
 /// resets as in Romera-Paredes et al., "Mathematical discoveries from program search with large
 /// language models" (Nature 625, 2024).
 class IslandsPolicy final : public Policy {
  public:
   static constexpr std::size_t kMigrantsMax = 256;
+  static constexpr int kTournament = 4;
+  static constexpr int kCandidates = 16;
 
   explicit IslandsPolicy(const Settings& settings);
 
   void add(const Evaluated& variant) override;
+  void add_failure(std::span<const VariantNumber> parents) override;
   void count_evaluations(std::int64_t finished) override;
   Choice choose(const Wish& wish, Rng rng) const override;
   std::vector<std::vector<Member>> members() const override;
@@ -59,12 +65,17 @@ class IslandsPolicy final : public Policy {
   void insert(Island& island, const Member& member) const;
   void erase(Island& island, const Scored& scored) const;
   const Member& pick_parent(const Island& island, Rng& rng) const;
+  const Member& pick_by_children(const Island& island, Rng& rng) const;
+  double value_of_parent(const Island& island, std::size_t place) const;
   void migrate();
   void reset();
 
   Settings settings_;
   Ranking ranking_;
   std::vector<Island> islands_;
+  // Only where the selection asks for them.
+  std::map<VariantNumber, std::int64_t> children_;
+  std::int64_t children_total_ = 0;
 };
 
 }  // namespace cambrian::search

@@ -185,6 +185,8 @@ std::vector<Problem> validate(const Settings& settings) {
   check.within(settings.tune_evaluations, kTuneEvaluationsMin, kTuneEvaluationsMax,
                "search.tune_evaluations");
   check.within(settings.exploitation, 0.0, 1.0, "search.exploitation");
+  check.require(settings.selection == Selection::rank || settings.policy == PolicyKind::islands,
+                "search.selection", "is for the policy islands alone");
   check.within(settings.inspirations, 0, kContextProgramsMax, "search.inspirations");
   check.within(settings.failures, 0, kContextProgramsMax, "search.failures");
   check_shares(settings, check);

@@ -19,6 +19,7 @@ using EvaluationNumber = Id<struct EvaluationTag>;  ///< In its campaign, from 1
 
 enum class Goal { maximize, minimize };
 enum class PolicyKind { random, hill_climb, islands, sequential, pareto, clade };
+enum class Selection { rank, tournament, novelty, upper_bound };
 enum class Operator { diff, rewrite, crossover, tune, repair, simplify, explain };
 enum class Split { validation, sealed };
 enum class VariantState { pending, evaluated, failed, duplicate };
@@ -124,6 +125,7 @@ struct Settings {
   bool learns_shares = false;
   int tune_evaluations = 40;  ///< Of one run of the operator `tune`.
   double exploitation = 0.7;
+  Selection selection = Selection::rank;  ///< Of `islands`.
   int inspirations = 2;
   int failures = 2;
   int repeats = 1;

@@ -105,6 +105,13 @@ Result<Proposal> from_proto(const agent::v1::ProposalWork& work) {
                     .instructions = work.instructions(),
                     .tokens_reserved = work.tokens_reserved(),
                     .cost_reserved_micro_usd = work.cost_reserved_micro_usd()};
+  proposal.order = work.order();
+  for (const auto& gain : work.gains()) {
+    proposal.gains.push_back({.variant = gain.variant(),
+                              .before = gain.before(),
+                              .after = gain.after(),
+                              .change = gain.change()});
+  }
   if (work.has_temperature()) proposal.temperature = work.temperature();
   CAMBRIAN_TRY(proposal.operation, from_proto(work.operator_()));
   CAMBRIAN_TRY(proposal.parents, from_proto(work.parents()));

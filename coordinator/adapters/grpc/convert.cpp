@@ -323,6 +323,14 @@ void work_to_proto(const ProposalWork& work, agent::v1::ProposalWork* message) {
   message->set_instructions(work.instructions);
   message->set_tokens_reserved(work.tokens_reserved);
   message->set_cost_reserved_micro_usd(work.cost_reserved_micro_usd);
+  for (const auto& gain : work.gains) {
+    auto* added = message->add_gains();
+    added->set_variant(gain.variant);
+    added->set_before(gain.before);
+    added->set_after(gain.after);
+    added->set_change(gain.change);
+  }
+  message->set_order(work.order);
 }
 
 }  // namespace

@@ -17,6 +17,7 @@ using spec::v1::CampaignSpec;
 using spec::v1::TaskManifest;
 
 constexpr std::size_t kInstructionsBytesMax = 16 * 1024;
+constexpr std::size_t kPromptBytesMax = 8 * 1024;
 constexpr std::size_t kDescriptionBytesMax = 4 * 1024;
 constexpr std::size_t kModelBytesMax = 256;
 constexpr int kOutputTokensMax = 1'000'000;
@@ -189,8 +190,27 @@ void check_early_stop(const TaskManifest& task, const CampaignSpec& spec, Check&
   check.require(rule.keep() > 0 && rule.keep() < 1, field + ".keep", "must be above 0 and below 1");
 }
 
+void check_prompts(const CampaignSpec& spec, Check& check) {
+  std::set<int> seen;
+  for (int i = 0; i < spec.codegen().prompts_size(); ++i) {
+    const auto& prompt = spec.codegen().prompts(i);
+    const auto field = "codegen.prompts[" + std::to_string(i) + "]";
+    check.require(spec::v1::Operator_IsValid(prompt.operator_()) &&
+                      prompt.operator_() != spec::v1::OPERATOR_UNSPECIFIED &&
+                      prompt.operator_() != spec::v1::OPERATOR_TUNE,
+                  field + ".operator", "must be an operator that asks a model");
+    check.require(seen.insert(prompt.operator_()).second, field + ".operator", "is named twice");
+    check.require(!prompt.text().empty() && is_storable(prompt.text(), kPromptBytesMax),
+                  field + ".text", "must be 1 byte to 8 KiB, without NUL");
+    check.require(prompt.file().empty(), field + ".file",
+                  "is read by the command line alone: send the text");
+  }
+}
+
 /// A newer client may know enumerators that we do not.
 void check_enumerators(const CampaignSpec& spec, Check& check) {
+  check.require(spec::v1::Selection_IsValid(spec.search().selection()), "search.selection",
+                "this coordinator does not know it: " + std::to_string(spec.search().selection()));
   check.require(spec::v1::Policy_IsValid(spec.search().policy()), "search.policy",
                 "this coordinator does not know it: " + std::to_string(spec.search().policy()));
   const auto& operators = spec.search().operators();
@@ -236,6 +256,10 @@ std::int64_t tokens_of_proposal(const SeedFacts& seed, const CampaignSpec& spec)
   return (prompt + std::int64_t{spec.codegen().output_tokens()}) * spec.codegen().variants();
 }
 
+search::Operator operator_of(spec::v1::Operator kind) {
+  return static_cast<search::Operator>(std::max(0, kind - spec::v1::OPERATOR_DIFF));
+}
+
 void fill_settings_lists(const TaskManifest& task, const CampaignSpec& spec,
                          search::Settings& settings) {
   for (const auto& objective : task.objectives()) {
@@ -261,9 +285,7 @@ void fill_settings_lists(const TaskManifest& task, const CampaignSpec& spec,
     if (constraint.has_maximum()) added.maximum = constraint.maximum();
   }
   for (const auto& share : spec.search().operators()) {
-    const int kind = std::max(0, share.kind() - spec::v1::OPERATOR_DIFF);
-    settings.operators.push_back(
-        {.kind = static_cast<search::Operator>(kind), .weight = share.weight()});
+    settings.operators.push_back({.kind = operator_of(share.kind()), .weight = share.weight()});
   }
   for (const auto& share : spec.codegen().models()) {
     settings.models.push_back(
@@ -294,6 +316,8 @@ search::Settings settings_of(const TaskManifest& task, const SeedFacts& seed,
   settings.migration_fraction = search.migration_fraction();
   settings.reset_interval = search.reset_interval();
   settings.climb_from = search.climb_from();
+  settings.selection =
+      static_cast<search::Selection>(std::max(0, search.selection() - spec::v1::SELECTION_RANK));
   settings.learns_shares = search.learn_shares();
   settings.children = search.children();
   settings.generations = search.generations();
@@ -367,6 +391,7 @@ Problems check_spec(const TaskManifest& task, const SeedFacts& seed, const Campa
   check_names(spec, check);
   check_parameters(task, spec, check);
   check_codegen(spec, check);
+  check_prompts(spec, check);
   check_early_stop(task, spec, check);
   check_enumerators(spec, check);
   check_budget(spec, check);
@@ -398,6 +423,10 @@ CampaignDefinition make_definition(const TaskManifest& task, const SeedFacts& se
   definition.language = task.language();
   definition.parameters = {spec.task().parameters().begin(), spec.task().parameters().end()};
   definition.instructions = clean_text(spec.codegen().instructions(), kInstructionsBytesMax);
+  for (const auto& prompt : spec.codegen().prompts()) {
+    definition.prompts[word(operator_of(prompt.operator_()))] =
+        clean_text(prompt.text(), kPromptBytesMax);
+  }
   definition.output_tokens = spec.codegen().output_tokens();
   definition.reuses_results = spec.evaluation().reuse();
   if (spec.evaluation().has_early_stop()) {

@@ -31,6 +31,7 @@ Json to_json(const CampaignDefinition& definition) {
                {"language", definition.language},
                {"parameters", definition.parameters},
                {"instructions", definition.instructions},
+               {"prompts", definition.prompts},
                {"output_tokens", definition.output_tokens},
                {"reuses_results", definition.reuses_results},
                {"runtime", definition.runtime},
@@ -50,6 +51,8 @@ CampaignDefinition definition_from_json(const Json& json) {
   definition.language = json.value("language", "");
   definition.parameters = json.at("parameters").get<Metrics>();
   definition.instructions = json.at("instructions");
+  definition.prompts =
+      json.value("prompts", Json::object()).get<std::map<std::string, std::string>>();
   definition.output_tokens = json.at("output_tokens");
   definition.reuses_results = json.value("reuses_results", false);
   if (json.contains("early_stop")) {

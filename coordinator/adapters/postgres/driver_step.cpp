@@ -12,7 +12,7 @@ namespace {
 
 constexpr const char* kLock =
     "SELECT applied_sequence, last_sequence, state, definition, priority, end_reason, reason,"
-    " task_digest"
+    " task_digest, best_score"
     " FROM campaign WHERE id = $1 AND driver_epoch = $2 FOR NO KEY UPDATE";
 // One statement for all commands of a kind: a step of many inputs costs as many round trips as one
 // of a single input. The rows name their campaign, too: a key is then looked up for each of them,
@@ -78,6 +78,16 @@ constexpr const char* kStoreStep =
     " evaluations_reused = evaluations_reused + $13,"
     " evaluations_failed = evaluations_failed + $14 WHERE id = $1";
 
+// Where a step has found a new best variant: seldom. What the model said of each is kept with it.
+constexpr const char* kNoteGains =
+    "UPDATE campaign SET gains = (SELECT jsonb_agg(late.gain ORDER BY late.place) FROM"
+    "  (SELECT one.gain, one.place FROM jsonb_array_elements(gains || (SELECT jsonb_agg(n.gain"
+    "    || jsonb_build_object('change', coalesce((SELECT left(v.rationale, 400) FROM variant v"
+    "    WHERE v.campaign_id = $1 AND v.number = (n.gain ->> 'variant')::bigint), ''))"
+    "    ORDER BY n.place) FROM jsonb_array_elements($2::jsonb) WITH ORDINALITY AS n (gain, "
+    "place)))"
+    "   WITH ORDINALITY AS one (gain, place) ORDER BY one.place DESC LIMIT 5) late) WHERE id = $1";
+
 template <class Id>
 Json id_list(const std::vector<Id>& ids) {
   Json list = Json::array();
@@ -130,6 +140,7 @@ class Step {
         end_reason_(known_word<search::EndReason>(row[5].view())),
         reason_(row[6].as<std::string>()) {
     definition_.task_digest = row[7].as<std::string>();
+    best_score_ = optional_of<double>(row[8]);
     state_.state = known_word<CampaignState>(row[2].view());
   }
 
@@ -248,6 +259,11 @@ class Step {
 
   void operator()(const search::SetBest& command) {
     best_ = command;
+    if (best_score_) {
+      gains_.push_back(
+          {{"variant", command.variant.value}, {"before", *best_score_}, {"after", command.score}});
+    }
+    best_score_ = command.score;
     append(command, command.variant.value,
            "variant " + std::to_string(command.variant.value) + " is the best: score " +
                short_number(command.score));
@@ -313,6 +329,9 @@ class Step {
                          word(end_reason_), reason_, has_ended(state_.state), best_variant,
                          best_score, seed_score_, duplicates_, noise_deviation_,
                          state_.evaluations_reused, reused_failures_});
+    if (!gains_.empty()) {
+      execute(transaction_, kNoteGains, pqxx::params{campaign_.value, gains_.dump()});
+    }
     return state_;
   }
 
@@ -428,6 +447,8 @@ class Step {
   std::string reason_;
   StepState state_;
   std::optional<search::SetBest> best_;
+  std::optional<double> best_score_;  // Before the next command.
+  Json gains_ = Json::array();
   std::optional<double> seed_score_;
   std::optional<double> noise_deviation_;
   std::int64_t duplicates_ = 0;

@@ -105,6 +105,7 @@ constexpr const char* kGrantProposals =
     " c AS MATERIALIZED (SELECT id, task_digest, definition -> 'output_tokens' AS output_tokens,"
     "  concat_ws(E'\\n\\n', nullif(definition ->> 'instructions', ''), nullif(hint, ''))"
     "   AS instructions,"
+    "  definition -> 'prompts' AS prompts, gains,"
     "  definition -> 'settings' -> 'tokens_reserved' AS tokens_reserved,"
     "  definition -> 'settings' -> 'cost_reserved_micro_usd' AS cost_reserved"
     "  FROM campaign WHERE id = ANY(ARRAY(SELECT campaign_id FROM claimed)))"
@@ -113,7 +114,8 @@ constexpr const char* kGrantProposals =
     "  p.model, p.temperature, c.output_tokens, c.instructions, c.tokens_reserved, c.cost_reserved,"
     "  (SELECT coalesce(sum(a.tokens), 0)::bigint FROM attempt a WHERE a.item_id = i.id),"
     "  (SELECT coalesce(sum(a.cost_micro_usd), 0)::bigint FROM attempt a WHERE a.item_id = i.id),"
-    "  (extract(epoch FROM now() - i.ready_at) * 1000)::bigint"
+    "  (extract(epoch FROM now() - i.ready_at) * 1000)::bigint,"
+    "  c.gains, coalesce(c.prompts ->> p.operator, '')"
     " FROM claimed i JOIN c ON c.id = i.campaign_id"
     " JOIN proposal p ON p.campaign_id = i.campaign_id AND p.number = i.number ORDER BY i.id";
 constexpr const char* kContexts =
@@ -215,7 +217,15 @@ Assignment proposal_of(const Contexts& contexts, const pqxx::row& row) {
                     .output_tokens = row[14].as<int>(),
                     .instructions = row[15].as<std::string>(),
                     .tokens_reserved = left_of(row[16], row[18]),
-                    .cost_reserved_micro_usd = left_of(row[17], row[19])};
+                    .cost_reserved_micro_usd = left_of(row[17], row[19]),
+                    .gains = {},
+                    .order = row[22].as<std::string>()};
+  for (const auto& gain : json_of(row[21])) {
+    work.gains.push_back({.variant = gain.at("variant"),
+                          .before = gain.at("before"),
+                          .after = gain.at("after"),
+                          .change = gain.at("change")});
+  }
   return {.lease = {ItemId{row[0].as<std::int64_t>()}, row[1].as<std::int64_t>()},
           .campaign = {row[4].as<std::int64_t>()},
           .attempt_budget = milliseconds_of(row[2]),

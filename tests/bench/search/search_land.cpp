@@ -83,6 +83,8 @@ Settings settings_of(const std::string& arm, const Options& options, std::uint64
       tune = value;
     } else if (name == "simplify") {
       simplify = value;
+    } else if (name == "selection") {
+      settings.selection = static_cast<Selection>(static_cast<int>(value));
     } else if (name == "learn_shares") {
       settings.learns_shares = value != 0;
     } else {

@@ -300,6 +300,27 @@ TEST_CASE("campaign: a file with problems is refused before anything is sent",
   CHECK(refused.err.ends_with("2 errors, nothing was submitted\n"));
 }
 
+TEST_CASE("campaign: prompts come from files beside the campaign file", "[integration][cli]") {
+  const Environment& cambrian = shared_environment();
+  const Folder folder;
+  folder.write("diff.md", "Change one number.\n");
+  const std::string file =
+      folder.write("own.yaml", campaign_text("own", 5) +
+                                   "codegen:\n  prompts:\n  - {operator: diff, file: diff.md}\n");
+  const Run validated = cambrian.run({"campaign", "validate", file, "--server", "--json"});
+  INFO(validated.err);
+  REQUIRE(validated.code == 0);
+  const auto prompt = json::parse(validated.out)["codegen"]["prompts"][0];
+  CHECK(prompt["text"] == "Change one number.\n");
+  CHECK_FALSE(prompt.contains("file"));
+  const std::string missing =
+      folder.write("missing.yaml", campaign_text("own", 5) +
+                                       "codegen:\n  prompts:\n  - {operator: diff, file: no.md}\n");
+  const Run refused = cambrian.run({"campaign", "validate", missing});
+  CHECK(refused.code == 3);
+  CHECK(refused.err.find(missing + ":13:29") != std::string::npos);
+}
+
 TEST_CASE("campaign: the server's problems point to lines of the file", "[integration][cli]") {
   const Environment& cambrian = shared_environment();
   const Folder folder;

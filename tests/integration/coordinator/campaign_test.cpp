@@ -133,6 +133,49 @@ TEST_CASE("coordinator: proposals carry parents, failures and their diagnostics"
   CHECK(service.user.get("prompts").consumption().evaluations_failed() == 1);
 }
 
+TEST_CASE("coordinator: proposals carry what helped of late, and the campaign's own words",
+          "[integration][coordinator]") {
+  Service service;
+  auto spec = service.user.make_spec("gains", 20);
+  spec.mutable_codegen()->set_parallel(1);
+  auto* prompt = spec.mutable_codegen()->add_prompts();
+  prompt->set_operator_(spec::v1::OPERATOR_DIFF);
+  prompt->set_text("Change one number.");
+  auto* share = spec.mutable_search()->add_operators();
+  share->set_kind(spec::v1::OPERATOR_DIFF);
+  share->set_weight(1);
+  service.user.create(spec);
+  const auto evaluate = [&](double score) {
+    const auto work = service.worker.claim(1);
+    REQUIRE(work.size() == 1);
+    REQUIRE(service.worker.finish(work.front().lease(), success(score)).ok());
+  };
+  evaluate(1);
+  std::vector<std::string> seen;
+  for (int i = 1; i <= 8; ++i) {
+    const auto proposals = service.codegen.claim(1);
+    REQUIRE(proposals.size() == 1);
+    const auto& work = proposals.front().proposal();
+    CHECK(work.order() == "Change one number.");
+    seen.clear();
+    for (const auto& gain : work.gains()) {
+      seen.push_back(std::to_string(gain.variant()) + " " + std::to_string(int(gain.before())) +
+                     " " + std::to_string(int(gain.after())));
+      CHECK(gain.change() == "because");
+    }
+    auto answer = proposal_of(1);
+    answer.mutable_variants(0)->set_rationale("because");
+    REQUIRE(service.codegen.finish(proposals.front().lease(), answer).ok());
+    // Every other one is no better.
+    evaluate(i % 2 == 0 ? 0 : 1 + i);
+    REQUIRE(eventually([&] {
+      return service.user.get("gains").consumption().evaluations() == i + 1 &&
+             (i % 2 == 0 || service.user.get("gains").best_score() == 1 + i);
+    }));
+  }
+  CHECK(seen == std::vector<std::string>{"1 1 2", "3 2 4", "5 4 6", "7 6 8"});
+}
+
 TEST_CASE("coordinator: a wrong spec is refused with every field path",
           "[integration][coordinator]") {
   Service service;

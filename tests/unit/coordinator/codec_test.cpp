@@ -138,6 +138,22 @@ TEST_CASE("codec: a definition reads back as it was", "[unit][coordinator]") {
   CHECK(back.instructions == definition.instructions);
 }
 
+TEST_CASE("codec: campaigns without prompts and selection are of older versions",
+          "[unit][coordinator]") {
+  CampaignDefinition definition;
+  definition.prompts = {{"diff", "change \"one\" thing\n"}};
+  definition.settings.selection = search::Selection::novelty;
+  auto json = through_text(postgres::to_json(definition));
+  const auto back = postgres::definition_from_json(json);
+  CHECK(back.settings.selection == search::Selection::novelty);
+  CHECK(back.prompts == definition.prompts);
+  json["settings"].erase("selection");
+  json.erase("prompts");
+  const auto old = postgres::definition_from_json(json);
+  CHECK(old.prompts.empty());
+  CHECK(old.settings.selection == search::Selection::rank);
+}
+
 TEST_CASE("codec: arrays keep quotes and backslashes", "[unit][coordinator]") {
   CHECK(postgres::text_array({"a", "b\"c", "d\\e", ""}) == R"({"a","b\"c","d\\e",""})");
   CHECK(postgres::number_array({}) == "{}");

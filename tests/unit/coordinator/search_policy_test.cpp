@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 #include <set>
 
 #include "coordinator/search/islands_policy.hpp"
@@ -261,6 +262,51 @@ TEST_CASE("IslandsPolicy: exploitation draws by rank, exploration evenly", "[uni
   CHECK(share_of_best(1) < 0.49);
   CHECK(share_of_best(0) > 0.08);
   CHECK(share_of_best(0) < 0.12);
+}
+
+TEST_CASE("IslandsPolicy: a tournament draws the best of four", "[unit][search]") {
+  Settings settings = settings_of(PolicyKind::islands);
+  settings.islands = 1;
+  settings.features = {{"source_tokens", 10, 0, 100, false}};
+  settings.exploitation = 1;
+  settings.selection = Selection::tournament;
+  Fed fed(settings);
+  for (std::int64_t i = 1; i < 10; ++i) fed.add(i, 0.5 + 0.01 * static_cast<double>(i), 0, 10 * i);
+  constexpr int kDraws = 10'000;
+  std::map<std::int64_t, int> draws;
+  for (int i = 0; i < kDraws; ++i) ++draws[fed.choose(i).parents[0].scored.variant.value];
+  // The best of ten is among four: 1 - 0.9^4 = 0.344. The worst only where all four are it.
+  CHECK(std::abs(draws[9] - 3439) < 200);
+  CHECK(std::abs(draws[8] - 2465) < 200);
+  CHECK(draws[0] < 10);
+}
+
+TEST_CASE("IslandsPolicy: what has few children is chosen more often", "[unit][search]") {
+  const auto selection = GENERATE(Selection::novelty, Selection::upper_bound);
+  CAPTURE(selection);
+  Settings settings = settings_of(PolicyKind::islands);
+  settings.islands = 1;
+  settings.features = {{"source_tokens", 10, 0, 100, false}};
+  settings.exploitation = 1;
+  settings.selection = selection;
+  Fed fed(settings);
+  for (std::int64_t i = 1; i < 10; ++i) fed.add(i, 0.5 + 0.01 * static_cast<double>(i), 0, 10 * i);
+  constexpr int kDraws = 2000;
+  const auto draws = [&] {
+    std::map<std::int64_t, int> found;
+    for (int i = 0; i < kDraws; ++i) ++found[fed.choose(i).parents[0].scored.variant.value];
+    return found;
+  };
+  auto before = draws();
+  CHECK(before[9] > kDraws / 10);
+  CHECK(before[9] > 5 * before[3]);
+  // The best has had many children in vain: others have their turn, the best of them first.
+  const std::vector<VariantNumber> best = {{9}};
+  for (int i = 0; i < 200; ++i) fed.policy->add_failure(best);
+  auto after = draws();
+  CHECK(after[9] < before[9] / 4);
+  CHECK(after[8] > after[9]);
+  CHECK(after[8] >= after[5]);
 }
 
 TEST_CASE("IslandsPolicy: climbs the more, the more of the budget is used", "[unit][search]") {

@@ -50,6 +50,11 @@ const Case kCases[] = {
        s.constraints = {{"size", 1.0, std::nullopt}, {"size", 1.0, std::nullopt}};
      }},
     {"search.exploitation", [](Settings& s) { s.exploitation = -0.1; }},
+    {"search.selection",
+     [](Settings& s) {
+       s.policy = PolicyKind::clade;
+       s.selection = Selection::novelty;
+     }},
     {"search.inspirations", [](Settings& s) { s.inspirations = kContextProgramsMax + 1; }},
     {"search.failures", [](Settings& s) { s.failures = -1; }},
     {"search.operators", [](Settings& s) { s.operators.clear(); }},

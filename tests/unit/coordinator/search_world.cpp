@@ -52,6 +52,10 @@ Settings random_settings(Rng& rng) {
   settings.learns_shares = rng.chance(0.3);
   settings.tune_evaluations = static_cast<int>(rng.between(4, 30));
   settings.exploitation = rng.uniform();
+  if (settings.policy == PolicyKind::islands) {
+    settings.selection = rng.pick(std::vector<Selection>{
+        Selection::rank, Selection::tournament, Selection::novelty, Selection::upper_bound});
+  }
   settings.inspirations = static_cast<int>(rng.between(0, 3));
   settings.failures = static_cast<int>(rng.between(0, 3));
   settings.repeats = static_cast<int>(rng.chance(0.5) ? 1 : rng.between(2, 5));

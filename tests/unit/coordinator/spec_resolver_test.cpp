@@ -212,6 +212,12 @@ TEST_CASE("spec_resolver: a file that passes the command line's checks passes he
       {"tokens", 1'000'000, [](Spec& s, int n) { s.mutable_codegen()->set_output_tokens(n); }},
       {"priority", 100, [](Spec& s, int n) { s.set_priority(n); }},
       {"description", 4'096, [](Spec& s, int n) { s.set_description(text_of(n)); }},
+      {"prompts", 8192,
+       [](Spec& s, int n) {
+         auto* prompt = s.mutable_codegen()->add_prompts();
+         prompt->set_operator_(spec::v1::OPERATOR_DIFF);
+         prompt->set_text(text_of(n));
+       }},
       {"instructions", 16'384,
        [](Spec& s, int n) { s.mutable_codegen()->set_instructions(text_of(n)); }}};
   const auto task = make_task();
@@ -283,6 +289,36 @@ TEST_CASE("spec_resolver: reports every problem by its path", "[unit][coordinato
     INFO(name);
     CHECK(names.contains(name));
   }
+}
+
+TEST_CASE("spec_resolver: a prompt is for one operator that asks a model", "[unit][coordinator]") {
+  const auto task = make_task();
+  auto spec = make_spec();
+  const auto add = [&spec](spec::v1::Operator kind, const std::string& text) {
+    auto* prompt = spec.mutable_codegen()->add_prompts();
+    prompt->set_operator_(kind);
+    prompt->set_text(text);
+    return prompt;
+  };
+  add(spec::v1::OPERATOR_DIFF, "Change one number.\n");
+  add(spec::v1::OPERATOR_CROSSOVER, "Join them.");
+  auto good = spec;
+  wire::fill_defaults(task, make_seed(), good);
+  CHECK(wire::check_spec(task, make_seed(), good).empty());
+  CHECK(task::check_campaign(good).empty());
+  CHECK(wire::make_definition(task, make_seed(), good).prompts ==
+        std::map<std::string, std::string>{{"diff", "Change one number.\n"},
+                                           {"crossover", "Join them."}});
+  add(spec::v1::OPERATOR_DIFF, "Once more.");
+  add(spec::v1::OPERATOR_TUNE, "Nobody is asked.");
+  add(spec::v1::OPERATOR_EXPLAIN, "");
+  add(spec::v1::OPERATOR_REPAIR, "Mend it.")->set_file("repair.md");
+  wire::fill_defaults(task, make_seed(), spec);
+  CHECK(fields(wire::check_spec(task, make_seed(), spec)) ==
+        std::set<std::string>{"spec.codegen.prompts[2].operator",
+                              "spec.codegen.prompts[3].operator", "spec.codegen.prompts[4].text",
+                              "spec.codegen.prompts[5].file"});
+  CHECK(task::check_campaign(spec).size() == 4);
 }
 
 TEST_CASE("spec_resolver: texts must be such that the database can store them",
