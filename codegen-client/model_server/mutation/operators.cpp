@@ -59,7 +59,7 @@ constexpr std::array kTable = {
     Operator{"tune_constant", true, false, "", expression, 5, false, tune_constant},
     Operator{"hoist_subtree", true, false, "", expression, 2, false, hoist_subtree},
     Operator{"graft_subtree", true, false, "", graft, 5, false, graft_subtree},
-    Operator{"join_results", true, false, "", graft, 3, false, join_results},
+    Operator{"join_results", true, false, "", graft, 15, false, join_results},
 
     Operator{"add_climb", true, false, "Circle", construction, 2, true, add_climb},
     Operator{"add_descent", true, false, "Circle", construction, 2, true, add_descent},
