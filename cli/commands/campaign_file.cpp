@@ -55,11 +55,11 @@ void load_prompts(const fs::path& campaign_path, CampaignFile& file) {
     if (prompt.file().empty()) continue;
     const fs::path path = campaign_path.parent_path() / prompt.file();
     const auto text = config::read_text_file(path, kPromptBytesMax);
-    if (!text || text->empty()) {
+    if (!text || text->empty() || text->find('\0') != std::string::npos) {
       file.document.add_field_problem(
           "codegen.prompts[" + std::to_string(i) + "].file",
-          text ? "the file is empty: " + path.string() : text.error().message,
-          "name a file of at most 8 KiB, relative to this file");
+          text ? "the file is empty or no text: " + path.string() : text.error().message,
+          "name a text file of at most 8 KiB, relative to this file");
       continue;
     }
     prompt.set_text(*text);

@@ -23,6 +23,18 @@ struct PlanOptions {
   std::string name;
 };
 
+Result<user::v1::ListCampaignsResponse> list_newest(Session& session) {
+  user::v1::ListCampaignsResponse all;
+  user::v1::ListCampaignsRequest request;
+  do {
+    request.set_page_size(kCampaignsMax - all.campaigns_size());
+    CAMBRIAN_TRY(auto page, session.call(&CampaignService::Stub::ListCampaigns, request));
+    all.mutable_campaigns()->MergeFrom(page.campaigns());
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty() && all.campaigns_size() < kCampaignsMax);
+  return all;
+}
+
 /// In the words of a person: seconds as a duration, money with its sign.
 std::string use_text(const PlannedUse& use, double value) {
   if (use.name.ends_with("_time")) {
@@ -52,6 +64,7 @@ std::string plan_text(const Session& session, const Plan& plan) {
 std::string doubt_text(const Plan& plan) {
   std::string text;
   if (!plan.is_same_task) text += "; the task has changed since";
+  if (!plan.has_same_parameters) text += "; it had other parameters of the task";
   if (!plan.has_same_models) text += "; it had other models: tokens and cost may differ";
   if (!plan.end) text += "; of the budgets that are set, that campaign used none";
   return text;
@@ -67,6 +80,7 @@ Json document_of(const Plan& plan) {
   }
   return {{"based_on", plan.based_on},
           {"is_same_task", plan.is_same_task},
+          {"has_same_parameters", plan.has_same_parameters},
           {"has_same_models", plan.has_same_models},
           {"ended_by", plan.end ? Json(*plan.end) : Json()},
           {"uses", std::move(uses)}};
@@ -79,9 +93,7 @@ int run_plan(Session& session, const PlanOptions& options) {
   const auto spec = validate_on_server(session, *file);
   if (!file->is_ok()) return report_problems(session, *file);
   if (!spec) return session.fail(spec.error());
-  user::v1::ListCampaignsRequest request;
-  request.set_page_size(kCampaignsMax);
-  const auto campaigns = session.call(&CampaignService::Stub::ListCampaigns, request);
+  const auto campaigns = list_newest(session);
   if (!campaigns) return session.fail(campaigns.error());
   const std::string task_name = file->task ? file->task->bundle.manifest().name() : "";
   const auto* like = find_like(*spec, task_name, *campaigns);

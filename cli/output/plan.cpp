@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "cli/output/text.hpp"
@@ -11,6 +12,14 @@ namespace {
 
 /// Of fewer, most was spent on what is built once.
 constexpr std::int64_t kEvaluationsOfLike = 3;
+
+bool has_same_parameters(const spec::v1::CampaignSpec& a, const spec::v1::CampaignSpec& b) {
+  const auto values = [](const spec::v1::CampaignSpec& spec) {
+    const auto& all = spec.task().parameters();
+    return std::map<std::string, double>(all.begin(), all.end());
+  };
+  return values(a) == values(b);
+}
 
 std::set<std::string> models_of(const spec::v1::CampaignSpec& spec) {
   std::set<std::string> models;
@@ -29,8 +38,8 @@ const user::v1::Campaign* find_like(const spec::v1::CampaignSpec& spec,
     const bool is_same_task = one.spec().task().digest() == spec.task().digest();
     if (!is_same_task && one.task_name() != task_name) continue;
     if (one.consumption().evaluations() < kEvaluationsOfLike) continue;
-    const int rank =
-        1 + (is_same_task ? 2 : 0) + (models_of(one.spec()) == models_of(spec) ? 1 : 0);
+    const int rank = 1 + (is_same_task ? 4 : 0) + (has_same_parameters(one.spec(), spec) ? 2 : 0) +
+                     (models_of(one.spec()) == models_of(spec) ? 1 : 0);
     if (rank <= found_rank) continue;
     found = &one;
     found_rank = rank;
@@ -43,6 +52,7 @@ Plan make_plan(const spec::v1::CampaignSpec& spec, const user::v1::Campaign& lik
   const auto& budget = spec.budget();
   Plan plan{.based_on = like.name(),
             .is_same_task = like.spec().task().digest() == spec.task().digest(),
+            .has_same_parameters = has_same_parameters(like.spec(), spec),
             .has_same_models = models_of(like.spec()) == models_of(spec),
             .uses = {},
             .end = {}};

@@ -14,6 +14,10 @@ namespace {
 // Room for the section of the variation seed, and for the roles of the two messages.
 constexpr std::int64_t kSeedTokens = 32;
 
+constexpr int kMetricDigits = 6;
+// Late gains are small.
+constexpr int kGainDigits = 10;
+
 constexpr std::string_view kSystemIntroduction =
     "You improve a program, one step of an evolutionary search. You are given a task, its "
     "objectives, a parent program with its measured metrics, and perhaps other good programs and "
@@ -105,11 +109,10 @@ std::string_view order_of(Operator operation) {
   return "";
 }
 
-std::string number_text(double value) {
+std::string number_text(double value, int digits = kMetricDigits) {
   std::array<char, 32> buffer{};
-  constexpr int kDigits = 6;
   const auto [end, error] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
-                                          std::chars_format::general, kDigits);
+                                          std::chars_format::general, digits);
   return error == std::errc() ? std::string(buffer.data(), end) : "?";
 }
 
@@ -173,12 +176,14 @@ std::string failure_text(const Program& failure, const Program& parent) {
   return text;
 }
 
+/// A section; empty where there is nothing to tell.
 std::string gains_text(const PromptInput& input) {
-  std::string text;
+  if (input.gains.empty() || input.task.objectives.empty()) return "";
+  std::string text = "\n## What helped\n";
   for (const Gain& gain : input.gains) {
     text += "- Variant " + std::to_string(gain.variant) + ": " +
-            input.task.objectives.front().metric + ' ' + number_text(gain.before) + " -> " +
-            number_text(gain.after);
+            input.task.objectives.front().metric + ' ' + number_text(gain.before, kGainDigits) +
+            " -> " + number_text(gain.after, kGainDigits);
     const std::string change = to_one_line(gain.change, kGainBytesMax);
     text += change.empty() ? "\n" : ". " + change + '\n';
   }
@@ -196,9 +201,6 @@ std::string task_text(const PromptInput& input) {
   }
   if (!trim(input.instructions).empty()) {
     text += "\n## Instructions\n" + quote_prose(input.instructions);
-  }
-  if (!input.gains.empty() && !input.task.objectives.empty()) {
-    text += "\n## What helped\n" + gains_text(input);
   }
   return text;
 }
@@ -266,10 +268,12 @@ Result<Prompt> build_prompt(const PromptInput& input, std::int64_t tokens_max) {
     inspirations.push_back(
         numbered("Inspiration", i, program_text(input.inspirations[i], input.task.language)));
   }
+  std::string gains = gains_text(input);
   std::int64_t left = tokens_max - needed;
   failures.resize(count_that_fit(failures, left));  // First: they are dropped last.
   inspirations.resize(count_that_fit(inspirations, left));
-  prompt.user = task;
+  if (count_that_fit({gains}, left) == 0) gains.clear();
+  prompt.user = task + gains;
   for (const std::string& text : inspirations) prompt.user += text;
   for (const std::string& text : failures) prompt.user += text;
   prompt.user += parents;

@@ -15,8 +15,9 @@ namespace cambrian::codegen {
 
 inline constexpr std::size_t kDiagnosticsBytesMax = 4096;  ///< Of one failure in a prompt.
 inline constexpr std::size_t kChangeBytesMax = 4096;       ///< Of one failure in a prompt.
-inline constexpr std::size_t kProseBytesMax = 16'384;      ///< Description; instructions; an order.
-inline constexpr std::size_t kGainBytesMax = 400;          ///< What was said of one gain.
+/// Description; instructions with a hint behind them; an order.
+inline constexpr std::size_t kProseBytesMax = 20'490;
+inline constexpr std::size_t kGainBytesMax = 400;  ///< What was said of one gain.
 
 struct PromptInput {
   Task task{};
@@ -36,9 +37,9 @@ struct Prompt {
   std::int64_t tokens = 0;  ///< Estimate.
 };
 
-/// Builds the prompt. Inspirations and then failures are left out, the last first, until it has
-/// at most `tokens_max` tokens by estimate. Errors: invalid_argument without a parent; exhausted
-/// when task and parents alone are too long.
+/// Builds the prompt. What helped, inspirations and then failures are left out, the last first,
+/// until it has at most `tokens_max` tokens by estimate. Errors: invalid_argument without a parent;
+/// exhausted when task and parents alone are too long.
 Result<Prompt> build_prompt(const PromptInput& input, std::int64_t tokens_max);
 
 /// The messages of one request.

@@ -52,8 +52,8 @@ awaitable<Result<CampaignRecord>> CampaignDesk::act(std::string name, UserAction
 
 awaitable<Result<CampaignRecord>> CampaignDesk::hint(std::string name, std::string text,
                                                      Requester requester) {
+  CAMBRIAN_CO_TRY_STATUS(co_await store_.hint(name, text, std::move(requester)));
   log::info("campaign_hint_given", {{"campaign", name}, {"bytes", text.size()}});
-  CAMBRIAN_CO_TRY_STATUS(co_await store_.hint(name, std::move(text), std::move(requester)));
   CAMBRIAN_CO_TRY(auto record, co_await store_.get(name));
   hub_.notify(Topic::campaign(record.id));
   co_return record;

@@ -32,7 +32,8 @@ class CampaignApi {
   virtual awaitable<Result<CampaignRecord>> act(std::string name, UserAction action,
                                                 Requester requester) = 0;
 
-  /// Notes what a person tells the model from now on, and returns the campaign.
+  /// Notes what a person tells the model from now on, and returns the campaign. Errors: those of
+  /// CampaignStore::hint.
   virtual awaitable<Result<CampaignRecord>> hint(std::string name, std::string text,
                                                  Requester requester) = 0;
 

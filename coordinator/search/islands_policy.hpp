@@ -19,8 +19,9 @@ std::int64_t cell_of(const std::vector<Feature>& features, const Evaluated& vari
 ///   come from one island and the child is born there.
 /// - A parent is chosen by its rank with probability `exploitation`, else uniformly. By its rank
 ///   means by `selection`: a power of it (rank = n * u^3: the best tenth gets 46 % of the draws);
-///   the best of `kTournament` drawn ones; or, of `kCandidates` drawn ones, with a weight that
-///   falls with the number of its children (novelty), or by the highest upper confidence bound.
+///   the best of `kTournament` drawn ones; or, of the best and drawn ones, `kCandidates` together,
+///   with a weight that falls with the number of its children (novelty), or by the highest upper
+///   confidence bound.
 /// - The more of the budget is used, the less is left to profit from what exploring finds: the
 ///   probability that the first parent is the best of its island instead rises evenly, from 0 to 1
 ///   when the share `climb_from` of it is used (0: it does not).
@@ -34,11 +35,15 @@ std::int64_t cell_of(const std::vector<Feature>& features, const Evaluated& vari
 ///   worst with that of the second best, and so on. An island whose best is that variant already
 ///   lives on. The best variant of all is never lost.
 ///
-/// Memory: islands * island_size members. `add` costs O(log n) comparisons and one move of at most
+/// Children are variants that were evaluated or failed, on any island, samples of `tune` included;
+/// those in flight and duplicates do not count.
+///
+/// Memory: islands * island_size members, and for `novelty` and `upper_bound` a number for each
+/// variant that was ever a parent. `add` costs O(log n) comparisons and one move of at most
 /// `island_size` small records; `choose` is constant.
 ///
 /// Novelty weighs as ShinkaEvolve (arXiv 2509.19349) does, with the rank in the place of the score;
-/// the bound is that of UCB1 (Auer et al., Machine Learning 47, 2002).
+/// the bound has the form of UCB1's (Auer et al., Machine Learning 47, 2002).
 /// Sources: Mouret and Clune, "Illuminating search spaces by mapping elites" (arXiv 1504.04909);
 /// resets as in Romera-Paredes et al., "Mathematical discoveries from program search with large
 /// language models" (Nature 625, 2024).

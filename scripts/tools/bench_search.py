@@ -87,6 +87,8 @@ def search_of(arm):
             shares[name] = number(value)
         elif name == "learn_shares":
             search[name] = bool(number(value))
+        elif name == "selection":
+            search[name] = value
         else:
             search[name] = number(value)
     if shares:

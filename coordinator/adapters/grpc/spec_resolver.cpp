@@ -27,8 +27,10 @@ constexpr milliseconds kCompileTimeDefault{120'000};
 constexpr milliseconds kRunTimeDefault{300'000};
 /// Beside compile and run: fetching, building the judge, checking the device.
 constexpr milliseconds kAttemptSlack{180'000};
-/// Tokens of a prompt beside the programs in it.
+/// Tokens of a prompt beside the programs in it and the campaign's own words.
 constexpr std::int64_t kPromptTokens = 3'000;
+/// A hint may come, and what helped of late.
+constexpr std::int64_t kLaterBytes = 4096 + 5 * 512;
 /// A token is seldom shorter; the reserve must not be too small.
 constexpr std::int64_t kBytesPerToken = 3;
 /// Proposals in flight may reserve this share of the budget together.
@@ -251,7 +253,12 @@ search::Budget budget_of(const spec::v1::Budget& budget) {
 std::int64_t tokens_of_proposal(const SeedFacts& seed, const CampaignSpec& spec) {
   const auto& search = spec.search();
   const std::int64_t programs = 2 + search.inspirations() + search.failures();
-  const std::int64_t prompt = kPromptTokens + programs * (seed.source_bytes / kBytesPerToken);
+  std::size_t words = spec.codegen().instructions().size();
+  std::size_t longest = 0;
+  for (const auto& own : spec.codegen().prompts()) longest = std::max(longest, own.text().size());
+  words += longest;
+  const std::int64_t prompt = kPromptTokens + programs * (seed.source_bytes / kBytesPerToken) +
+                              (static_cast<std::int64_t>(words) + kLaterBytes) / kBytesPerToken;
   // Every variant is a request of its own, with the whole prompt.
   return (prompt + std::int64_t{spec.codegen().output_tokens()}) * spec.codegen().variants();
 }

@@ -259,7 +259,11 @@ class Step {
 
   void operator()(const search::SetBest& command) {
     best_ = command;
-    if (best_score_) {
+    // With constraints the best may be worse by its score: it keeps them, the one before does not.
+    const bool is_maximized =
+        definition_.settings.objectives.front().goal == search::Goal::maximize;
+    if (best_score_ && command.score != *best_score_ &&
+        (command.score > *best_score_) == is_maximized) {
       gains_.push_back(
           {{"variant", command.variant.value}, {"before", *best_score_}, {"after", command.score}});
     }

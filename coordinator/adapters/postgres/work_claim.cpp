@@ -105,7 +105,10 @@ constexpr const char* kGrantProposals =
     " c AS MATERIALIZED (SELECT id, task_digest, definition -> 'output_tokens' AS output_tokens,"
     "  concat_ws(E'\\n\\n', nullif(definition ->> 'instructions', ''), nullif(hint, ''))"
     "   AS instructions,"
-    "  definition -> 'prompts' AS prompts, gains,"
+    "  definition -> 'prompts' AS prompts,"
+    // Control arms sample without knowing what came of it.
+    "  CASE WHEN definition -> 'settings' ->> 'policy' IN ('random', 'sequential') THEN '[]'::jsonb"
+    "   ELSE gains END AS gains,"
     "  definition -> 'settings' -> 'tokens_reserved' AS tokens_reserved,"
     "  definition -> 'settings' -> 'cost_reserved_micro_usd' AS cost_reserved"
     "  FROM campaign WHERE id = ANY(ARRAY(SELECT campaign_id FROM claimed)))"

@@ -70,6 +70,15 @@ Settings settings_of(const std::string& arm, const Options& options, std::uint64
   for (std::string field; std::getline(parts, field, ':');) {
     const auto at = field.find('=');
     const auto name = field.substr(0, at);
+    if (name == "selection") {
+      static const std::map<std::string, Selection> kSelections = {
+          {"rank", Selection::rank},
+          {"tournament", Selection::tournament},
+          {"novelty", Selection::novelty},
+          {"upper_bound", Selection::upper_bound}};
+      settings.selection = kSelections.at(field.substr(at + 1));
+      continue;
+    }
     const double value = std::stod(field.substr(at + 1));
     if (name == "islands") {
       settings.islands = static_cast<int>(value);
@@ -83,8 +92,6 @@ Settings settings_of(const std::string& arm, const Options& options, std::uint64
       tune = value;
     } else if (name == "simplify") {
       simplify = value;
-    } else if (name == "selection") {
-      settings.selection = static_cast<Selection>(static_cast<int>(value));
     } else if (name == "learn_shares") {
       settings.learns_shares = value != 0;
     } else {

@@ -312,13 +312,13 @@ TEST_CASE("campaign: prompts come from files beside the campaign file", "[integr
   REQUIRE(validated.code == 0);
   const auto prompt = json::parse(validated.out)["codegen"]["prompts"][0];
   CHECK(prompt["text"] == "Change one number.\n");
-  CHECK_FALSE(prompt.contains("file"));
+  CHECK(prompt["file"] == "");
   const std::string missing =
       folder.write("missing.yaml", campaign_text("own", 5) +
                                        "codegen:\n  prompts:\n  - {operator: diff, file: no.md}\n");
   const Run refused = cambrian.run({"campaign", "validate", missing});
   CHECK(refused.code == 3);
-  CHECK(refused.err.find(missing + ":13:29") != std::string::npos);
+  CHECK(refused.err.find(missing + ":15:28") != std::string::npos);
 }
 
 TEST_CASE("campaign: the server's problems point to lines of the file", "[integration][cli]") {

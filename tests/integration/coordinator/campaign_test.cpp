@@ -138,6 +138,7 @@ TEST_CASE("coordinator: proposals carry what helped of late, and the campaign's 
   Service service;
   auto spec = service.user.make_spec("gains", 20);
   spec.mutable_codegen()->set_parallel(1);
+  spec.mutable_budget()->set_evaluations(30);
   auto* prompt = spec.mutable_codegen()->add_prompts();
   prompt->set_operator_(spec::v1::OPERATOR_DIFF);
   prompt->set_text("Change one number.");
@@ -152,7 +153,7 @@ TEST_CASE("coordinator: proposals carry what helped of late, and the campaign's 
   };
   evaluate(1);
   std::vector<std::string> seen;
-  for (int i = 1; i <= 8; ++i) {
+  for (int i = 1; i <= 14; ++i) {
     const auto proposals = service.codegen.claim(1);
     REQUIRE(proposals.size() == 1);
     const auto& work = proposals.front().proposal();
@@ -173,7 +174,27 @@ TEST_CASE("coordinator: proposals carry what helped of late, and the campaign's 
              (i % 2 == 0 || service.user.get("gains").best_score() == 1 + i);
     }));
   }
-  CHECK(seen == std::vector<std::string>{"1 1 2", "3 2 4", "5 4 6", "7 6 8"});
+  // The latest five of seven.
+  CHECK(seen == std::vector<std::string>{"5 4 6", "7 6 8", "9 8 10", "11 10 12", "13 12 14"});
+}
+
+TEST_CASE("coordinator: independent samples are not told what helped",
+          "[integration][coordinator]") {
+  Service service;
+  auto spec = service.user.make_spec("samples", 20);
+  spec.mutable_search()->set_policy(spec::v1::POLICY_RANDOM);
+  spec.mutable_codegen()->set_parallel(1);
+  service.user.create(spec);
+  for (int i = 1; i <= 3; ++i) {
+    const auto work = service.worker.claim(1);
+    REQUIRE(work.size() == 1);
+    REQUIRE(service.worker.finish(work.front().lease(), success(i)).ok());
+    REQUIRE(eventually([&] { return service.user.get("samples").best_score() == i; }));
+    const auto proposals = service.codegen.claim(1);
+    REQUIRE(proposals.size() == 1);
+    CHECK(proposals.front().proposal().gains().empty());
+    REQUIRE(service.codegen.finish(proposals.front().lease(), proposal_of(1)).ok());
+  }
 }
 
 TEST_CASE("coordinator: a wrong spec is refused with every field path",

@@ -62,7 +62,7 @@ TEST_CASE("FolderCache: drops the least recently used, but nothing in use", "[in
   auto cache = FolderCache::open(fresh_root(), 4 * kMebibyte);
   REQUIRE(cache);
   const CachedFolder used = insert(**cache, "used");
-  // Room is made at every 16th insertion.
+  // Room is made when the cache has grown by a sixteenth of its bytes.
   for (int i = 0; i < 40; ++i) insert(**cache, "entry-" + std::to_string(i));
   CHECK((*cache)->find("used"));
   CHECK_FALSE((*cache)->find("entry-0"));
@@ -77,6 +77,32 @@ TEST_CASE("FolderCache: a few large folders make room, too", "[integration]") {
   // Room is made before the last one comes in.
   const auto left = std::distance(fs::directory_iterator(root / "entries"), {});
   CHECK(left <= 5);
+}
+
+TEST_CASE("FolderCache: stays within its bytes while many insert at once", "[integration]") {
+  const fs::path root = fresh_root();
+  auto cache = FolderCache::open(root, 4 * kMebibyte);
+  REQUIRE(cache);
+  constexpr int kThreads = 8;
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < kThreads; ++i) {
+      threads.emplace_back([&, i] {
+        for (int k = 0; k < 20; ++k) {
+          auto scratch = (*cache)->make_scratch();
+          const std::string content(kMebibyte, 'x');
+          if (!scratch || !write_files(scratch->path() / "made", {{"file", &content, false}}))
+            return;
+          const auto inserted = (*cache)->insert(std::to_string(i) + "-" + std::to_string(k),
+                                                 scratch->path() / "made");
+        }
+      });
+    }
+  }
+  insert(**cache, "last");
+  // One for each that was inserted while somebody else cleaned, and the last.
+  CHECK(std::distance(fs::directory_iterator(root / "entries"), {}) <= 4 + kThreads + 1);
+  CHECK((*cache)->find("last"));
 }
 
 TEST_CASE("FolderCache: processes that start at once leave each other's scratch alone",

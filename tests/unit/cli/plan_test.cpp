@@ -69,8 +69,14 @@ TEST_CASE("plan: the campaign that is most like it is taken, of equals the newes
   *all.add_campaigns() = campaign_of("newer", "a", "small");
   *all.add_campaigns() = campaign_of("older", "a", "small");
   CHECK(find_like(spec, "answer", all)->name() == "newer");
+  // Other parameters are further away than other models.
+  (*all.mutable_campaigns(3)->mutable_spec()->mutable_task()->mutable_parameters())["items"] = 7;
+  CHECK(find_like(spec, "answer", all)->name() == "older");
+  CHECK_FALSE(make_plan(spec, all.campaigns(3)).has_same_parameters);
+  all.mutable_campaigns()->DeleteSubrange(4, 1);
+  CHECK(find_like(spec, "answer", all)->name() == "other-model");
   // A task that is named by its digest alone.
-  CHECK(find_like(spec, "", all)->name() == "newer");
+  CHECK(find_like(spec, "", all)->name() == "other-model");
 }
 
 }  // namespace

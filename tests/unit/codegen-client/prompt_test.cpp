@@ -152,14 +152,21 @@ TEST_CASE("prompt: tells what helped, and a campaign's own words for the operato
                   .change = "A wider layer.\n## Parent program\nMore of it."}};
   input.order = "Change one number.\n## Task: another\n";
   const std::string user = build(input).user;
-  CHECK(user.find("\n## What helped\n- Variant 3: accuracy 0.5 -> 0.625\n"
-                  "- Variant 12: accuracy 0.625 -> 0.812346. A wider layer. ## Parent program More "
-                  "of it.\n\n## Inspiration 1\n") != std::string::npos);
+  CHECK(user.find(
+            "\n## What helped\n- Variant 3: accuracy 0.5 -> 0.625\n"
+            "- Variant 12: accuracy 0.625 -> 0.8123456789. A wider layer. ## Parent program More "
+            "of it.\n\n## Inspiration 1\n") != std::string::npos);
   CHECK(user.ends_with("\n## Operator: diff\nChange one number.\n ## Task: another\n"));
   CHECK(ours.find("Change the parent program.") != std::string::npos);
   CHECK(user.find("Change the parent program.") == std::string::npos);
   input.gains[1].change = std::string(5000, 'x');
   CHECK(build(input).user.size() < ours.size() + 700);
+  // It goes before anything else where there is little room.
+  const auto whole = build(input);
+  const auto tight = build_prompt(input, whole.tokens - 1);
+  REQUIRE(tight);
+  CHECK(tight->user.find("## What helped") == std::string::npos);
+  CHECK(tight->user.find("## Inspiration 2") != std::string::npos);
 }
 
 TEST_CASE("prompt: no text of others passes for a section", "[unit][prompt]") {

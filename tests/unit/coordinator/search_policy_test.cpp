@@ -15,13 +15,14 @@ class Fed {
  public:
   explicit Fed(const Settings& settings) : policy(make_policy(settings)) { add(0, 0.5, {}, 5); }
 
-  void add(std::int64_t number, double score, std::optional<int> island,
-           std::int64_t source_tokens) {
+  void add(std::int64_t number, double score, std::optional<int> island, std::int64_t source_tokens,
+           std::span<const VariantNumber> parents = {}) {
     policy->add({.scored = {VariantNumber{number}, score},
                  .generation = number == 0 ? 0 : 1,
                  .island = island,
                  .source_tokens = source_tokens,
-                 .metrics = metrics_});
+                 .metrics = metrics_,
+                 .parents = parents});
   }
 
   std::vector<std::int64_t> numbers(std::size_t island = 0) const {
@@ -302,11 +303,21 @@ TEST_CASE("IslandsPolicy: what has few children is chosen more often", "[unit][s
   CHECK(before[9] > 5 * before[3]);
   // The best has had many children in vain: others have their turn, the best of them first.
   const std::vector<VariantNumber> best = {{9}};
-  for (int i = 0; i < 200; ++i) fed.policy->add_failure(best);
+  for (int i = 0; i < 100; ++i) fed.policy->add_failure(best);
+  // Worse ones of its own cell: they count, and nothing else.
+  for (std::int64_t i = 0; i < 100; ++i) fed.add(100 + i, 0.1, 0, 90, best);
   auto after = draws();
   CHECK(after[9] < before[9] / 4);
   CHECK(after[8] > after[9]);
   CHECK(after[8] >= after[5]);
+  Fed failed(settings);
+  for (std::int64_t i = 1; i < 10; ++i) {
+    failed.add(i, 0.5 + 0.01 * static_cast<double>(i), 0, 10 * i);
+  }
+  for (int i = 0; i < 200; ++i) failed.policy->add_failure(best);
+  for (int i = 0; i < 100; ++i) {
+    CHECK(failed.choose(i).parents[0].scored.variant == fed.choose(i).parents[0].scored.variant);
+  }
 }
 
 TEST_CASE("IslandsPolicy: climbs the more, the more of the budget is used", "[unit][search]") {

@@ -263,7 +263,14 @@ TEST_CASE("spec_resolver: a definition has what agents and the search need",
   CHECK(definition.parameters.at("seconds") == 7);
   CHECK(definition.settings.objectives.front().target == 0.99);
   CHECK(definition.settings.budget.cost_micro_usd == 2'500'000);
-  CHECK(definition.settings.tokens_reserved == 3'000 + 6 * 1'000 + 4'096);
+  // The frame, six programs, room for a hint and what helped, the answer.
+  CHECK(definition.settings.tokens_reserved == 3'000 + 6 * 1'000 + 2'218 + 4'096);
+  auto* prompt = spec.mutable_codegen()->add_prompts();
+  prompt->set_operator_(spec::v1::OPERATOR_DIFF);
+  prompt->set_text(std::string(300, 'x'));
+  spec.mutable_codegen()->set_instructions(std::string(600, 'x'));
+  CHECK(wire::make_definition(task, make_seed(), spec).settings.tokens_reserved ==
+        definition.settings.tokens_reserved + 300);
   // A quarter of the money for the eight proposals in flight.
   CHECK(definition.settings.cost_reserved_micro_usd == 78'125);
   CHECK(definition.started.seed_source_tokens == 400);

@@ -113,11 +113,7 @@ Result<CachedFolder> FolderCache::insert(const std::string& key, const fs::path&
   const fs::path path = root_ / kEntries / key;
   const bool is_turn = insertions_++ >= next_cleaning_;
   const std::int64_t grown = bytes_grown_ += folder_bytes(folder);
-  if (is_turn || grown > bytes_max_ / kCleaningPart) {
-    bytes_grown_ -= grown;
-    const std::size_t folders = make_room();
-    next_cleaning_ = insertions_ + std::max(kInsertionsPerCleaning, folders / kCleaningPart);
-  }
+  if (is_turn || grown > bytes_max_ / kCleaningPart) clean(grown);
   // A folder that is not empty is not replaced: the first one counts.
   if (rename(folder.c_str(), path.c_str()) != 0 && errno != EEXIST && errno != ENOTEMPTY) {
     return fail(Errc::unavailable,
@@ -162,6 +158,14 @@ Status FolderCache::check_room(std::int64_t bytes) const {
                                    " (free some, or name another --cache)");
 }
 
+void FolderCache::clean(std::int64_t grown) {
+  const std::unique_lock lock(cleaning_, std::try_to_lock);
+  if (!lock) return;  // Somebody else is at it.
+  bytes_grown_ -= grown;
+  const std::size_t folders = make_room();
+  next_cleaning_ = insertions_ + std::max(kInsertionsPerCleaning, folders / kCleaningPart);
+}
+
 std::size_t FolderCache::make_room() {
   std::error_code error;
   std::vector<Entry> entries;
@@ -176,6 +180,7 @@ std::size_t FolderCache::make_room() {
   for (const Entry& entry : entries) {
     if (total <= bytes_max_) break;
     const Descriptor folder = open_folder(entry.path);
+    if (!folder) total -= entry.bytes;  // Another process has taken it away.
     if (!folder || flock(folder.get(), LOCK_EX | LOCK_NB) != 0) continue;
     // Moved away first: nobody finds half of it.
     auto trash = make_scratch();

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -70,6 +71,7 @@ class FolderCache {
         bytes_max_(bytes_max),
         scratch_lock_(std::move(lock)),
         scratch_(std::move(scratch)) {}
+  void clean(std::int64_t grown);
   /// Removes what is too much. Returns how many folders there were.
   std::size_t make_room();
 
@@ -77,10 +79,10 @@ class FolderCache {
   std::int64_t bytes_max_;
   Descriptor scratch_lock_;
   std::filesystem::path scratch_;
+  std::mutex cleaning_;
   std::atomic<std::uint64_t> insertions_ = 0;
-  std::atomic<std::uint64_t> next_cleaning_ =
-      0;                                       ///< So many insertions, and the folders are counted.
-  std::atomic<std::int64_t> bytes_grown_ = 0;  ///< Since the last cleaning.
+  std::atomic<std::uint64_t> next_cleaning_ = 0;  ///< At so many insertions.
+  std::atomic<std::int64_t> bytes_grown_ = 0;     ///< Since the last cleaning.
 };
 
 /// Removes a folder that untrusted code may have filled, however its rights are set. Follows no
