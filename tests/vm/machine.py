@@ -14,7 +14,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parents[1]
-TESTS = ["worker_sandbox_test", "worker_gpu_test", "worker_limits_test", "adversarial_test"]
+TESTS = ["worker_sandbox_test", "worker_gpu_test", "worker_limits_test"]
 # In the order in which they need each other.
 MODULES = ["fs/netfs/netfs", "net/9p/9pnet", "net/9p/9pnet_virtio", "fs/9p/9p",
            "fs/overlayfs/overlay"]
