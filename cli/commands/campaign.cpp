@@ -7,6 +7,7 @@
 #include "cli/cli.hpp"
 #include "cli/commands/campaign_export.hpp"
 #include "cli/commands/campaign_file.hpp"
+#include "cli/commands/campaign_list.hpp"
 #include "cli/commands/campaign_view.hpp"
 #include "cli/output/document.hpp"
 #include "cli/output/text.hpp"
@@ -34,21 +35,6 @@ struct NameOptions {
 struct ListOptions {
   int limit = 100;
 };
-
-/// One request after another until `limit` or the last page.
-Result<user::v1::ListCampaignsResponse> list_campaigns(Session& session, int limit) {
-  constexpr int kPageSizeMax = 1000;
-  user::v1::ListCampaignsResponse all;
-  user::v1::ListCampaignsRequest request;
-  do {
-    request.set_page_size(std::min(limit - all.campaigns_size(), kPageSizeMax));
-    CAMBRIAN_TRY(auto page, session.call(&CampaignService::Stub::ListCampaigns, request));
-    all.mutable_campaigns()->MergeFrom(page.campaigns());
-    all.set_next_page_token(page.next_page_token());
-    request.set_page_token(page.next_page_token());
-  } while (!request.page_token().empty() && all.campaigns_size() < limit);
-  return all;
-}
 
 int run_list(Session& session, const ListOptions& options) {
   const auto response = list_campaigns(session, options.limit);

@@ -12,8 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kPromptBytesMax = 8 * 1024;
-
 using user::v1::CampaignService;
 using user::v1::TaskService;
 
@@ -54,7 +52,7 @@ void load_prompts(const fs::path& campaign_path, CampaignFile& file) {
     auto& prompt = *file.spec.mutable_codegen()->mutable_prompts(i);
     if (prompt.file().empty()) continue;
     const fs::path path = campaign_path.parent_path() / prompt.file();
-    const auto text = config::read_text_file(path, kPromptBytesMax);
+    const auto text = config::read_text_file(path, task::kPromptBytesMax);
     if (!text || text->empty() || text->find('\0') != std::string::npos) {
       file.document.add_field_problem(
           "codegen.prompts[" + std::to_string(i) + "].file",

@@ -5,6 +5,7 @@
 
 #include "cli/cli.hpp"
 #include "cli/commands/campaign_file.hpp"
+#include "cli/commands/campaign_list.hpp"
 #include "cli/output/plan.hpp"
 #include "cli/output/text.hpp"
 #include "cli/paths.hpp"
@@ -13,7 +14,6 @@ namespace cambrian::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using user::v1::CampaignService;
 
 /// How many of the newest campaigns are looked at.
 constexpr int kCampaignsMax = 1000;
@@ -22,18 +22,6 @@ struct PlanOptions {
   std::string path;
   std::string name;
 };
-
-Result<user::v1::ListCampaignsResponse> list_newest(Session& session) {
-  user::v1::ListCampaignsResponse all;
-  user::v1::ListCampaignsRequest request;
-  do {
-    request.set_page_size(kCampaignsMax - all.campaigns_size());
-    CAMBRIAN_TRY(auto page, session.call(&CampaignService::Stub::ListCampaigns, request));
-    all.mutable_campaigns()->MergeFrom(page.campaigns());
-    request.set_page_token(page.next_page_token());
-  } while (!request.page_token().empty() && all.campaigns_size() < kCampaignsMax);
-  return all;
-}
 
 /// In the words of a person: seconds as a duration, money with its sign.
 std::string use_text(const PlannedUse& use, double value) {
@@ -93,7 +81,7 @@ int run_plan(Session& session, const PlanOptions& options) {
   const auto spec = validate_on_server(session, *file);
   if (!file->is_ok()) return report_problems(session, *file);
   if (!spec) return session.fail(spec.error());
-  const auto campaigns = list_newest(session);
+  const auto campaigns = list_campaigns(session, kCampaignsMax);
   if (!campaigns) return session.fail(campaigns.error());
   const std::string task_name = file->task ? file->task->bundle.manifest().name() : "";
   const auto* like = find_like(*spec, task_name, *campaigns);

@@ -15,7 +15,6 @@ namespace {
 // The bounds are the coordinator's: a test of its resolver compares them.
 constexpr std::size_t kCampaignDescriptionBytesMax = 4 * 1024;
 constexpr std::size_t kInstructionsBytesMax = 16 * 1024;
-constexpr std::size_t kPromptBytesMax = 8 * 1024;
 constexpr int kMapFeaturesMax = 6;
 constexpr int kConstraintsMax = 8;
 

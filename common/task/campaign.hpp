@@ -7,6 +7,8 @@
 
 namespace cambrian::task {
 
+inline constexpr std::size_t kPromptBytesMax = 8 * 1024;  ///< Of one of codegen.prompts.
+
 /// Every rule of a campaign file that can be checked without a server. Empty: the spec is good.
 /// Zero and absent values are good wherever the messages name a default.
 std::vector<FieldProblem> check_campaign(const spec::v1::CampaignSpec& spec);

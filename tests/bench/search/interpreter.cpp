@@ -194,8 +194,9 @@ std::optional<std::optional<Interpreter::Operation>> Interpreter::find_assignmen
 /// What an index means in this loop; names of the loops before are forgotten.
 void Interpreter::name_given(const Loop& loop) {
   const std::string& i = loop.index;
-  std::erase_if(names_, [](const auto& name) { return name.second >= kGivenColumns; });
-  std::erase_if(names_, [](const auto& name) { return name.first.find('[') != name.first.npos; });
+  std::erase_if(names_, [](const auto& name) {
+    return name.second != kLargestRoom && name.second != kSmallestRoom;
+  });
   names_["item"] = kItem;
   names_["bins[" + i + "]"] = kRoom;
   names_[i] = kIndex;
