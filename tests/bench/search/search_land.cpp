@@ -14,6 +14,7 @@
 #include "codegen-client/model_server/mutation/mutator.hpp"
 #include "common/source/constants.hpp"
 #include "common/source/token_digest.hpp"
+#include "coordinator/ports/words.hpp"
 #include "coordinator/search/search.hpp"
 #include "coordinator/search/settings.hpp"
 #include "tests/bench/search/bin_packing.hpp"
@@ -71,12 +72,9 @@ Settings settings_of(const std::string& arm, const Options& options, std::uint64
     const auto at = field.find('=');
     const auto name = field.substr(0, at);
     if (name == "selection") {
-      static const std::map<std::string, Selection> kSelections = {
-          {"rank", Selection::rank},
-          {"tournament", Selection::tournament},
-          {"novelty", Selection::novelty},
-          {"upper_bound", Selection::upper_bound}};
-      settings.selection = kSelections.at(field.substr(at + 1));
+      const auto selection = coordinator::parse_word<Selection>(field.substr(at + 1));
+      if (!selection) throw std::invalid_argument("no such selection: " + field.substr(at + 1));
+      settings.selection = *selection;
       continue;
     }
     const double value = std::stod(field.substr(at + 1));
