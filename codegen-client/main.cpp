@@ -162,8 +162,8 @@ void log_report(const agent::v1::Lease& lease, const ProposalReport& report) {
                                   {"cost_micro_usd", cost}});
 }
 
-agent::AttemptOutcome run_attempt(ProposalHandler& handler, agent::v1::AgentService::Stub& stub,
-                                  agent::Attempt& attempt) {
+agent::AttemptOutcome run_attempt(ProposalHandler& handler, GrpcContentStore& store,
+                                  agent::v1::AgentService::Stub& stub, agent::Attempt& attempt) {
   const auto& lease = attempt.assignment().lease();
   if (!attempt.assignment().has_proposal()) return agent::v1::RELEASE_REASON_UNABLE;
   auto proposal = from_proto(attempt.assignment().proposal());
@@ -176,15 +176,17 @@ agent::AttemptOutcome run_attempt(ProposalHandler& handler, agent::v1::AgentServ
     proposal->time_max = to_milliseconds(attempt.assignment().attempt_budget());
   }
   GrpcCallLedger ledger(stub, attempt.agent_id(), lease);
-  const auto report = handler.handle(
+  auto report = handler.handle(
       *proposal, ledger, [&attempt](const char* phase) { attempt.set_progress(phase); },
       attempt.stop_token());
   if (!report) {
+    ledger.tell_ends();
     log::info("proposal_stopped", {{"item", lease.item_id()}, {"cause", report.error().message}});
     return agent::v1::RELEASE_REASON_SHUTDOWN;
   }
   log_report(lease, *report);
-  return to_proto(*report);
+  attempt.set_progress("store");
+  return store.hand_in(std::move(*report), attempt.contents_bytes_max());
 }
 
 int probe_endpoints(const Flags& flags) {
@@ -220,8 +222,8 @@ Result<int> run(const Flags& flags) {
   agent::AgentOptions options;
   options.description = describe(config, endpoints);
   const auto stub = agent::v1::AgentService::NewStub(channel);
-  agent::Agent loop(channel, std::move(options), [&handler, &stub](agent::Attempt& attempt) {
-    return run_attempt(handler, *stub, attempt);
+  agent::Agent loop(channel, std::move(options), [&](agent::Attempt& attempt) {
+    return run_attempt(handler, store, *stub, attempt);
   });
   return loop.run();
 }

@@ -45,6 +45,8 @@ Config with_defaults(const config::v1::CoordinatorConfig& file) {
   config.requires_tokens = file.require_tokens();
   if (file.calls_per_second() != 0) config.calls_per_second = file.calls_per_second();
   if (file.campaigns_per_user() != 0) config.campaigns_per_user = file.campaigns_per_user();
+  const auto keep_details = time_or(file.keep_details(), milliseconds(0));
+  if (keep_details.count() != 0) config.keep_details = keep_details;
   config.is_open_to_anyone = file.i_know_that_anyone_who_reaches_this_port_can_run_code();
   return config;
 }
@@ -89,6 +91,8 @@ std::string check(const Config& config) {
   require(config.times.control_interval >= milliseconds(1'000) &&
               config.times.control_interval <= kControlIntervalMax,
           "control_interval must be 1 s to 30 days");
+  require(!config.keep_details || *config.keep_details >= milliseconds(1'000),
+          "keep_details must be at least 1 s");
   require(config.shutdown_grace > milliseconds(0) && config.shutdown_grace <= kGraceMax,
           "shutdown_grace must be at most 12 s");
   return problems;

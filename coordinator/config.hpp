@@ -33,8 +33,9 @@ struct Config {
   bool is_open_to_anyone = false;
   std::optional<config::v1::ServerTlsConfig> tls;
   bool requires_tokens = false;
-  int calls_per_second = 500;    ///< Of each token of a person.
-  int campaigns_per_user = 100;  ///< That have not ended.
+  int calls_per_second = 500;                ///< Of each token of a person.
+  int campaigns_per_user = 100;              ///< That have not ended.
+  std::optional<milliseconds> keep_details;  ///< Of campaigns that have ended; none: for ever.
   /// Make this token and end.
   std::optional<TokenCommand> token_command;
 };

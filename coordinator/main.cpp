@@ -87,14 +87,14 @@ class Program {
       : config_(std::move(config)),
         database_({.connection = config_.database, .connections = config_.database_connections},
                   registry_),
-        work_(database_),
+        work_(database_, noted_agents_),
         campaigns_(database_),
         imports_(database_),
         variants_(database_),
         drivers_store_(database_),
         blobs_(database_),
         tasks_(database_),
-        agents_(database_),
+        agents_(database_, noted_agents_),
         calls_(database_),
         shortage_store_(database_),
         control_store_(database_),
@@ -109,7 +109,7 @@ class Program {
         campaign_desk_(campaigns_, hub_, shortages_, config_.campaigns_per_user),
         drivers_(drivers_store_, hub_, observer_, name_),
         housekeeping_({work_, campaigns_, agents_, cleanup_}, hub_, observer_, config_.times,
-                      [this](bool is_up) { on_health(is_up); }),
+                      config_.keep_details, [this](bool is_up) { on_health(is_up); }),
         neighbours_(database_, config_.database, name_,
                     [this](News news) {
                       asio::post(context_, [this, news = std::move(news)] { hub_.hear(news); });
@@ -247,6 +247,7 @@ class Program {
   metrics::Registry registry_;
   asio::io_context context_{1};
   postgres::Database database_;
+  postgres::NotedAgents noted_agents_;
   postgres::PostgresWorkStore work_;
   postgres::PostgresCampaignStore campaigns_;
   postgres::PostgresImportStore imports_;

@@ -211,12 +211,6 @@ void ProposalHandler::run_attempt(const Plan& plan, Attempt& attempt, std::stop_
   const auto& reply = std::get<ChatReply>(call.outcome);
   attempt.answer = reply.content;
   attempt.record->answer_digest = sha256_hex(reply.content);
-  // Stored before it is used: a replay needs no model. Not stopped: it has been paid for.
-  if (auto stored = store_.put_contents({reply.content}, {}); !stored) {
-    attempt.record->answer_digest.clear();
-    attempt.failure = CallFailure{.kind = FailureKind::server, .message = stored.error().message};
-    return;
-  }
   judge(plan, reply, attempt);
 }
 
@@ -256,8 +250,8 @@ std::vector<ProposalHandler::Attempt> ProposalHandler::make_follow_ups(
   return follow_ups;
 }
 
-Status ProposalHandler::store_variants(const Plan& plan, const std::vector<Attempt>& attempts,
-                                       ProposalReport& report) {
+void ProposalHandler::add_variants(const Plan& plan, const std::vector<Attempt>& attempts,
+                                   ProposalReport& report) {
   std::set<std::string> seen;
   for (const Attempt& attempt : attempts) {
     if (attempt.files.empty()) continue;
@@ -268,17 +262,14 @@ Status ProposalHandler::store_variants(const Plan& plan, const std::vector<Attem
       continue;
     }
     NewVariant variant{.token_digest = tokens.digest, .source_tokens = tokens.count};
-    std::vector<std::string_view> contents;
     for (const auto& [path, content] : attempt.files) {
       variant.files[path] = sha256_hex(content);
-      contents.push_back(content);
+      report.contents.push_back(content);
     }
-    CAMBRIAN_TRY_STATUS(store_.put_contents(contents, {}));
     observer_.answer_judged(attempt.format, std::nullopt);
     variant.rationale = attempt.rationale;
     report.variants.push_back(std::move(variant));
   }
-  return {};
 }
 
 ProposalReport ProposalHandler::report_failed_plan(const Error& error) {
@@ -312,6 +303,8 @@ ProposalReport ProposalHandler::conclude(const Plan& plan, const std::vector<Att
   bool has_no_quota = false;
   for (const Attempt& attempt : attempts) {
     if (attempt.record) report.calls.push_back(*attempt.record);
+    const bool is_answered = attempt.record && !attempt.record->answer_digest.empty();
+    if (is_answered) report.contents.push_back(attempt.answer);
     if (attempt.rejection) {
       rejections.insert(attempt.rejection->kind);
       observer_.answer_judged(attempt.format, attempt.rejection->kind);
@@ -322,10 +315,7 @@ ProposalReport ProposalHandler::conclude(const Plan& plan, const std::vector<Att
       add_rejection(report, "call failed: " + attempt.failure->message);
     }
   }
-  // Not stopped: what it is made of has been paid for.
-  if (auto stored = store_variants(plan, attempts, report); !stored) {
-    add_rejection(report, stored.error().message);
-  }
+  add_variants(plan, attempts, report);
   if (attempts.empty()) {
     report.outcome = ProposalOutcome::rejected;
     add_rejection(report, "one call may need more than what is reserved for the proposal");
@@ -358,7 +348,6 @@ Result<ProposalReport> ProposalHandler::handle(const Proposal& proposal, CallLed
       return fail(Errc::cancelled, "stopped before there was an answer");
     }
     const bool is_over = limit.is_over();
-    on_phase("store");
     report = conclude(*plan, attempts);
     if (is_over) {
       add_rejection(report, "the time for the calls was over: seconds=" +

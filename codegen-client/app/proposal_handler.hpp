@@ -19,7 +19,7 @@
 
 namespace cambrian::codegen {
 
-/// Turns a proposal into variants: fetch, prompt, calls, edits, store. Blocking; any thread;
+/// Turns a proposal into variants: fetch, prompt, calls, edits. Blocking; any thread;
 /// several proposals at once.
 class ProposalHandler {
  public:
@@ -29,7 +29,7 @@ class ProposalHandler {
   /// Of the time for an attempt: to store what there is and to report it, over a slow network too.
   static constexpr std::chrono::seconds kReportTime{30};
 
-  /// Names the phase for people: fetch, call, store.
+  /// Names the phase for people: fetch, call.
   using OnPhase = std::function<void(const char*)>;
 
   /// At least one endpoint; the first model of the first one is the default. The references must
@@ -57,8 +57,7 @@ class ProposalHandler {
   void run_attempt(const Plan& plan, Attempt& attempt, std::stop_token stop);
   void judge(const Plan& plan, const ChatReply& reply, Attempt& attempt);
   std::vector<Attempt> make_follow_ups(const Plan& plan, const std::vector<Attempt>& attempts);
-  Status store_variants(const Plan& plan, const std::vector<Attempt>& attempts,
-                        ProposalReport& report);
+  void add_variants(const Plan& plan, const std::vector<Attempt>& attempts, ProposalReport& report);
   std::vector<Attempt> converse(const Plan& plan, std::stop_token stop);
   ProposalReport conclude(const Plan& plan, const std::vector<Attempt>& attempts);
   static ProposalReport report_failed_plan(const Error& error);

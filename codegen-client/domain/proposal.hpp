@@ -56,7 +56,7 @@ constexpr std::string_view to_string(ProposalOutcome outcome) {
   return "infrastructure";
 }
 
-/// A variant that came of it; its files were stored.
+/// A variant that came of it; its files are among the report's contents.
 struct NewVariant {
   FileDigests files{};
   std::string token_digest{};
@@ -89,6 +89,8 @@ struct ProposalReport {
   std::vector<NewVariant> variants{};
   std::vector<CallRecord> calls{};
   std::vector<std::string> rejections{};
+  std::vector<std::string>
+      contents{};  ///< Answers and files, to be stored: a replay needs no model.
 };
 
 }  // namespace cambrian::codegen

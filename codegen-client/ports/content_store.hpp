@@ -2,8 +2,6 @@
 
 #include <stop_token>
 #include <string>
-#include <string_view>
-#include <vector>
 
 #include "codegen-client/domain/program.hpp"
 #include "common/base/result.hpp"
@@ -19,9 +17,6 @@ class ContentStore {
 
   virtual Result<Task> get_task(const std::string& digest, std::stop_token stop) = 0;
   virtual Result<std::string> get_content(const std::string& sha256, std::stop_token stop) = 0;
-  /// Returns when all of them are stored.
-  virtual Status put_contents(const std::vector<std::string_view>& contents,
-                              std::stop_token stop) = 0;
 };
 
 }  // namespace cambrian::codegen

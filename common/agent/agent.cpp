@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <condition_variable>
 #include <csignal>
 #include <cstdlib>
@@ -18,6 +20,7 @@
 
 #include "cambrian/agent/v1/agent_service.grpc.pb.h"
 #include "common/agent/report.hpp"
+#include "common/failpoint/failpoint.hpp"
 #include "common/log/log.hpp"
 #include "common/rpc/backoff.hpp"
 #include "common/rpc/channel.hpp"
@@ -65,7 +68,11 @@ AttemptOutcome failed_outcome(const AttemptOutcome& outcome, const std::string& 
   v1::ProposalResult result;
   result.set_outcome(v1::PROPOSAL_OUTCOME_INFRASTRUCTURE);
   result.add_rejections(reason.substr(0, kRejectionBytesMax));
-  if (keeps_calls) *result.mutable_calls() = std::get<v1::ProposalResult>(outcome).calls();
+  if (keeps_calls) {
+    const auto& refused = std::get<v1::ProposalResult>(outcome);
+    *result.mutable_calls() = refused.calls();
+    *result.mutable_contents() = refused.contents();
+  }
   return result;
 }
 
@@ -98,15 +105,16 @@ v1::Progress Attempt::progress() const {
 }
 
 /// The state of a running agent. The Sync loop runs on the caller's thread, each attempt on one of
-/// its own. There is never more than one Sync at a time, and a lease stays in `running` until its
-/// report was acknowledged: so the coordinator may take a lease that the agent does not name for
-/// one whose grant never arrived.
+/// a pool that has as many as slots. There is never more than one Sync at a time, and a lease stays
+/// in `running` until its report was acknowledged: so the coordinator may take a lease that the
+/// agent does not name for one whose grant never arrived.
 class Agent::Loop {
  public:
   Loop(std::shared_ptr<grpc::Channel> channel, AgentOptions options, Handler handler)
       : stub_(v1::AgentService::NewStub(std::move(channel))),
         options_(std::move(options)),
-        handler_(std::move(handler)) {
+        handler_(std::move(handler)),
+        threads_(static_cast<std::size_t>(std::max(1, options_.description.slots()))) {
     options_.description.set_agent_id(make_agent_id());
     if (options_.description.protocol_version() == 0) {
       options_.description.set_protocol_version(1);
@@ -119,7 +127,6 @@ class Agent::Loop {
  private:
   struct Running {
     std::shared_ptr<Attempt> attempt;  // Shared by its thread and the Sync loop.
-    std::jthread thread;
     bool is_done = false;
   };
 
@@ -131,12 +138,12 @@ class Agent::Loop {
   grpc::Status sync(const v1::SyncRequest& request, v1::SyncResponse& response);
   bool handle_failure(const grpc::Status& status);
   void apply(const v1::SyncRequest& request, const v1::SyncResponse& response);
-  void start(const v1::Assignment& assignment);
+  void start(const v1::Assignment& assignment, std::int64_t contents_bytes_max);
   void work(Running& running);
   std::optional<Released> deliver(const v1::Lease& lease, const AttemptOutcome& outcome);
   void begin_drain(const char* reason);
   void finish_draining();
-  void join_done();
+  void forget_done();
 
   std::unique_ptr<v1::AgentService::Stub> stub_;
   AgentOptions options_;
@@ -159,6 +166,9 @@ class Agent::Loop {
   Clock::time_point next_sync_ = Clock::now();       // At the latest.
   Clock::time_point next_poll_ = Clock::now();       // For more work, at the earliest.
   Clock::time_point idle_since_ = Clock::now();
+
+  // The last: its threads use everything above until they end.
+  boost::asio::thread_pool threads_;
 };
 
 Agent::Agent(std::shared_ptr<grpc::Channel> channel, AgentOptions options, Handler handler)
@@ -189,7 +199,7 @@ int Agent::Loop::run() {
       exit_code = 1;
       break;
     }
-    join_done();
+    forget_done();
   }
   finish_draining();
   signals_context.stop();
@@ -277,7 +287,9 @@ grpc::Status Agent::Loop::sync(const v1::SyncRequest& request, v1::SyncResponse&
     if (drain_deadline_ && request.wanted() > 0) return grpc::Status::CANCELLED;  // Out of date.
     call_ = &context;
   }
+  CAMBRIAN_FAILPOINT("agent", "syncing");
   const auto status = stub_->Sync(&context, request, &response);
+  CAMBRIAN_FAILPOINT("agent", "synced");
   const std::lock_guard lock(mutex_);
   call_ = nullptr;
   return status;
@@ -333,7 +345,9 @@ void Agent::Loop::apply(const v1::SyncRequest& request, const v1::SyncResponse& 
     log::info("attempt_stopped_early", {{"item", lease.item_id()}, {"epoch", lease.epoch()}});
     running->attempt->request_early_stop();
   }
-  for (const auto& assignment : response.assignments()) start(assignment);
+  for (const auto& assignment : response.assignments()) {
+    start(assignment, response.contents_bytes_max());
+  }
   if (response.should_drain() && !is_draining_) begin_drain("asked by the coordinator");
 }
 
@@ -345,21 +359,24 @@ Agent::Loop::Running* Agent::Loop::find(const v1::Lease& lease) {
   return nullptr;
 }
 
-void Agent::Loop::start(const v1::Assignment& assignment) {
+void Agent::Loop::start(const v1::Assignment& assignment, std::int64_t contents_bytes_max) {
   log::info("attempt_started",
             {{"item", assignment.lease().item_id()}, {"epoch", assignment.lease().epoch()}});
   auto& running = running_.emplace_back();
-  running.attempt = std::make_shared<Attempt>(assignment, options_.description.agent_id(), [this] {
+  const auto tell = [this] {
     const std::lock_guard lock(mutex_);
     has_news_ = true;
     wake_.notify_all();
-  });
-  running.thread = std::jthread([this, &running] { work(running); });
+  };
+  running.attempt = std::make_shared<Attempt>(assignment, options_.description.agent_id(),
+                                              contents_bytes_max, tell);
+  boost::asio::post(threads_, [this, &running] { work(running); });
 }
 
 void Agent::Loop::work(Running& running) {
   const auto attempt = running.attempt;
   const auto lease = attempt->assignment().lease();
+  CAMBRIAN_FAILPOINT("agent", "begun");
   const auto outcome = handler_(*attempt);
   const auto release = deliver(lease, outcome);
   const std::lock_guard lock(mutex_);
@@ -397,13 +414,9 @@ std::optional<Released> Agent::Loop::deliver(const v1::Lease& lease,
   return std::nullopt;
 }
 
-void Agent::Loop::join_done() {
-  std::list<Running> done;  // Joined outside of the lock.
+void Agent::Loop::forget_done() {
   const std::lock_guard lock(mutex_);
-  for (auto it = running_.begin(); it != running_.end();) {
-    const auto current = it++;
-    if (current->is_done) done.splice(done.end(), running_, current);
-  }
+  std::erase_if(running_, [](const Running& running) { return running.is_done; });
 }
 
 void Agent::Loop::finish_draining() {

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -25,14 +26,17 @@ class Attempt {
  public:
   /// `on_news` is called, if set, when the coordinator should hear of the progress at once.
   explicit Attempt(v1::Assignment assignment, std::string agent_id = {},
-                   std::function<void()> on_news = {})
+                   std::int64_t contents_bytes_max = 0, std::function<void()> on_news = {})
       : assignment_(std::move(assignment)),
         agent_id_(std::move(agent_id)),
+        contents_bytes_max_(contents_bytes_max),
         on_news_(std::move(on_news)) {}
 
   const v1::Assignment& assignment() const { return assignment_; }
   /// Of the agent that works on it: for what it says of the attempt by itself.
   const std::string& agent_id() const { return agent_id_; }
+  /// What the contents of its report may have together, in bytes; others are uploaded.
+  std::int64_t contents_bytes_max() const { return contents_bytes_max_; }
   /// Stopped when the lease is lost, the item is cancelled or the agent shuts down: the handler
   /// returns soon then, within kStopGrace, with RELEASE_REASON_SHUTDOWN.
   std::stop_token stop_token() const { return stop_.get_token(); }
@@ -58,6 +62,7 @@ class Attempt {
  private:
   v1::Assignment assignment_;
   std::string agent_id_;
+  std::int64_t contents_bytes_max_;
   std::function<void()> on_news_;
   std::stop_source stop_;
   std::atomic<bool> is_handed_on_ = false;
@@ -78,8 +83,7 @@ struct Released {
 /// How an attempt ended: with a result, or the lease goes back.
 using AttemptOutcome = std::variant<v1::EvaluationResult, v1::ProposalResult, Released>;
 
-/// Does the work. Called on a thread of its own for each item, at most `slots` at once. It must
-/// not throw.
+/// Does the work. Called on a thread of a pool, at most `slots` at once. It must not throw.
 using Handler = std::function<AttemptOutcome(Attempt&)>;
 
 struct AgentOptions {

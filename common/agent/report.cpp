@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "common/failpoint/failpoint.hpp"
 #include "common/log/log.hpp"
 #include "common/rpc/backoff.hpp"
 #include "common/rpc/channel.hpp"
@@ -51,7 +52,9 @@ Report report(v1::AgentService::Stub& stub, const std::string& agent_id, const v
   rpc::Backoff backoff(static_cast<std::uint64_t>(lease.item_id()));
   auto give_up = std::chrono::steady_clock::now() + kReportPatience;
   for (;;) {
+    CAMBRIAN_FAILPOINT("agent", "reporting");
     const auto status = send(stub, agent_id, lease, outcome);
+    CAMBRIAN_FAILPOINT("agent", "reported");
     if (status.ok()) {
       log::debug("report_delivered", {{"item", lease.item_id()}, {"epoch", lease.epoch()}});
       return {};

@@ -4,6 +4,8 @@
 #include <grpcpp/security/credentials.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <mutex>
 
 #include "common/rpc/target.hpp"
 
@@ -20,6 +22,7 @@ constexpr int kReconnectMinMs = 200;
 constexpr int kConnectTimeoutMs = 5'000;
 constexpr int kReconnectMaxMs = 5'000;
 constexpr int kConcurrentStreamsMax = 10'000;
+constexpr const char* kBackupPollIntervalMs = "100";
 
 bool is_local(std::string_view address) {
   for (const char* prefix : {"unix:", "localhost:", "[::1]:"}) {
@@ -29,9 +32,21 @@ bool is_local(std::string_view address) {
   return host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string::npos;
 }
 
+/// Between calls nobody but gRPC's backup poller looks at a connection that is being made: every
+/// five seconds by default, as long as one may take. Clients whose calls fail at once, and who then
+/// pause, found no coordinator for a minute although it was there. gRPC reads this when the first
+/// channel is made.
+void poll_often() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    ::setenv("GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS", kBackupPollIntervalMs, 0);
+  });
+}
+
 }  // namespace
 
 grpc::ChannelArguments channel_arguments() {
+  poll_often();
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMessageBytesMax);
   arguments.SetMaxSendMessageSize(kMessageBytesMax);

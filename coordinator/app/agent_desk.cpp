@@ -111,8 +111,7 @@ awaitable<Result<std::vector<Assignment>>> AgentDesk::find_work(AgentReport repo
   const auto kind = kind_of(report.agent.kind);
   const auto topic = Topic::work(kind);
   if (kind == WorkKind::proposal) report.wanted = std::min(report.wanted, kProposalsMax);
-  const auto deadline =
-      std::chrono::steady_clock::now() + std::clamp(report.wait_max, milliseconds(0), kWaitMax);
+  const auto deadline = hub_.now() + std::clamp(report.wait_max, milliseconds(0), kWaitMax);
   while (!is_gone() && !hub_.is_closed()) {
     const auto seen = hub_.version(topic);
     CAMBRIAN_CO_TRY(auto assignments,
@@ -135,8 +134,7 @@ awaitable<Result<std::vector<Assignment>>> AgentDesk::find_work(AgentReport repo
       hub_.offer(kind, assignments.size());
       co_return std::vector<Assignment>();
     }
-    const auto left =
-        std::chrono::duration_cast<milliseconds>(deadline - std::chrono::steady_clock::now());
+    const auto left = std::chrono::duration_cast<milliseconds>(deadline - hub_.now());
     if (!assignments.empty() || left <= milliseconds(0)) {
       observer_.on_assigned(kind, assignments);
       co_return assignments;

@@ -41,9 +41,8 @@ awaitable<Result<CampaignRecord>> CampaignDesk::act(std::string name, UserAction
   CAMBRIAN_CO_TRY(auto record, co_await store_.get(name));
   const auto topic = Topic::campaign(record.id);
   hub_.notify(topic);
-  const auto deadline = std::chrono::steady_clock::now() + kApplyWaitMax;
-  while (record.applied_sequence < sequence && !hub_.is_closed() &&
-         std::chrono::steady_clock::now() < deadline) {
+  const auto deadline = hub_.now() + kApplyWaitMax;
+  while (record.applied_sequence < sequence && !hub_.is_closed() && hub_.now() < deadline) {
     co_await hub_.wait(topic, hub_.version(topic), kApplyLookInterval);
     CAMBRIAN_CO_TRY(record, co_await store_.get(name));
   }

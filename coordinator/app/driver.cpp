@@ -195,7 +195,7 @@ awaitable<Status> Drivers::tell_time(DrivenPtr driven) {
 }
 
 awaitable<Status> Drivers::take_step(DrivenPtr driven, std::vector<Input> inputs) {
-  const auto begin = std::chrono::steady_clock::now();
+  const auto begin = hub_.now();
   DriverStep step{.lease = driven->lease,
                   .applied_before = driven->applied,
                   .applied_after = inputs.back().sequence,
@@ -207,9 +207,8 @@ awaitable<Status> Drivers::take_step(DrivenPtr driven, std::vector<Input> inputs
   const auto applied = step.applied_after;
   CAMBRIAN_CO_TRY(const auto state, co_await store_.commit(step));
   driven->applied = applied;
-  observer_.on_step(
-      inputs, step, state,
-      std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - begin));
+  observer_.on_step(inputs, step, state,
+                    std::chrono::duration_cast<milliseconds>(hub_.now() - begin));
   hub_.offer(WorkKind::evaluation, static_cast<std::size_t>(state.evaluations_added));
   hub_.offer(WorkKind::proposal, static_cast<std::size_t>(state.proposals_added));
   hub_.notify(Topic::campaign(driven->lease.campaign));

@@ -111,7 +111,12 @@ awaitable<void> Housekeeping::run_cleanup() {
   while (!hub_.is_closed()) {
     const auto purged = co_await stores_.cleanup.purge(kPurgedAtOnce);
     if (!purged) log::debug("purge_failed", {{"reason", purged.error().message}});
-    const bool has_more = purged && *purged;
+    bool has_more = purged && *purged;
+    if (keep_details_) {
+      const auto compacted = co_await stores_.cleanup.compact(*keep_details_, kPurgedAtOnce);
+      if (!compacted) log::debug("compact_failed", {{"reason", compacted.error().message}});
+      has_more = has_more || (compacted && *compacted);
+    }
     co_await hub_.pause(has_more ? kCleanupPause : kCleanupInterval);
   }
 }

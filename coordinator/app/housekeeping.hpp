@@ -23,13 +23,15 @@ class Housekeeping {
     AgentStore& agents;
     CleanupStore& cleanup;
   };
-  /// `on_health` hears whether the database serves, at every look.
+  /// `keep_details`: of campaigns that have ended; none: for ever. `on_health` hears whether the
+  /// database serves, at every look.
   Housekeeping(Stores stores, Hub& hub, Observer& observer, LeaseTimes times,
-               std::function<void(bool)> on_health)
+               std::optional<milliseconds> keep_details, std::function<void(bool)> on_health)
       : stores_(stores),
         hub_(hub),
         observer_(observer),
         times_(times),
+        keep_details_(keep_details),
         on_health_(std::move(on_health)) {}
 
   /// Each runs until the hub closes.
@@ -51,6 +53,7 @@ class Housekeeping {
   Hub& hub_;
   Observer& observer_;
   LeaseTimes times_;
+  std::optional<milliseconds> keep_details_;
   std::function<void(bool)> on_health_;
   std::map<CampaignId, std::int64_t> sequences_;
   /// The last sweep, and since when they have come without a gap: agents could renew their leases

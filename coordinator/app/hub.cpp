@@ -28,10 +28,12 @@ asio::awaitable<void> Hub::pause(milliseconds time) { return park(sleepers_, tim
 
 asio::awaitable<void> Hub::park(Waiters& waiters, milliseconds time) {
   if (is_closed_ || time <= milliseconds(0)) co_return;
-  asio::steady_timer timer(co_await asio::this_coro::executor, time);
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  clock_.arm(timer, time);
   const auto place = waiters.insert(waiters.end(), &timer);
   co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
   waiters.erase(place);
+  clock_.disarm(timer);
 }
 
 void Hub::wake(Topic topic, std::size_t count) {

@@ -8,6 +8,7 @@
 #include <map>
 #include <utility>
 
+#include "coordinator/app/clock.hpp"
 #include "coordinator/ports/neighbours.hpp"
 
 namespace cambrian::coordinator {
@@ -34,6 +35,14 @@ struct Topic {
 /// callers. A notice is only a hint: who wakes looks into the database again.
 class Hub {
  public:
+  Hub() = default;
+  /// With another time than the real one.
+  explicit Hub(Clock& clock) : clock_(clock) {}
+  Hub(const Hub&) = delete;
+  Hub& operator=(const Hub&) = delete;
+
+  Clock::Time now() const { return clock_.now(); }
+
   /// The number of notices so far. Take it before looking, and give it to `wait`: a notice in
   /// between is not missed.
   std::uint64_t version(Topic topic) { return state_of(topic).version; }
@@ -82,6 +91,8 @@ class Hub {
   void wake(Topic topic, std::size_t count);
   boost::asio::awaitable<void> park(Waiters& waiters, milliseconds time);
 
+  Clock real_clock_;
+  Clock& clock_ = real_clock_;
   std::map<Topic, State> topics_;
   Waiters sleepers_;
   News news_;

@@ -15,6 +15,11 @@ class CleanupStore {
   /// hangs on them; in the end the campaign itself. False: nothing is left to delete.
   virtual awaitable<Result<bool>> purge(int count) = 0;
 
+  /// Takes away some details of a campaign that ended so long ago, at most `count` rows of one
+  /// kind: work items and their attempts, outputs and diagnostics of evaluations, answers of
+  /// proposals. What a replay or an export needs stays. False: there is no such campaign.
+  virtual awaitable<Result<bool>> compact(milliseconds age, int count) = 0;
+
   /// Forgets agents that were silent for a week, requests of deletions after a day, tokens that
   /// ended 90 days ago, entries of the audit log after a year or behind a million younger ones, and
   /// checkpoints after an hour, unless an open item names them.

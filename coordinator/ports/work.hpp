@@ -198,6 +198,7 @@ struct ProposalResult {
   std::vector<ProposedVariant> variants;
   std::vector<ModelCall> calls;
   std::vector<std::string> rejections;
+  std::vector<std::string> contents = {};  ///< To be stored with it, whatever becomes of it.
 };
 
 /// A report under a lease.
@@ -231,5 +232,7 @@ inline constexpr milliseconds kRetryDelayMax{60'000};
 inline constexpr int kWantedMax = 64;
 /// Leases that one call may name.
 inline constexpr int kLeasesMax = 1'024;
+/// What the contents of one report may have together. Larger ones are uploaded by themselves.
+inline constexpr std::int64_t kReportContentsBytesMax = 1024 * 1024;
 
 }  // namespace cambrian::coordinator

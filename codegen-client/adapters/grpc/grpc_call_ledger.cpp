@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "codegen-client/adapters/grpc/convert.hpp"
+#include "common/failpoint/failpoint.hpp"
 #include "common/log/log.hpp"
 #include "common/rpc/backoff.hpp"
 #include "common/rpc/channel.hpp"
@@ -48,7 +49,27 @@ Error too_long(const grpc::Status& status, const CallIntent& intent) {
 }  // namespace
 
 Result<int> GrpcCallLedger::begin(const CallIntent& intent, std::stop_token stop) {
-  const int number = ++numbers_;
+  tell_ends();
+  const int number = note_begin();
+  auto begun = ask(number, intent, std::move(stop));
+  if (!begun) note_end(std::nullopt);
+  CAMBRIAN_FAILPOINT("call", "on_record");
+  return begun;
+}
+
+int GrpcCallLedger::note_begin() {
+  const std::lock_guard lock(mutex_);
+  ++running_;
+  return ++numbers_;
+}
+
+void GrpcCallLedger::note_end(std::optional<agent::v1::EndCallRequest> last) {
+  const std::lock_guard lock(mutex_);
+  --running_;
+  if (last) untold_.push_back(std::move(*last));
+}
+
+Result<int> GrpcCallLedger::ask(int number, const CallIntent& intent, std::stop_token stop) {
   if (!is_supported_) return number;
   auto request = make_request(intent);
   request.set_agent_id(agent_id_);
@@ -89,12 +110,34 @@ Result<int> GrpcCallLedger::begin(const CallIntent& intent, std::stop_token stop
 
 void GrpcCallLedger::end(int number, const CallRecord& record, std::optional<milliseconds> pause) {
   if (!is_supported_) return;
+  CAMBRIAN_FAILPOINT("call", "answered");
   agent::v1::EndCallRequest request;
   request.set_agent_id(agent_id_);
   *request.mutable_lease() = lease_;
   request.set_number(number);
   to_proto(record, *request.mutable_call());
   if (pause) to_proto(*pause, *request.mutable_pause());
+  note_end(std::move(request));
+  // Of the last one the report tells, which is about to be made.
+  const bool has_failed = record.finish_reason == "error";
+  if (has_failed || pause || is_any_running()) tell_ends();
+}
+
+bool GrpcCallLedger::is_any_running() const {
+  const std::lock_guard lock(mutex_);
+  return running_ > 0;
+}
+
+void GrpcCallLedger::tell_ends() {
+  std::vector<agent::v1::EndCallRequest> untold;
+  {
+    const std::lock_guard lock(mutex_);
+    untold.swap(untold_);
+  }
+  for (const auto& request : untold) tell_end(request);
+}
+
+void GrpcCallLedger::tell_end(const agent::v1::EndCallRequest& request) {
   grpc::ClientContext context;
   rpc::set_deadline(context, kEndTimeout);
   agent::v1::EndCallResponse response;

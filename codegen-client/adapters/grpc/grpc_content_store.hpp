@@ -1,12 +1,13 @@
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <map>
 #include <mutex>
 #include <string>
-#include <string_view>
-#include <vector>
 
+#include "cambrian/agent/v1/work.pb.h"
+#include "codegen-client/domain/proposal.hpp"
 #include "codegen-client/ports/content_store.hpp"
 #include "common/blob/blob_client.hpp"
 
@@ -23,7 +24,10 @@ class GrpcContentStore : public ContentStore {
 
   Result<Task> get_task(const std::string& digest, std::stop_token stop) override;
   Result<std::string> get_content(const std::string& sha256, std::stop_token stop) override;
-  Status put_contents(const std::vector<std::string_view>& contents, std::stop_token stop) override;
+
+  /// The report as it is sent: its contents go with it where they have at most so many bytes, and
+  /// are uploaded before else. Where that fails it becomes a failure of ours.
+  agent::v1::ProposalResult hand_in(ProposalReport report, std::int64_t contents_bytes_max);
 
  private:
   void remember(const std::string& sha256, const std::string& content);

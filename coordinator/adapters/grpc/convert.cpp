@@ -26,6 +26,7 @@ constexpr int kRejectionsMax = 16;
 constexpr int kVariantsMax = 16;
 constexpr int kFilesMax = 64;
 constexpr int kCallsMax = 256;
+constexpr int kContentsMax = 512;
 constexpr int kMetricsMax = 256;
 constexpr int kListMax = 64;
 constexpr int kSlotsMax = 1024;
@@ -459,6 +460,12 @@ WorkReport from_proto(const agent::v1::FinishProposalRequest& request, Problems&
   for (int i = 0; i < std::min(result.rejections_size(), kRejectionsMax); ++i) {
     value.rejections.push_back(clean_text(result.rejections(i), kRejectionBytesMax));
   }
+  check.require(result.contents_size() <= kContentsMax, "result.contents", "at most 512");
+  std::size_t bytes = 0;
+  for (const auto& content : result.contents()) bytes += content.size();
+  check.require(bytes <= static_cast<std::size_t>(kReportContentsBytesMax), "result.contents",
+                "at most 1 MiB together");
+  value.contents.assign(result.contents().begin(), result.contents().end());
   return {.agent_id = clean_text(request.agent_id(), kIdBytesMax),
           .lease = lease_of(request.lease()),
           .result = std::move(value)};
@@ -513,6 +520,7 @@ void to_proto(const SyncAnswer& answer, agent::v1::SyncResponse* message) {
   to_proto(answer.lease_duration, message->mutable_lease_duration());
   to_proto(answer.next_sync, message->mutable_next_sync());
   message->set_should_drain(answer.should_drain);
+  message->set_contents_bytes_max(kReportContentsBytesMax);
 }
 
 void to_proto(const AgentRecord& record, user::v1::Worker* message) {

@@ -124,7 +124,9 @@ awaitable<Result<AgentRecord>> PostgresAgentStore::drain(std::string agent, mill
     if (rows.empty()) return fail(Errc::not_found, "no such agent: worker=" + agent);
     return agent_of(rows[0]);
   };
-  co_return co_await database_.run(Lane::user, "agent_drain", std::move(body));
+  auto drained = co_await database_.run(Lane::user, "agent_drain", std::move(body));
+  noted_.forget_all();
+  co_return drained;
 }
 
 awaitable<Result<std::string>> PostgresAgentStore::release(std::string worker) {
@@ -134,7 +136,10 @@ awaitable<Result<std::string>> PostgresAgentStore::release(std::string worker) {
     return rows[0][0].as<std::string>();
   };
   // A second run would find nobody and deny what the first one did.
-  co_return co_await database_.run(Lane::user, "agent_release", std::move(body), InDoubt::report);
+  auto released =
+      co_await database_.run(Lane::user, "agent_release", std::move(body), InDoubt::report);
+  noted_.forget_all();
+  co_return released;
 }
 
 awaitable<Result<std::vector<ModelUsage>>> PostgresAgentStore::usage(std::string campaign) {

@@ -6,6 +6,7 @@
 
 #include "coordinator/adapters/postgres/call_limit.hpp"
 #include "coordinator/adapters/postgres/codec.hpp"
+#include "coordinator/adapters/postgres/model_calls.hpp"
 
 namespace cambrian::coordinator::postgres {
 namespace {
@@ -61,9 +62,6 @@ constexpr const char* kEndCalls =
     " reasoning_tokens = h.reasoning_tokens, request_id = h.request_id FROM held h"
     " WHERE h.is_open AND o.item_id = h.item AND o.epoch = h.epoch AND o.number = h.number"
     " RETURNING h.place, h.limit_group, h.reserved";
-// A bucket that overflows by it is put right when it is read.
-constexpr const char* kSettleGroup =
-    "UPDATE call_limit SET tokens = tokens + $2 WHERE limit_group = $1";
 constexpr const char* kPauseGroup =
     "UPDATE call_limit SET paused_until ="
     " greatest(paused_until, clock_timestamp() + $2 * interval '1 millisecond')"
@@ -71,6 +69,8 @@ constexpr const char* kPauseGroup =
 
 /// A batch names at most so many calls.
 constexpr std::size_t kTogether = 64;
+/// A call of a model takes seconds: some milliseconds for company save more than they cost.
+constexpr double kBeginRest = 1;
 
 bool is_limited(const CallLimits& limits) {
   return limits.requests_per_minute > 0 || limits.tokens_per_minute > 0 || limits.parallel > 0;
@@ -91,8 +91,10 @@ void await_pause(pqxx::work& transaction, const std::string& group, const Calls&
 /// Takes places within the group's limits, or says how long there is none.
 void take_places(pqxx::work& transaction, const std::string& group, const Calls& calls) {
   const auto has_parallel = [](const auto& call) { return call.first->limits.parallel > 0; };
-  execute(transaction, kMakeGroup, pqxx::params{group});
-  execute(transaction, kLockGroup, pqxx::params{group}).one_row();
+  if (execute(transaction, kLockGroup, pqxx::params{group}).empty()) {
+    execute(transaction, kMakeGroup, pqxx::params{group});
+    execute(transaction, kLockGroup, pqxx::params{group}).one_row();
+  }
   const auto row = execute(transaction, kReadGroup,
                            pqxx::params{group, std::ranges::any_of(calls, has_parallel)})
                        .one_row();
@@ -186,9 +188,7 @@ struct Settlement {
 void settle(pqxx::work& transaction, const std::map<std::string, Settlement>& groups) {
   for (const auto& [group, settlement] : groups) {
     if (group.empty()) continue;
-    if (settlement.unused != 0) {
-      execute(transaction, kSettleGroup, pqxx::params{group, settlement.unused});
-    }
+    give_back_tokens(transaction, {{group, settlement.unused}});
     if (settlement.pause > milliseconds(0)) {
       execute(transaction, kMakeGroup, pqxx::params{group});
       execute(transaction, kPauseGroup, pqxx::params{group, settlement.pause.count()});
@@ -232,7 +232,7 @@ void end_calls(pqxx::work& transaction, const std::vector<CallEnd>& ends) {
 
 PostgresCallStore::PostgresCallStore(Database& database)
     : database_(database),
-      begins_({.parallel = 1, .together = kTogether},
+      begins_({.parallel = 1, .together = kTogether, .rest = kBeginRest},
               [this](std::vector<CallBegin> begins) { return begin_all(std::move(begins)); }),
       ends_({.parallel = 1, .together = kTogether},
             [this](std::vector<CallEnd> ends) { return end_all(std::move(ends)); }) {}

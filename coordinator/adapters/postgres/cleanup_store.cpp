@@ -1,5 +1,7 @@
 #include "coordinator/adapters/postgres/cleanup_store.hpp"
 
+#include "common/log/log.hpp"
+
 namespace cambrian::coordinator::postgres {
 namespace {
 
@@ -30,6 +32,28 @@ constexpr std::array kPurges = {
     "DELETE FROM campaign_request WHERE ctid = ANY(ARRAY("
     "SELECT ctid FROM campaign_request WHERE campaign_id = $1 LIMIT $2))"};
 constexpr const char* kDelete = "DELETE FROM campaign WHERE id = $1";
+// One at a time, as above. Nobody waits for it but who reports to a campaign that ended long ago.
+constexpr const char* kFindOld =
+    "SELECT id, name, compacted_to FROM campaign WHERE ended_at IS NOT NULL AND NOT is_compacted"
+    " AND ended_at < now() - $1 * interval '1 millisecond' AND NOT is_deleting"
+    " ORDER BY ended_at LIMIT 1 FOR UPDATE SKIP LOCKED";
+constexpr const char* kDropItems =
+    "DELETE FROM work_item WHERE ctid = ANY(ARRAY("
+    "SELECT ctid FROM work_item WHERE campaign_id = $1 LIMIT $2))";
+// By their numbers, which are dense but for controls: what is done is not looked at again.
+constexpr const char* kDropOutputs =
+    "UPDATE evaluation SET log = '', diagnostics = '' WHERE campaign_id = $1 AND number > $2"
+    " AND number <= $2 + $3 AND (log <> '' OR diagnostics <> '')";
+constexpr const char* kDropAnswers =
+    "UPDATE proposal SET result_variants = '[]', rejections = '[]' WHERE campaign_id = $1"
+    " AND number > $2 AND number <= $2 + $3"
+    " AND (result_variants <> '[]' OR rejections <> '[]')";
+constexpr const char* kNoteCompacted =
+    "UPDATE campaign SET compacted_to = $2, is_compacted = $2 >= greatest("
+    " (SELECT coalesce(max(number), 0) FROM evaluation WHERE campaign_id = $1"
+    "  AND number < 1000000000000),"
+    " (SELECT coalesce(max(number), 0) FROM proposal WHERE campaign_id = $1))"
+    " WHERE id = $1 RETURNING is_compacted";
 constexpr const char* kForgetAgents =
     "DELETE FROM agent WHERE last_sync_at < now() - interval '7 days'";
 constexpr const char* kForgetDeletions =
@@ -69,6 +93,27 @@ awaitable<Result<bool>> PostgresCleanupStore::purge(int count) {
     return true;
   };
   co_return co_await database_.run(Lane::user, "campaign_purge", body);
+}
+
+awaitable<Result<bool>> PostgresCleanupStore::compact(milliseconds age, int count) {
+  auto body = [age, count](pqxx::work& transaction) -> Result<bool> {
+    const auto found = transaction.exec(kFindOld, pqxx::params{age.count()});
+    if (found.empty()) return false;
+    const auto campaign = found[0][0].as<std::int64_t>();
+    if (transaction.exec(kDropItems, pqxx::params{campaign, count}).affected_rows() > 0) {
+      return true;
+    }
+    const auto done = found[0][2].as<std::int64_t>();
+    transaction.exec(kDropOutputs, pqxx::params{campaign, done, count});
+    transaction.exec(kDropAnswers, pqxx::params{campaign, done, count});
+    const auto row =
+        transaction.exec(kNoteCompacted, pqxx::params{campaign, done + count}).one_row();
+    if (row[0].as<bool>()) {
+      log::info("campaign_compacted", {{"campaign", found[0][1].as<std::string>()}});
+    }
+    return true;
+  };
+  co_return co_await database_.run(Lane::user, "campaign_compact", body);
 }
 
 awaitable<Status> PostgresCleanupStore::forget() {

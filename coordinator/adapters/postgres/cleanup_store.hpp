@@ -10,6 +10,7 @@ class PostgresCleanupStore final : public CleanupStore {
   explicit PostgresCleanupStore(Database& database) : database_(database) {}
 
   awaitable<Result<bool>> purge(int count) override;
+  awaitable<Result<bool>> compact(milliseconds age, int count) override;
   awaitable<Status> forget() override;
   awaitable<Result<std::int64_t>> disown_results() override;
 

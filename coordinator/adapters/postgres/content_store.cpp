@@ -24,9 +24,14 @@ constexpr const char* kFindPresent =
     "SELECT sha256 FROM blob WHERE sha256 = ANY($1::text[]) AND NOT is_checkpoint";
 constexpr const char* kPut =
     "INSERT INTO blob (sha256, size_bytes, content) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+// In the order of the digests: two of these never wait for each other in a circle.
+constexpr const char* kPutAll =
+    "INSERT INTO blob (sha256, size_bytes, content) SELECT r.* FROM"
+    " unnest($1::text[], $2::bigint[], $3::bytea[]) AS r (sha256, size_bytes, content)"
+    " ORDER BY sha256 ON CONFLICT DO NOTHING";
 // A content that somebody needs for good is no checkpoint any more.
 constexpr const char* kKeep =
-    "UPDATE blob SET is_checkpoint = false WHERE sha256 = $1 AND is_checkpoint";
+    "UPDATE blob SET is_checkpoint = false WHERE sha256 = ANY($1::text[]) AND is_checkpoint";
 constexpr const char* kSumCheckpoints =
     "SELECT coalesce(sum(size_bytes), 0)::bigint FROM blob WHERE is_checkpoint";
 // What is kept for good stays so; what is stored again is young again.
@@ -90,7 +95,28 @@ void put_blob(pqxx::work& transaction, const std::string& sha256, const std::str
   const auto stored = execute(transaction, kPut,
                               pqxx::params{sha256, static_cast<std::int64_t>(content.size()),
                                            pqxx::binary_cast(compress(content))});
-  if (stored.affected_rows() == 0) execute(transaction, kKeep, pqxx::params{sha256});
+  if (stored.affected_rows() == 0) {
+    execute(transaction, kKeep, pqxx::params{text_array(std::vector{sha256})});
+  }
+}
+
+void put_blobs(pqxx::work& transaction, const std::map<std::string, std::string>& contents) {
+  if (contents.empty()) return;
+  std::vector<std::string> digests;
+  std::vector<std::int64_t> sizes;
+  std::vector<std::string> packed;
+  for (const auto& [sha256, content] : contents) {
+    digests.push_back(sha256);
+    sizes.push_back(static_cast<std::int64_t>(content.size()));
+    const auto bytes = compress(content);
+    packed.push_back(transaction.conn().esc_raw(pqxx::binary_cast(bytes)));
+  }
+  const auto stored =
+      execute(transaction, kPutAll,
+              pqxx::params{text_array(digests), number_array(sizes), text_array(packed)});
+  if (static_cast<std::size_t>(stored.affected_rows()) < contents.size()) {
+    execute(transaction, kKeep, pqxx::params{text_array(digests)});
+  }
 }
 
 Status check_task(pqxx::work& transaction, const std::string& digest) {
@@ -126,12 +152,13 @@ PostgresBlobStore::PostgresBlobStore(Database& database)
 
 awaitable<Result<std::vector<std::monostate>>> PostgresBlobStore::put_all(
     std::vector<Content> contents) {
-  // In one order: two of these never wait for each other in a circle.
-  std::ranges::sort(contents, {}, &Content::sha256);
-  auto body = [contents = std::move(contents)](
-                  pqxx::work& transaction) -> Result<std::vector<std::monostate>> {
-    for (const auto& one : contents) put_blob(transaction, one.sha256, one.content);
-    return std::vector<std::monostate>(contents.size());
+  const auto count = contents.size();
+  std::map<std::string, std::string> by_digest;
+  for (auto& one : contents) by_digest[std::move(one.sha256)] = std::move(one.content);
+  auto body = [by_digest = std::move(by_digest),
+               count](pqxx::work& transaction) -> Result<std::vector<std::monostate>> {
+    put_blobs(transaction, by_digest);
+    return std::vector<std::monostate>(count);
   };
   co_return co_await database_.run(Lane::blob, "blob_put", std::move(body));
 }

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <map>
+#include <string>
 #include <variant>
 
 #include "coordinator/adapters/postgres/database.hpp"
 #include "coordinator/adapters/postgres/gather.hpp"
+#include "coordinator/adapters/postgres/noted_agents.hpp"
 #include "coordinator/ports/agent_store.hpp"
 #include "coordinator/ports/content_store.hpp"
 
@@ -13,6 +16,8 @@ namespace cambrian::coordinator::postgres {
 Result<std::string> read_blob(pqxx::work& transaction, const std::string& sha256);
 /// Stores a content under its digest, for good. Again: no change.
 void put_blob(pqxx::work& transaction, const std::string& sha256, const std::string& content);
+/// The same for some small ones at once, by their digests.
+void put_blobs(pqxx::work& transaction, const std::map<std::string, std::string>& contents);
 
 /// Errors: not_found.
 Status check_task(pqxx::work& transaction, const std::string& digest);
@@ -55,7 +60,7 @@ class PostgresTaskStore final : public TaskStore {
 
 class PostgresAgentStore final : public AgentStore {
  public:
-  explicit PostgresAgentStore(Database& database) : database_(database) {}
+  PostgresAgentStore(Database& database, NotedAgents& noted) : database_(database), noted_(noted) {}
 
   awaitable<Result<std::vector<AgentRecord>>> list(bool with_lost, milliseconds lease) override;
   awaitable<Result<AgentRecord>> drain(std::string agent, milliseconds lease) override;
@@ -65,6 +70,7 @@ class PostgresAgentStore final : public AgentStore {
 
  private:
   Database& database_;
+  NotedAgents& noted_;
 };
 
 }  // namespace cambrian::coordinator::postgres

@@ -47,8 +47,6 @@ constexpr const char* kPlant =
     "  gpus, model, attempt_budget_min_ms) SELECT campaign_id, 'evaluation', evaluation, priority,"
     "  runtime, sandbox_level, gpus, '', attempt_budget_min_ms FROM planted RETURNING id, number)"
     " SELECT p.item, m.id FROM made m JOIN planted p ON p.evaluation = m.number";
-constexpr const char* kFindQuarantined =
-    "SELECT worker FROM quarantine WHERE worker = ANY($1::text[])";
 constexpr const char* kUnjudged =
     "SELECT k.campaign_id, c.name, c.objective_metric, k.worker, k.evaluation,"
     " e.agent_name = k.worker, CASE WHEN e.outcome = 'success'"
@@ -103,16 +101,6 @@ std::map<std::int64_t, std::int64_t> plant_controls(pqxx::work& transaction,
     planted.emplace(row[0].as<std::int64_t>(), row[1].as<std::int64_t>());
   }
   return planted;
-}
-
-std::set<std::string> find_quarantined(pqxx::work& transaction,
-                                       const std::vector<std::string>& workers) {
-  std::set<std::string> found;
-  for (const auto& row :
-       execute(transaction, kFindQuarantined, pqxx::params{text_array(workers)})) {
-    found.insert(row[0].as<std::string>());
-  }
-  return found;
 }
 
 awaitable<Result<std::vector<Control>>> PostgresControlStore::unjudged() {

@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <map>
-#include <set>
 
 #include "coordinator/adapters/postgres/database.hpp"
 #include "coordinator/ports/control_store.hpp"
@@ -36,10 +35,6 @@ std::map<std::int64_t, std::int64_t> plant_controls(pqxx::work& transaction,
                                                     const std::vector<std::int64_t>& items,
                                                     const std::vector<std::string>& workers,
                                                     milliseconds interval);
-
-/// Those of the workers that are in quarantine.
-std::set<std::string> find_quarantined(pqxx::work& transaction,
-                                       const std::vector<std::string>& workers);
 
 class PostgresControlStore final : public ControlStore {
  public:

@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "common/failpoint/failpoint.hpp"
 #include "common/log/log.hpp"
 
 namespace cambrian::coordinator::postgres {
@@ -28,11 +29,15 @@ class Busy {
 
 /// What these lanes do touches few rows of tables that may be large. A plan that is made from
 /// counts that lag behind would read the whole table for them. Plans are still made for each call's
-/// values, which takes a fifth of the server's time: of generic ones, made while tables were small,
-/// some walk the wrong index when they have grown.
+/// values where the server finds that better: of generic ones, made while tables were small, some
+/// walk the wrong index when they have grown.
 constexpr const char* kReadByIndex =
     "SELECT set_config(name, 'off', false) FROM unnest(ARRAY['enable_seqscan', 'enable_hashjoin',"
     " 'enable_mergejoin', 'jit']) AS name";
+
+/// A claim's plan takes ten times as long to make as to carry out, and is the same for all values:
+/// plan_test.cpp pins it.
+constexpr const char* kPlanOnce = "SET plan_cache_mode = force_generic_plan";
 
 struct LaneLimits {
   const char* name;
@@ -123,6 +128,7 @@ std::unique_ptr<Session> Database::connect(const Call& call) {
                    std::to_string(limits.lock_timeout_ms),
                    std::string("cambrian-coordinator-") + limits.name});
   if (limits.reads_by_index) setup.exec(kReadByIndex);
+  if (call.lane == Lane::claim) setup.exec(kPlanOnce);
   return connection;
 }
 
@@ -149,7 +155,9 @@ Status Database::try_once(const Call& call, const Erased& body, bool& may_repeat
     {
       pqxx::work transaction(*connection);
       is_done = body(transaction);
+      CAMBRIAN_FAILPOINT(call.name, "before_commit");
       if (is_done) transaction.commit();
+      CAMBRIAN_FAILPOINT(call.name, "after_commit");
     }
     if (scope.is_cut()) connection.reset();  // Done at the last moment.
   }

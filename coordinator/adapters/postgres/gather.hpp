@@ -19,13 +19,15 @@
 namespace cambrian::coordinator::postgres {
 
 /// Calls of one kind that share transactions. The first goes at once, alone; those that come while
-/// as many transactions run as may wait for one of them to end, and then go together. So nobody
-/// waits for company, and the more calls there are, the fewer commits each one costs.
+/// as many transactions run as may wait for one of them to end, and as long again as it took, and
+/// then go together. So nobody waits for company when there is little to do, and the more calls
+/// there are, the fewer transactions each one costs.
 ///
 /// One thread: that of the callers' executor. Lives as long as its callers.
 template <class Request, class Answer>
 class Gather {
   using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::milliseconds kRestMax{20};
 
  public:
   /// Carries out all requests or none, and answers in their order.
@@ -37,6 +39,9 @@ class Gather {
     std::size_t waiting = 16'384;
     /// Another transaction begins only when all others have run for so long. 0: at once.
     std::chrono::milliseconds patience{0};
+    /// How long a transaction waits for others to join it, in times of what the last one took,
+    /// behind the end of that one; never longer than `kRestMax`, and not once there are `together`.
+    double rest = 0;
   };
 
   Gather(Limits limits, Run run) : limits_(limits), run_(std::move(run)) {}
@@ -81,12 +86,13 @@ class Gather {
   using EntryPtr = std::shared_ptr<Entry>;
 
   bool may_start() const {
-    return running_.empty() || (running_.size() < limits_.parallel &&
-                                Clock::now() - std::ranges::max(running_) >= limits_.patience);
+    return waiting_.size() >= limits_.together ? running_.size() < limits_.parallel
+                                               : Clock::now() >= next_start();
   }
 
   /// When the next transaction may begin although none ends.
   Clock::time_point next_start() const {
+    if (running_.empty()) return rested_at_;
     if (running_.size() >= limits_.parallel) return Clock::time_point::max();
     return std::ranges::max(running_) + limits_.patience;
   }
@@ -114,6 +120,10 @@ class Gather {
     }
     for (const auto& entry : batch) entry->woken.cancel();
     running_.erase(std::ranges::find(running_, leader->started));
+    const auto now = Clock::now();
+    const auto took = std::chrono::duration<double>(now - leader->started);
+    rested_at_ = now + std::min(std::chrono::duration_cast<Clock::duration>(took * limits_.rest),
+                                Clock::duration(kRestMax));
     if (waiting_.empty()) co_return;
     if (may_start()) {
       appoint_leader();
@@ -148,6 +158,7 @@ class Gather {
   Limits limits_;
   Run run_;
   std::vector<Clock::time_point> running_;  // When they started.
+  Clock::time_point rested_at_{};
   std::deque<EntryPtr> waiting_;
 };
 

@@ -5,6 +5,7 @@
 #include <pqxx/pqxx>
 
 #include "common/digest/sha256.hpp"
+#include "common/failpoint/failpoint.hpp"
 #include "common/log/log.hpp"
 #include "coordinator/adapters/postgres/session.hpp"
 
@@ -38,7 +39,9 @@ Status apply(pqxx::connection& connection, const Migration& migration) {
   transaction.exec(migration.sql);
   transaction.exec("INSERT INTO schema_migration (version, name, sha256) VALUES ($1, $2, $3)",
                    pqxx::params{migration.version, std::string(migration.name), checksum});
+  CAMBRIAN_FAILPOINT("migration", "before_commit");
   transaction.commit();
+  CAMBRIAN_FAILPOINT("migration", "after_commit");
   log::info("migration_applied", {{"migration", migration.name}});
   return {};
 }

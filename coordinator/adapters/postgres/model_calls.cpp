@@ -14,6 +14,8 @@ constexpr const char* kInsertModelCalls =
     " time_to_first_token_ms bigint, retries integer, finish_reason text, prompt_digest text,"
     " answer_digest text, is_outcome_unknown boolean, is_counted boolean,"
     " cached_prompt_tokens bigint, reasoning_tokens bigint, request_id text)";
+constexpr const char* kGiveBackTokens =
+    "UPDATE call_limit SET tokens = tokens + $2 WHERE limit_group = $1";
 
 }  // namespace
 
@@ -42,6 +44,14 @@ void add_calls(Json& rows, const LockedItem& item, std::int64_t epoch,
                     {"cached_prompt_tokens", call.cached_prompt_tokens},
                     {"reasoning_tokens", call.reasoning_tokens},
                     {"request_id", call.request_id}});
+  }
+}
+
+// In the order of the groups: two of these never wait for each other in a circle.
+void give_back_tokens(pqxx::work& transaction, const std::map<std::string, std::int64_t>& unused) {
+  for (const auto& [group, tokens] : unused) {
+    if (group.empty() || tokens == 0) continue;
+    execute(transaction, kGiveBackTokens, pqxx::params{group, tokens});
   }
 }
 

@@ -1,5 +1,6 @@
 #include "coordinator/adapters/postgres/result_batch.hpp"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <stdexcept>
@@ -48,18 +49,28 @@ constexpr const char* kStoreEvaluations =
 constexpr const char* kStoreProposals =
     "WITH r AS MATERIALIZED (SELECT * FROM json_to_recordset($1::json) AS r (item bigint,"
     "  epoch bigint, campaign bigint, number bigint, outcome text, variants jsonb,"
-    "  rejections jsonb, agent_name text, model text, tokens bigint, cost_micro_usd bigint)),"
+    "  rejections jsonb, agent_name text, model text, tokens bigint, cost_micro_usd bigint,"
+    "  settled_tokens bigint)),"
     " attempts AS (UPDATE attempt a SET ended_at = now(), outcome = 'finished',"
     "  is_counted = true, tokens = r.tokens, cost_micro_usd = r.cost_micro_usd"
     "  FROM r WHERE a.item_id = r.item AND a.epoch = r.epoch),"
     " items AS (UPDATE work_item w SET state = 'done' FROM r WHERE w.id = r.item),"
-    " calls AS (DELETE FROM open_call o USING r WHERE o.item_id = r.item AND o.epoch = r.epoch),"
+    " calls AS (DELETE FROM open_call o USING r WHERE o.item_id = r.item AND o.epoch = r.epoch"
+    "  RETURNING o.item_id, o.limit_group, o.ended_at IS NULL AS is_open,"
+    "  o.prompt_tokens + o.completion_tokens AS tokens, r.settled_tokens AS used),"
+    // Of calls whose end the report tells: what was reserved and is not used. Groups without limits
+    // have no row.
+    " unused AS (SELECT l.limit_group, sum(c.tokens)::bigint AS tokens FROM ("
+    "  SELECT max(limit_group) FILTER (WHERE is_open) AS limit_group, sum(tokens) - max(used)"
+    "   AS tokens FROM calls GROUP BY item_id) c JOIN call_limit l USING (limit_group)"
+    "  WHERE c.tokens <> 0 GROUP BY l.limit_group),"
     " stored AS (UPDATE proposal p SET outcome = r.outcome, result_variants = r.variants,"
     "  rejections = r.rejections, agent_name = r.agent_name,"
     "  model = coalesce(nullif(r.model, ''), p.model), finished_at = now()"
     "  FROM r WHERE p.campaign_id = r.campaign AND p.number = r.number"
     "  AND p.outcome IS NULL RETURNING 1)"
-    " SELECT count(*) FROM stored";
+    " SELECT (SELECT count(*) FROM stored), (SELECT jsonb_object_agg(limit_group, tokens)"
+    "  FROM unused)";
 constexpr const char* kCountResults =
     "UPDATE campaign c SET last_sequence = g.last_sequence, evaluations = c.evaluations"
     "  + g.evaluations, evaluations_failed = c.evaluations_failed + g.evaluations_failed,"
@@ -221,7 +232,8 @@ class ResultBatch {
                           {"agent_name", agent_name},
                           {"model", result.calls.empty() ? "" : result.calls.back().model},
                           {"tokens", cost.tokens},
-                          {"cost_micro_usd", cost.cost_micro_usd}});
+                          {"cost_micro_usd", cost.cost_micro_usd},
+                          {"settled_tokens", settled_tokens(result)}});
     add_calls(calls_, item, item.epoch, result.calls, true);
   }
 
@@ -232,10 +244,20 @@ class ResultBatch {
     return tally;
   }
 
+  /// What its calls took, for their limits: null where one failed, for that counts at providers as
+  /// what was asked for.
+  static Json settled_tokens(const ProposalResult& result) {
+    const auto has_failed = [](const ModelCall& call) { return call.finish_reason == "error"; };
+    return std::ranges::any_of(result.calls, has_failed) ? Json() : Json(cost_of(result).tokens);
+  }
+
   void store(const char* sql, const Json& rows) {
     if (rows.empty()) return;
-    const auto stored =
-        execute(transaction_, sql, pqxx::params{rows.dump()}).one_row()[0].as<std::size_t>();
+    const auto row = execute(transaction_, sql, pqxx::params{rows.dump()}).one_row();
+    if (row.size() > 1 && !row[1].is_null()) {
+      give_back_tokens(transaction_, json_of(row[1]).get<std::map<std::string, std::int64_t>>());
+    }
+    const auto stored = row[0].as<std::size_t>();
     if (stored != rows.size()) {
       throw std::logic_error("an item that was leased has a result: stored=" +
                              std::to_string(stored) + " of=" + std::to_string(rows.size()));

@@ -51,6 +51,9 @@ const char* const kPickEvaluations =
 
 namespace {
 
+constexpr const char* kFindExcluded =
+    "SELECT a.agent_id FROM agent a WHERE a.agent_id = ANY($1::text[]) AND (a.should_drain"
+    " OR a.kind = 'worker' AND EXISTS (SELECT 1 FROM quarantine q WHERE q.worker = a.name))";
 constexpr const char* kPickProposals =
     "SELECT c.id, w.id, w.unable FROM (SELECT id, array_position($4::bigint[], id) AS turn"
     "  FROM campaign WHERE state IN ('running', 'draining', 'finalizing')"
@@ -305,7 +308,7 @@ class ClaimRun {
         answers_(claims.size()) {}
 
   void serve(Group group) {
-    if (group.kind == AgentKind::worker) leave_out_quarantined(group);
+    leave_out_excluded(group);
     if (group.places.empty()) return;
     std::vector<std::string> agents;
     std::int64_t wanted = 0;
@@ -339,12 +342,17 @@ class ClaimRun {
   const std::set<std::string>& asked() const { return asked_; }
 
  private:
-  void leave_out_quarantined(Group& group) {
-    std::vector<std::string> names;
-    for (const auto place : group.places) names.push_back(claims_[place].agent.name);
-    const auto quarantined = find_quarantined(transaction_, names);
+  /// Those that are to drain, and workers in quarantine: they may not have heard of it.
+  void leave_out_excluded(Group& group) {
+    std::vector<std::string> agents;
+    for (const auto place : group.places) agents.push_back(claims_[place].agent.agent_id);
+    std::set<std::string> excluded;
+    for (const auto& row : execute(transaction_, kFindExcluded, pqxx::params{text_array(agents)})) {
+      excluded.insert(row[0].as<std::string>());
+    }
+    if (excluded.empty()) return;
     std::erase_if(group.places, [&](std::size_t place) {
-      return quarantined.contains(claims_[place].agent.name);
+      return excluded.contains(claims_[place].agent.agent_id);
     });
   }
 

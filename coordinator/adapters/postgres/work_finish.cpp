@@ -2,6 +2,8 @@
 #include <map>
 
 #include "common/base/assert.hpp"
+#include "common/digest/sha256.hpp"
+#include "coordinator/adapters/postgres/content_store.hpp"
 #include "coordinator/adapters/postgres/model_calls.hpp"
 #include "coordinator/adapters/postgres/result_batch.hpp"
 #include "coordinator/adapters/postgres/work_store.hpp"
@@ -118,8 +120,21 @@ Result<FinishState> finish_item(pqxx::work& transaction, const WorkReport& repor
   return state;
 }
 
+/// Whatever becomes of the reports: what calls answered has been paid for. Before anything is
+/// locked, as other transactions store contents and lock nothing.
+void store_contents(pqxx::work& transaction, const std::vector<WorkReport>& reports) {
+  std::map<std::string, std::string> contents;
+  for (const auto& report : reports) {
+    const auto* proposal = std::get_if<ProposalResult>(&report.result);
+    if (proposal == nullptr) continue;
+    for (const auto& content : proposal->contents) contents[sha256_hex(content)] = content;
+  }
+  put_blobs(transaction, contents);
+}
+
 Result<std::vector<FinishState>> finish_items(pqxx::work& transaction,
                                               const std::vector<WorkReport>& reports) {
+  store_contents(transaction, reports);
   const auto stored = store_results(transaction, reports);
   std::vector<FinishState> states;
   for (std::size_t i = 0; i < reports.size(); ++i) {

@@ -7,6 +7,7 @@
 #include "coordinator/adapters/postgres/control_store.hpp"
 #include "coordinator/adapters/postgres/database.hpp"
 #include "coordinator/adapters/postgres/gather.hpp"
+#include "coordinator/adapters/postgres/noted_agents.hpp"
 #include "coordinator/ports/work_store.hpp"
 
 namespace cambrian::coordinator::postgres {
@@ -19,7 +20,7 @@ extern const char* const kRenewLeases;
 /// One thread.
 class PostgresWorkStore final : public WorkStore {
  public:
-  explicit PostgresWorkStore(Database& database);
+  PostgresWorkStore(Database& database, NotedAgents& noted);
 
   awaitable<Result<SyncState>> sync(AgentReport report, LeaseTimes times) override;
   awaitable<Result<std::vector<Assignment>>> claim(Claim claim, LeaseTimes times) override;
@@ -46,6 +47,7 @@ class PostgresWorkStore final : public WorkStore {
 
   Database& database_;
   ClaimHints hints_;
+  NotedAgents& noted_;
   ControlClock controls_;
   /// Attempts that agents have finished since the last sweep, which writes them into the agents'
   /// rows: one version of a row a second and not one for each report.

@@ -117,6 +117,10 @@ void renew(pqxx::work& transaction, const std::vector<AgentReport>& reports, mil
 constexpr int kNotesPerLease = 12;
 constexpr milliseconds kNoteIntervalMax{5'000};
 
+milliseconds note_interval(milliseconds lease) {
+  return std::min(lease / kNotesPerLease, kNoteIntervalMax);
+}
+
 /// Two statements for all calls. Of several calls of one agent the last one is noted.
 void note_agents(pqxx::work& transaction, const std::vector<AgentReport>& reports,
                  milliseconds lease, std::vector<SyncState>& states) {
@@ -136,7 +140,7 @@ void note_agents(pqxx::work& transaction, const std::vector<AgentReport>& report
     bool is_quarantined = false;
   };
   std::map<std::string, Noted> noted;
-  const auto interval = std::min(lease / kNotesPerLease, kNoteIntervalMax);
+  const auto interval = note_interval(lease);
   for (const auto& row :
        execute(transaction, kFindNoted, pqxx::params{rows.dump(), interval.count()})) {
     noted[row[0].as<std::string>()] = {row[1].as<bool>(), row[2].as<bool>()};
@@ -237,10 +241,20 @@ awaitable<Result<std::vector<SyncState>>> PostgresWorkStore::sync_all(std::vecto
 }
 
 awaitable<Result<SyncState>> PostgresWorkStore::sync(AgentReport report, LeaseTimes times) {
+  const bool is_idle = report.running.empty() && report.released.empty();
+  if (is_idle) {
+    if (auto known = noted_.find(report, NotedAgents::Clock::now())) co_return std::move(*known);
+    auto state = co_await syncs_.ask({.report = report, .times = times});
+    if (state) noted_.note(report, *state, NotedAgents::Clock::now() + note_interval(times.lease));
+    co_return state;
+  }
+  noted_.forget(report.agent.agent_id);
+  if (report.released.empty()) {
+    co_return co_await syncs_.ask({.report = std::move(report), .times = times});
+  }
+  // Takes locks of campaigns, which heartbeats do not wait for.
   std::vector<Report> one;
   one.push_back({.report = std::move(report), .times = times});
-  if (one.front().report.released.empty()) co_return co_await syncs_.ask(std::move(one.front()));
-  // Takes locks of campaigns, which heartbeats do not wait for.
   CAMBRIAN_CO_TRY(auto states, co_await sync_all(std::move(one)));
   co_return std::move(states.front());
 }

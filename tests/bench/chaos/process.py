@@ -109,7 +109,7 @@ class Process:
 
     def text(self):
         try:
-            return open(self.log, errors="replace").read()
+            return Path(self.log).read_text(errors="replace")
         except FileNotFoundError:
             return ""
 

@@ -18,7 +18,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kSlots = 32;
+constexpr int kSlots = 64;
+/// Evaluations and proposals in flight.
+constexpr int kParallel = 128;
 constexpr int kWorkers = 8;
 constexpr int kEvaluationsAtOnce = 8;
 constexpr milliseconds kLook{50};
@@ -98,8 +100,11 @@ class NoOpWorkers {
   void run(const std::string& address) {
     test::ScriptedAgent agent(rpc::make_channel(address), agent::v1::AGENT_KIND_WORKER, "no-op");
     while (!is_over_) {
+      std::vector<std::jthread> slots;  // Each reports by itself.
       for (const auto& assignment : agent.claim(kEvaluationsAtOnce, milliseconds(1'000))) {
-        agent.finish(assignment.lease(), test::success(test::score_of(assignment.evaluation())));
+        slots.emplace_back([&agent, assignment] {
+          agent.finish(assignment.lease(), test::success(test::score_of(assignment.evaluation())));
+        });
       }
     }
   }
@@ -111,8 +116,8 @@ class NoOpWorkers {
 spec::v1::CampaignSpec make_spec(test::User& user, std::int64_t population) {
   auto spec = user.make_spec("search", static_cast<int>(population + population / 10 + 1'000));
   spec.mutable_search()->set_policy(spec::v1::POLICY_ISLANDS);
-  spec.mutable_evaluation()->set_parallel(64);
-  spec.mutable_codegen()->set_parallel(64);
+  spec.mutable_evaluation()->set_parallel(kParallel);
+  spec.mutable_codegen()->set_parallel(kParallel);
   return spec;
 }
 

@@ -101,6 +101,7 @@ grpc::Status TestCoordinator::Sync(grpc::ServerContext* context,
     *assignment.mutable_proposal() = std::move(offered_.front());
     offered_.pop_front();
   }
+  response->set_contents_bytes_max(contents_bytes_max_);
   response->mutable_lease_duration()->set_seconds(60);
   response->mutable_next_sync()->set_nanos(200'000'000);
   return grpc::Status::OK;
@@ -109,6 +110,7 @@ grpc::Status TestCoordinator::Sync(grpc::ServerContext* context,
 grpc::Status TestCoordinator::FinishProposal(grpc::ServerContext*,
                                              const agent::v1::FinishProposalRequest* request,
                                              agent::v1::FinishProposalResponse*) {
+  for (const auto& content : request->result().contents()) add_content(content);
   const std::lock_guard lock(mutex_);
   results_.push_back(request->result());
   changed_.notify_all();
@@ -159,6 +161,8 @@ grpc::Status TestCoordinator::FindMissingBlobs(grpc::ServerContext*,
 grpc::Status TestCoordinator::UploadBlob(grpc::ServerContext*,
                                          grpc::ServerReader<agent::v1::UploadBlobRequest>* reader,
                                          agent::v1::UploadBlobResponse*) {
+  if (is_full_) return {grpc::StatusCode::PERMISSION_DENIED, "the disk is full"};
+  ++uploads_;
   agent::v1::UploadBlobRequest request;
   std::string digest;
   std::string content;

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
@@ -34,6 +35,11 @@ class TestCoordinator : public agent::v1::AgentService::Service,
   void limit_attempts(int seconds) { attempt_seconds_ = seconds; }
   /// From now on as one that does not know BeginCall.
   void be_old() { is_old_ = true; }
+  /// From now on contents up to so many bytes may come with reports.
+  void take_contents(std::int64_t bytes) { contents_bytes_max_ = bytes; }
+  /// Whether uploads are refused from now on.
+  void fill_disk(bool is_full) { is_full_ = is_full; }
+  int uploads() const { return uploads_; }
   /// The next so many askings for a call are told to wait a little.
   void delay_calls(int count) { delays_ = count; }
   /// What was asked and told of calls so far, refusals included.
@@ -71,6 +77,9 @@ class TestCoordinator : public agent::v1::AgentService::Service,
   std::optional<T> wait_for(std::deque<T>& queue);
 
   std::atomic<bool> is_old_ = false;
+  std::atomic<bool> is_full_ = false;
+  std::atomic<std::int64_t> contents_bytes_max_ = 0;
+  std::atomic<int> uploads_ = 0;
   std::atomic<int> delays_ = 0;
   std::atomic<int> attempt_seconds_ = 0;  ///< 0: not said.
   mutable std::mutex mutex_;              // Guards everything below.

@@ -401,12 +401,12 @@ TEST_CASE("access: tokens are known through an outage of the database",
   REQUIRE(sync_of(worker).ok());
   postgres.stop();
   // An agent that hears UNAUTHENTICATED ends; UNAVAILABLE lets it come again.
-  CHECK(sync_of(worker).error_code() == StatusCode::UNAVAILABLE);
+  CHECK(sync_of(worker, 1).error_code() == StatusCode::UNAVAILABLE);
   ScriptedAgent stranger(secure_channel(coordinator.address(), make_token().text.reveal()),
                          agent::v1::AGENT_KIND_WORKER, "stranger");
   CHECK(sync_of(stranger).error_code() == StatusCode::UNAVAILABLE);
   postgres.start();
-  CHECK(eventually([&] { return sync_of(worker).ok(); }, kCallTimeout));
+  CHECK(eventually([&] { return sync_of(worker, 1).ok(); }, kCallTimeout));
   CHECK(eventually([&] { return sync_of(stranger).error_code() == StatusCode::UNAUTHENTICATED; },
                    kCallTimeout));
 }

@@ -1,10 +1,13 @@
 #include <catch2/catch_test_macros.hpp>
 #include <pqxx/pqxx>
 
+#include "common/blob/blob_client.hpp"
+#include "common/digest/sha256.hpp"
 #include "tests/integration/coordinator/fixture.hpp"
 
 using namespace cambrian;
 using namespace cambrian::test;
+using namespace std::string_literals;
 
 namespace {
 
@@ -209,6 +212,66 @@ TEST_CASE("calls: clients share requests and tokens a minute", "[integration][co
   CHECK(wait_of(bench.other, theirs) > milliseconds(0));
   REQUIRE(end(bench.one, mine, 1'000).ok());  // The rest of what was reserved goes back.
   CHECK(wait_of(bench.other, theirs) == milliseconds(0));
+}
+
+TEST_CASE("calls: a report gives back what was reserved, where nobody told that the call ended",
+          "[integration][coordinator]") {
+  TwoClients bench;
+  const auto ask = [&](int number) {
+    auto call = make_begin(bench.other, bench.other_lease, number, 50'000);
+    *call.mutable_limits() = limits_of("tokens");
+    call.mutable_limits()->set_tokens_per_minute(600'000);  // At once: 60,000.
+    return wait_of(bench.other, call);
+  };
+  auto ended = make_begin(bench.one, bench.lease, 1, 5'000);
+  *ended.mutable_limits() = limits_of("tokens");
+  ended.mutable_limits()->set_tokens_per_minute(600'000);
+  auto open = make_begin(bench.one, bench.lease, 2, 50'000);
+  *open.mutable_limits() = ended.limits();
+  REQUIRE(wait_of(bench.one, ended) == milliseconds(0));
+  REQUIRE(end(bench.one, ended, 4'000).ok());
+  REQUIRE(wait_of(bench.one, open) == milliseconds(0));
+  CHECK(ask(1) > milliseconds(1'000));  // 50,000 are not there for seconds.
+  auto result = proposal_of(1, 5'000);  // Both together: the open one took a thousand.
+  SECTION("what was used counts") {
+    REQUIRE(bench.one.finish(bench.lease, result).ok());
+    CHECK(ask(2) == milliseconds(0));
+  }
+  SECTION("what failed counts as what was asked for") {
+    result.mutable_calls(0)->set_finish_reason("error");
+    REQUIRE(bench.one.finish(bench.lease, result).ok());
+    CHECK(ask(2) > milliseconds(1'000));
+  }
+}
+
+TEST_CASE("calls: contents that come with a report are stored, whatever becomes of it",
+          "[integration][coordinator]") {
+  Service service({.lease = kShortLease});
+  const auto lease = claim_proposal(service, service.codegen, "contents");
+  const std::string answer = "an answer with a NUL \0 and more"s;
+  const auto digest_of = [&service](const std::string& content) {
+    return count(service, "blob WHERE sha256 = '" + sha256_hex(content) +
+                              "' AND size_bytes = " + std::to_string(content.size()));
+  };
+  auto result = proposal_of(1, 100);
+  result.add_contents(answer);
+  result.add_contents("");
+  result.add_contents(answer);
+  SECTION("counted, and again") {
+    REQUIRE(service.codegen.finish(lease, result).ok());
+    REQUIRE(service.codegen.finish(lease, result).ok());
+  }
+  SECTION("too late") {
+    REQUIRE(eventually(
+        [&] { return count(service, "attempt WHERE outcome IN ('lost', 'dropped')") > 0; }));
+    CHECK(is_lease_lost(service.codegen.finish(lease, result)));
+  }
+  CHECK(digest_of(answer) == 1);
+  CHECK(digest_of("") == 1);
+  BlobClient blobs(service.coordinator.channel(), nullptr);
+  CHECK(blobs.download(sha256_hex(answer), {}).value() == answer);
+  result.add_contents(std::string((1 << 20) + 1, 'x'));
+  CHECK(service.codegen.finish(lease, result).error_code() == grpc::StatusCode::INVALID_ARGUMENT);
 }
 
 TEST_CASE("calls: a wait that one client was told keeps the others away",

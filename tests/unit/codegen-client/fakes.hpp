@@ -146,12 +146,6 @@ class MemoryStore : public ContentStore {
     if (found == contents.end()) return fail(Errc::not_found, "no such content");
     return found->second;
   }
-  Status put_contents(const std::vector<std::string_view>& added, std::stop_token) override {
-    const std::lock_guard lock(mutex_);
-    if (is_full) return fail(Errc::unavailable, "the disk is full");
-    for (const std::string_view content : added) contents[sha256_hex(content)] = content;
-    return {};
-  }
 
   std::string add(const std::string& content) {
     const std::string digest = sha256_hex(content);
@@ -161,7 +155,6 @@ class MemoryStore : public ContentStore {
 
   Task task;
   std::map<std::string, std::string> contents;
-  bool is_full = false;
 
  private:
   std::mutex mutex_;

@@ -7,6 +7,7 @@
 #include <exception>
 #include <functional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "coordinator/adapters/postgres/claim_hints.hpp"
@@ -135,6 +136,37 @@ TEST_CASE("gather: a second transaction runs beside one that takes long, and onl
   bench.turn();
   bench.turn();
   CHECK(bench.answers.size() == 4);
+}
+
+TEST_CASE(
+    "gather: behind a transaction others wait for company as long as it took, unless they are"
+    " enough",
+    "[unit][coordinator]") {
+  Bench bench({.parallel = 1, .together = 3, .rest = 1});
+  const auto took = std::chrono::milliseconds(15);
+  bench.ask(1);
+  std::this_thread::sleep_for(took);
+  bench.turn();
+  const auto end = std::chrono::steady_clock::now();
+  bench.ask(2);
+  bench.ask(3);
+  CHECK(bench.batches == std::vector<Numbers>{{1}});
+  bench.run_until([&bench] { return bench.batches.size() == 2; });
+  CHECK(std::chrono::steady_clock::now() - end >= took - std::chrono::milliseconds(1));
+  CHECK(bench.batches.back() == Numbers{2, 3});
+  std::this_thread::sleep_for(took);
+  bench.turn();
+  for (int i = 4; i <= 6; ++i) bench.ask(i);
+  CHECK(bench.batches.back() == Numbers{4, 5, 6});
+  // However long it took: nobody waits for longer than that.
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  bench.turn();
+  const auto late = std::chrono::steady_clock::now();
+  bench.ask(7);
+  bench.run_until([&bench] { return bench.batches.size() == 4; });
+  CHECK(std::chrono::steady_clock::now() - late < std::chrono::milliseconds(250));
+  bench.turn();
+  CHECK(bench.answers.size() == 7);
 }
 
 TEST_CASE("gather: one bad request does not fail the others", "[unit][coordinator]") {
