@@ -12,7 +12,7 @@ using std::chrono::seconds;
 
 /// Behind it a campaign that goes on does not end.
 constexpr milliseconds kHealedMax = minutes(20);
-constexpr milliseconds kLateTime = seconds(12);
+constexpr milliseconds kLateTime = seconds(7);
 
 /// Small settings of any kind that the database here can serve: no operator `tune`.
 search::Settings make_settings(Rng& rng) {
@@ -59,7 +59,8 @@ void World::create_campaigns() {
 
 void World::run() {
   create_campaigns();
-  for (int i = 0; i < kCoordinators; ++i) start_coordinator(i);
+  start_coordinator(0);
+  if (rng_.chance(0.5)) start_coordinator(1);  // Another one comes when the trouble is over.
   for (std::int64_t i = rng_.between(1, 3); i > 0; --i) {
     add_agent(AgentKind::worker, "worker-" + std::to_string(i));
   }
